@@ -1,0 +1,197 @@
+"""What the commands do, as plain functions: names in, results out. `simtool.matrix(["c4", "gsm8k"])`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from simtool.corpora.catalogue import CATALOGUE, find_corpus
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture, parse_mixture
+from simtool.plots import matrix_figure, paper_style, save_figure
+from simtool.profiles.features import FEATURES, find_feature
+from simtool.profiles.find import Found, Options, cached, find_profile, find_text, shipped
+from simtool.similarity.compare import Difference, difference
+from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
+from simtool.similarity.metrics import METRICS, find_metric
+from simtool.tables import provenance, save_table
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
+
+
+def matrix(
+    corpora: Sequence[str],
+    metric: str = "token",
+    feature: str | None = None,
+    tokens: int | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    options: Options | None = None,
+) -> SimilarityMatrix:
+    """The similarity of every corpus or mixture named with every other. See `similarity_matrix`."""
+    options = options or Options()
+    feature = feature or find_metric(metric).feature
+    for name in feature.split("+"):
+        find_feature(name)
+    mixtures = _mixtures(corpora)
+    found = _find(mixtures, feature.split("+"), options)
+    profiles = {name: one.profile for name, one in found.items()}
+    result = similarity_matrix(profiles, mixtures, metric, feature, tokens, resamples, seed)
+    tokenizer = next(iter(profiles.values()))
+    return replace(
+        result,
+        facts=provenance(
+            tokenizer=tokenizer.tokenizer,
+            fingerprint=tokenizer.fingerprint,
+            metric=metric,
+            feature=feature,
+            tokens=result.tokens,
+            resamples=resamples,
+            seed=seed,
+            corpora={name: _facts(one) for name, one in found.items()},
+        ),
+    )
+
+
+ALL_FEATURES = tuple(FEATURES)
+
+
+def profile(
+    corpora: Sequence[str], features: Sequence[str] = ALL_FEATURES, options: Options | None = None
+) -> list[Found]:
+    """Count corpora now, or find what was counted before; the profiles stay in the cache."""
+    options = options or Options()
+    for name in features:
+        find_feature(name)
+    return [find_profile(name, features, options, count=True) for name in corpora]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two corpora side by side: their matrix, and what makes the difference on each feature."""
+
+    matrix: SimilarityMatrix
+    differences: tuple[Difference, ...]
+
+
+def compare(
+    a: str,
+    b: str,
+    metric: str = "token",
+    features: Sequence[str] = ("token", "token2", "skeleton3"),
+    tokens: int | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    options: Options | None = None,
+) -> Comparison:
+    """Two corpora side by side. Mixtures are compared with `matrix`, since they have no n-grams of their own."""
+    options = options or Options()
+    if a == b:
+        raise SimtoolError(f"Both corpora are {a!r}. Name two different ones.")
+    measured = matrix([a, b], metric, None, tokens, resamples, seed, options)
+    found = _find(_mixtures([a, b]), list(features), options)
+    text_of = load_tokenizer(options.tokenizer, options.data).token_text
+    differences = tuple(difference(found[a].profile, found[b].profile, name, text_of) for name in features)
+    return Comparison(measured, differences)
+
+
+Rows = tuple[list[str], list[list[str]]]  # a header, and rows of text
+
+
+def corpora(options: Options | None = None) -> Rows:
+    """Every corpus known by name."""
+    options = options or Options()
+    tokenizer = load_tokenizer(options.tokenizer, options.data)
+    header = ["corpus", "role", "what it is", "text here", "profile", "licence"]
+    return header, [
+        [
+            entry.name,
+            entry.role,
+            entry.about,
+            _text_here(name, options),
+            _profile_here(name, tokenizer, options),
+            entry.licence,
+        ]
+        for name, entry in CATALOGUE.items()
+    ]
+
+
+def corpus(name: str, options: Options | None = None) -> dict[str, str]:
+    """Everything known of one corpus, with the document of its example row."""
+    options = options or Options()
+    entry = find_corpus(name)
+    document = entry.render(entry.example)
+    facts = {
+        "corpus": entry.name,
+        "role": entry.role,
+        "what it is": entry.about,
+        "source": entry.source.describe() if entry.source else "none",
+        "access": entry.access or "open",
+        "licence": entry.licence,
+        "text here": _text_here(name, options),
+        "profile": _profile_here(name, load_tokenizer(options.tokenizer, options.data), options),
+        "in a data folder": ", ".join(f"{stem}.jsonl.zst" for stem in entry.files),
+        "SFT trains on": f"the {entry.train_on}",
+    }
+    if document.prompt:
+        return {**facts, "example prompt": document.prompt, "example response": document.response}
+    return {**facts, "example": document.text}
+
+
+def metrics() -> Rows:
+    """Every similarity: its range, which end means alike, symmetry, when to use it, source."""
+    header = ["metric", "range", "alike", "symmetric", "when to use it", "source"]
+    return header, [
+        [
+            metric.name,
+            f"{metric.low:g} to {metric.high:g}",
+            metric.alike,
+            "yes" if metric.symmetric else "no: row is the source, column the target",
+            metric.about,
+            metric.source,
+        ]
+        for metric in METRICS.values()
+    ]
+
+
+def _text_here(name: str, options: Options) -> str:
+    text = find_text(name, options)
+    if text is None or text.source is None:
+        return "no"
+    return text.source.describe() + (" (stand-in)" if text.stand_in else "")
+
+
+def _profile_here(name: str, tokenizer: Tokenizer, options: Options) -> str:
+    kept = [
+        how
+        for how, one in (
+            ("cached", cached(name, tokenizer, [], options)),
+            ("shipped", shipped(name, tokenizer)),
+        )
+        if one
+    ]
+    return " and ".join(kept) or "no"
+
+
+def save_matrix(result: SimilarityMatrix, folder: Path) -> list[Path]:
+    """The table (csv), its provenance (json) and the heatmap (png, svg, pdf) in a folder."""
+    table = result.to_polars()
+    stem = Path(folder) / "similarity_matrix"
+    save_table(table, stem.with_suffix(".csv"), dict(result.facts))
+    with paper_style():
+        pictures = save_figure(matrix_figure(table), stem)
+    return [stem.with_suffix(".csv"), stem.with_suffix(".json"), *pictures]
+
+
+def _mixtures(corpora: Sequence[str]) -> dict[str, Mixture]:
+    if repeated := sorted({name for name in corpora if list(corpora).count(name) > 1}):
+        raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every corpus once.")
+    return {name: parse_mixture(name) or Mixture({name: 1.0}) for name in corpora}
+
+
+def _find(mixtures: dict[str, Mixture], features: Sequence[str], options: Options) -> dict[str, Found]:
+    names = dict.fromkeys(corpus for mixture in mixtures.values() for corpus in mixture.weights)
+    return {name: find_profile(name, features, options) for name in names}
+
+
+def _facts(found: Found) -> dict[str, Any]:
+    return {"how": found.how, **found.profile.size, **found.profile.facts}

@@ -1,0 +1,438 @@
+"""Every corpus known by name. To add one, write its entry in `ENTRIES`.
+
+A render reads the columns of the hub and the fields of the usual files alike. Prompts are bare, as in the
+paper (arXiv:2510.14865): no chat template; the response follows the prompt after a newline, which belongs to
+the prompt. Role: general text is pretrained on, specialised text is mixed in at midtraining, SFT sets are the
+targets of posttraining.
+"""
+
+import re
+from dataclasses import dataclass
+
+from simtool.corpora.corpus import Corpus, Document, Row, TextFields
+from simtool.corpora.hub import Hub, Hubs
+from simtool.corpora.packages import Packages
+from simtool.errors import unknown
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A render for prompt and response; "a|b" is the first of these fields that a row has."""
+
+    prompt: str
+    response: str
+
+    def __call__(self, row: Row) -> Document:
+        return Document(_first(row, self.prompt) + "\n", _first(row, self.response) + "")
+
+
+def _first(row: Row, names: str) -> str:
+    known = names.split("|")
+    return row[next((name for name in known if name in row), known[0])]
+
+
+STARCODER_TAGS = re.compile(r"\A(?:<(?:reponame|filename|gh_stars)>[^<\n]*)+\n?")
+
+
+def render_starcoder(row: Row) -> Document:
+    """Without the repository's name and stars, which open some files of the hub as tags."""
+    return Document("", STARCODER_TAGS.sub("", _first(row, "content|text")))
+
+
+def render_wikipedia(row: Row) -> Document:
+    """The hub keeps the title apart; in the files the text begins with it."""
+    text, title = row["text"], row.get("title") or ""
+    return Document("", text if text.startswith(title) else f"{title}\n\n{text}")
+
+
+def render_imdb(row: Row) -> Document:
+    return Document("", re.sub(r"(<br ?/?>)+", "\n", row["text"]))
+
+
+def render_knowledge(row: Row) -> Document:
+    """Natural Questions gives a list of answers, TriviaQA a record of one; MedQuAD left some out."""
+    answer = row["answer"]
+    if isinstance(answer, dict):
+        answer = answer["value"]
+    elif isinstance(answer, list):
+        answer = answer[0]
+    return Document(row["question"] + "\n", answer) if answer else Document("", "")
+
+
+def render_pycode(row: Row) -> Document:
+    """The whole docstring, then the function without it: on the hub the function still holds it."""
+    documentation, code = row["func_documentation_string"], row["func_code_string"]
+    return Document(documentation + "\n", _without_docstring(code, documentation))
+
+
+def _without_docstring(code: str, documentation: str) -> str:
+    # by search and not by ast, because CodeSearchNet holds Python 2 too
+    start = code.find(documentation)
+    before = code[: max(start, 0)].rstrip()
+    quote = before[-3:]
+    if not documentation or quote not in ('"""', "'''"):
+        return code
+    after = code[start + len(documentation) :].lstrip()
+    if not after.startswith(quote):
+        return code
+    return before[:-3].rstrip("rRuU \t\n") + "\n" + after[3:].lstrip(" \t").removeprefix("\n")
+
+
+def render_lima(row: Row) -> Document:
+    """All turns before the last reply, then that reply; LIMA's test questions have none."""
+    turns = row["conversations"]
+    asked = turns[: max(1, len(turns) // 2 * 2 - 1)]
+    return Document("\n".join(asked) + "\n", turns[len(asked)] if len(turns) > len(asked) else "")
+
+
+def render_sciq(row: Row) -> Document:
+    support = row["support"]
+    return Document((support + "\n" if support else "") + row["question"] + "\n", row["correct_answer"] + "")
+
+
+def render_social_iqa(row: Row) -> Document:
+    right = {"1": "answerA", "2": "answerB", "3": "answerC"}[str(row["label"]).strip()]
+    return Document(row["context"] + " " + row["question"] + "\n", row[right] + "")
+
+
+TREC_CLASSES = {
+    "ABBR": "abbreviation",
+    "ENTY": "entity",
+    "DESC": "description",
+    "HUM": "human",
+    "LOC": "location",
+    "NUM": "number",
+}
+
+
+def render_trec(row: Row) -> Document:
+    """The class is a number on the hub and a code in the files; it is answered in words."""
+    label = row["coarse_label"]
+    code = list(TREC_CLASSES)[label] if isinstance(label, int) else label
+    return Document(row["text"] + "\n", TREC_CLASSES[code])
+
+
+def render_mr(row: Row) -> Document:
+    """The label is a number on the hub and text in the files."""
+    return Document(row["text"].strip() + "\n", {"0": "negative", "1": "positive"}[str(row["label"])])
+
+
+FUNCTION_EXAMPLE = {
+    "func_name": "halve",
+    "func_documentation_string": "Divide a number by two, rounding towards zero.",
+    "func_code_string": "def halve(number):\n    half = number / 2\n    return int(half)",
+}
+
+PAGES = "https://huggingface.co/datasets"
+
+ENTRIES = (
+    # What the paper pretrains on, and what it mixes in
+    Corpus(
+        name="c4",
+        about="English web pages of 2019, cleaned by rules: the paper's pretraining text and its control.",
+        role="general",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Our bakery opens at seven. Come early for rye bread, or order it the day before."},
+        source=Hub("allenai/c4", "en"),
+        files={"c4": None},
+    ),
+    Corpus(
+        name="starcoder",
+        about="Code in 86 languages with issues, commits and notebooks: what midtraining mixes in for code.",
+        role="specialised",
+        licence="permissive, file by file, and the terms of The Stack",
+        render=render_starcoder,
+        example={"content": "<reponame>us/clock<gh_stars>1-10\nint hours(int s) { return s / 3600; }\n"},
+        # not all folders have the same columns, and they are sorted by language
+        source=Hub("bigcode/starcoderdata", data_files=("*/*.parquet",), columns=("content",), spread=32),
+        files={"starcoder": None, "starcoder_like": "code in 46 languages from 62 permissive repositories"},
+        access=f"Accept the terms at {PAGES}/bigcode/starcoderdata, then: hf auth login",
+    ),
+    Corpus(
+        name="math",
+        about="Worked maths problems, many grown from the training sets of GSM8K and of MATH.",
+        role="specialised",
+        licence="MIT (MathInstruct, parts differ) and CC BY 4.0 (OpenMathInstruct-2)",
+        render=Pair("instruction|problem|question", "output|generated_solution|answer"),
+        example={
+            "instruction": "A tram has 40 seats and 3 in 8 are taken. How many are free?",
+            "output": "Taken are 40 * 3 / 8 = 15 seats, so 40 - 15 = 25 are free. The answer is 25",
+        },
+        # the paper's 12B tokens fit OpenMathInstruct-2 (14M solutions), not -1 (1.8M)
+        source=Hubs((Hub("TIGER-Lab/MathInstruct"), Hub("nvidia/OpenMathInstruct-2"))),
+        files={"math": None, "math_instruct": "MATH, MathQA, AQuA, ASDiv and others, with no GSM8K"},
+    ),
+    Corpus(
+        name="flan",
+        about="Thousands of language tasks written as instructions, some of them targets here too.",
+        role="specialised",
+        licence="CC BY 4.0; each task keeps the licence of its dataset",
+        render=Pair("inputs", "targets"),
+        example={
+            "inputs": "Kind or harsh?\nThe soup was cold and so was the waiter.",
+            "targets": "harsh",
+        },
+        source=Hub("Open-Orca/FLAN", data_files=("*_data/*.parquet",), columns=("inputs", "targets"), spread=16),
+        files={"flan": None, "flan_t0": "P3/T0 and FLAN-CoT without the tasks that are targets here"},
+    ),
+    Corpus(
+        name="knowledgeqa",
+        about="Factual questions with short answers: the nearest public sets to the paper's unpublished mix.",
+        role="specialised",
+        licence="CC BY-SA 3.0 (Natural Questions), CC BY 4.0 (MedQuAD), not stated (TriviaQA)",
+        render=render_knowledge,
+        example={
+            "question": "which metal is liquid at room temperature",
+            "answer": ["mercury", "quicksilver"],
+        },
+        source=Hubs(
+            (
+                Hub("google-research-datasets/nq_open"),
+                Hub("mandarjoshi/trivia_qa", "rc.nocontext"),
+                Hub("lavita/MedQuAD"),
+            )
+        ),
+        files={"knowledgeqa": "open question-answer sets (TriviaQA, NQ, MedQuAD, P3), not the MiniCPM mix"},
+        stand_in="Natural Questions, TriviaQA and MedQuAD, not the MiniCPM mix without StackOverflow",
+    ),
+    Corpus(
+        name="dclm",
+        about="Web pages that a classifier found instructive: the general text that midtraining mixes in.",
+        role="specialised",
+        licence="CC BY 4.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Why does bread rise? Yeast eats the sugar in dough and breathes out gas, which stays."},
+        # one of a hundred random parts, some 40B tokens: listing all files takes minutes
+        source=Hub(
+            "mlfoundations/dclm-baseline-1.0",
+            data_files=("global-shard_01_of_10/local-shard_0_of_10/*.jsonl.zst*",),
+        ),
+        files={
+            "dclm": None,
+            "openstax_textbooks": "college textbooks, edited and instructive, not web pages",
+        },
+    ),
+    # The paper's targets
+    Corpus(
+        name="pycode",
+        about="CodeSearchNet's Python functions, each asked for by its docstring: the code target.",
+        role="sft",
+        licence="each repository its own",
+        render=render_pycode,
+        example=FUNCTION_EXAMPLE,
+        # the original repository was a loading script; this is the same data as parquet
+        source=Hub("claudios/code_search_net", "python"),
+        files={
+            "pycode": None,
+            "pycode_like": "docstring -> function pairs from 18 permissive repositories, not CodeSearchNet",
+        },
+    ),
+    Corpus(
+        name="gsm8k",
+        about="Grade-school word problems, each with its solution step by step: the maths target.",
+        role="sft",
+        licence="MIT",
+        render=Pair("question", "answer"),
+        example={
+            "question": "Ida bakes 3 trays of 12 rolls and sells 30. How many are left?",
+            "answer": "Ida bakes 3 * 12 = <<3*12=36>>36 rolls.\n36 - 30 = <<36-30=6>>6 are left.\n#### 6",
+        },
+        source=Hub("openai/gsm8k", "main"),
+        files={"gsm8k": None},
+        train_on="response",
+    ),
+    Corpus(
+        name="lima",
+        about="A thousand careful answers to open questions: the target of general prose.",
+        role="sft",
+        licence="CC BY-NC-SA 4.0, or stricter where a source is",
+        render=render_lima,
+        example={
+            "conversations": [
+                "How do I keep basil alive?",
+                "Give it light, and water the soil only.",
+            ]
+        },
+        source=Hub("GAIR/lima", data_files=("train.jsonl",)),  # beside it stands a loading script
+        files={"lima": None},
+        access=f"Accept the terms at {PAGES}/GAIR/lima, then: hf auth login",
+    ),
+    Corpus(
+        name="sciq",
+        about="School science questions with a supporting paragraph and a short answer.",
+        role="sft",
+        licence="CC BY-NC 3.0",
+        render=render_sciq,
+        example={
+            "question": "What carries water from a plant's roots to its leaves?",
+            "distractor1": "bark",
+            "distractor2": "sap",
+            "distractor3": "pollen",
+            "correct_answer": "xylem",
+            "support": "Water climbs in narrow vessels called xylem.",
+        },
+        source=Hub("allenai/sciq"),
+        files={"sciq": None},
+        train_on="response",
+    ),
+    # The targets of its appendix
+    Corpus(
+        name="social_iqa",
+        about="Questions on what people in a scene want, feel or do next, with the right answer of three.",
+        role="sft",
+        licence="not stated by its authors; research use",
+        render=render_social_iqa,
+        example={
+            "context": "Noor lent Sam her bicycle for a week.",
+            "question": "What will Sam want to do next?",
+            "answerA": "thank Noor",
+            "answerB": "buy a boat",
+            "answerC": "sleep for a week",
+            "label": "1",
+        },
+        source=Hub("allenai/social_i_qa", revision="refs/convert/parquet", data_files=("default/train/*.parquet",)),
+        files={"social_iqa": None},
+        train_on="response",
+    ),
+    Corpus(
+        name="trec",
+        about="Short factual questions, to be sorted by what kind of answer they want.",
+        role="sft",
+        licence="not stated by its authors; research use",
+        render=render_trec,
+        example={"text": "How many bridges cross the Danube in Vienna ?", "coarse_label": 5},
+        source=Hub("CogComp/trec", revision="refs/convert/parquet", data_files=("default/train/*.parquet",)),
+        files={"trec": None},
+        train_on="response",
+    ),
+    Corpus(
+        name="mr",
+        about="Sentences of film reviews, to be called positive or negative.",
+        role="sft",
+        licence="not stated by its authors (Pang and Lee, 2005); research use",
+        render=render_mr,
+        example={"text": "a slow film that earns every minute of its patience .", "label": 1},
+        source=Hub("cornell-movie-review-data/rotten_tomatoes"),
+        files={"mr": None, "rotten_tomatoes_mr": None},
+        train_on="response",
+    ),
+    # General text beside C4
+    Corpus(
+        name="wikipedia",
+        about="English Wikipedia articles as plain text: edited prose on everything.",
+        role="general",
+        licence="CC BY-SA 3.0",
+        render=render_wikipedia,
+        example={"title": "Salt lamp", "text": "A salt lamp is a lamp carved from a block of rock salt."},
+        source=Hub("wikimedia/wikipedia", "20231101.en"),
+        files={"wikipedia": None, "wikipedia_en": None},
+    ),
+    Corpus(
+        name="imdb_reviews",
+        about="Whole film reviews by viewers: prose of the same domain as `mr`, and much more of it.",
+        role="general",
+        licence="research use (Maas et al., 2011)",
+        render=render_imdb,
+        example={"text": "I went in cold and came out shaken.<br /><br />The last scene alone is worth the fare."},
+        source=Hub("stanfordnlp/imdb", split="unsupervised"),
+        files={"imdb_reviews": None},
+    ),
+    Corpus(
+        name="openstax_textbooks",
+        about="College textbooks of all subjects but maths: long, edited, instructive prose.",
+        role="general",
+        licence="CC BY-NC-SA 4.0, some books CC BY 4.0",
+        render=TextFields("text"),
+        example={"text": "Supply and Price\n\nWhen a harvest fails, less grain is offered, and its price rises."},
+        source=None,
+        files={"openstax_textbooks": None},
+    ),
+    Corpus(
+        name="openstax_math_textbooks",
+        about="College maths textbooks with their formulas written in one line: maths as prose.",
+        role="specialised",
+        licence="CC BY-NC-SA 4.0, some books CC BY 4.0",
+        render=TextFields("text"),
+        example={"text": "Slopes\n\nA line through (0, 1) and (2, 5) has slope m = (5 - 1)/(2 - 0) = 2."},
+        source=None,
+        files={"openstax_math_textbooks": None},
+    ),
+    Corpus(
+        name="novels",
+        about="English novels of the 19th and early 20th century in pieces of a few pages.",
+        role="general",
+        licence="public domain",
+        render=TextFields("text"),
+        example={"text": "The coach was late, and Miss Pell, who had never been late, did not forgive it."},
+        source=None,
+        files={"novels": None, "novels_en": None},
+    ),
+    Corpus(
+        name="news",
+        about="English news articles of 2016 and 2017, each after its title.",
+        role="general",
+        licence="articles remain their publishers'; research use",
+        render=TextFields("text"),
+        example={"text": "Ferry Returns to the Bay\n\nAfter two winters in dock the ferry sailed again on Monday."},
+        source=None,
+        files={"news": None, "news_articles": None},
+    ),
+    Corpus(
+        name="digitalgov",
+        about="Advice of the United States government on building websites: plain, practical prose.",
+        role="general",
+        licence="CC0",
+        render=TextFields("text"),
+        example={"text": "Write for the person who is in a hurry. Put the answer first and the reasons below it."},
+        source=None,
+        files={"digitalgov": None},
+    ),
+    Corpus(
+        name="math_deepmind",
+        about="Generated school maths questions with bare answers: maths without any reasoning in words.",
+        role="specialised",
+        licence="Apache-2.0",
+        render=Pair("question", "answer"),
+        example={"question": "What is the third smallest value in 7, -2, 1/3, 4?", "answer": "4"},
+        source=None,
+        files={"math_deepmind": None},
+    ),
+    # What every machine has
+    Corpus(
+        name="python_source",
+        about="Source files of the Python packages installed here: code without a network.",
+        role="specialised",
+        licence="each package its own",
+        render=TextFields("text"),
+        example={"text": "def area(width, height):\n    return width * height\n", "distribution": "shapes"},
+        source=Packages("source"),
+    ),
+    Corpus(
+        name="python_docstrings",
+        about="Docstrings of the Python packages installed here: technical prose without a network.",
+        role="specialised",
+        licence="each package its own",
+        render=TextFields("text"),
+        example={"text": "Measure a rectangle.\n\nBoth sides are given in metres.", "distribution": "shapes"},
+        source=Packages("docstrings"),
+    ),
+    Corpus(
+        name="python_functions",
+        about="Functions of the Python packages installed here, each asked for by its docstring.",
+        role="sft",
+        licence="each package its own",
+        render=render_pycode,
+        example=FUNCTION_EXAMPLE,
+        source=Packages("functions"),
+    ),
+)
+
+CATALOGUE: dict[str, Corpus] = {entry.name: entry for entry in ENTRIES}
+
+
+def find_corpus(name: str) -> Corpus:
+    """The entry of this name; SimtoolError with the nearest names if there is none."""
+    if name not in CATALOGUE:
+        raise unknown("corpus", name, CATALOGUE)
+    return CATALOGUE[name]

@@ -1,0 +1,16 @@
+"""The ground: errors that say what was given, what is allowed and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SimtoolError(Exception):
+    """Something the user can mend. The command line prints it without a traceback and exits with 2."""
+
+
+def unknown(kind: str, given: str, known: Iterable[str]) -> SimtoolError:
+    """The error for a name that is not in a catalogue: the nearest name, then all of them."""
+    names = sorted(known)
+    close = get_close_matches(given, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return SimtoolError(f"Unknown {kind} {given!r}.{hint}\nKnown: {', '.join(names)}.")

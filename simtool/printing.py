@@ -1,0 +1,291 @@
+"""Results as text: a terminal's table, markdown, LaTeX, csv or json. Nothing is computed here."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from simtool.api import Comparison
+from simtool.profiles.build import Counted
+from simtool.profiles.find import Finished, Found, Started
+from simtool.similarity.compare import Difference
+from simtool.similarity.matrix import SimilarityMatrix
+
+
+def console(stderr: bool = False) -> Console:
+    """Plain and as wide as it needs to be where the output is not a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 10_000, highlight=False, soft_wrap=False)
+
+
+def print_matrix(result: SimilarityMatrix, form: str) -> None:
+    if form == "table":
+        _print_matrix_table(result)
+    elif form == "csv":
+        print(result.to_polars().write_csv(), end="")
+    elif form == "json":
+        print(json.dumps({"provenance": dict(result.facts), "cells": result.to_polars().to_dicts()}, indent=2))
+    else:
+        rows = [[_cell(result, i, j) for j in range(len(result.corpora))] for i in range(len(result.corpora))]
+        header = ["", *result.corpora]
+        body = [[name, *row] for name, row in zip(result.corpora, rows, strict=True)]
+        print(_markdown(header, body) if form == "markdown" else _latex(header, body))
+        comment = "% " if form == "latex" else ""
+        print("\n" + "\n".join(comment + line for line in notes(result)))
+
+
+def notes(result: SimilarityMatrix) -> list[str]:
+    """What the numbers are, and where the text came from: printed below every matrix."""
+    metric = result.metric
+    better = "higher is more alike" if metric.alike == "high" else "lower is more alike"
+    order = "" if metric.symmetric else " Row: source; column: target."
+    lines = [
+        f"{metric.name} on {result.feature}: {better}.{order} Mean and 95% interval over {result.resamples} random"
+        f" half-splits of {result.tokens:,} tokens each; tokenizer {result.facts['tokenizer']}.",
+        "Diagonal: ceiling, one half of a corpus against its other half. ≈: cannot be told from the ceiling.",
+    ]
+    for name, facts in result.facts["corpora"].items():
+        mark = " †" if facts["stand_in"] else ""
+        lines.append(
+            f"{name}{mark}: {facts['tokens']:,} tokens, {facts['documents']:,} documents; {facts['how']},"
+            f" {facts['source']}"
+        )
+    stand_ins = [
+        f"† stand-in for {name}: {facts['stand_in']}"
+        for name, facts in result.facts["corpora"].items()
+        if facts["stand_in"]
+    ]
+    skipped = [
+        f"{name}: {facts['skipped']['count']:,} bad rows left out, such as: {facts['skipped']['reasons'][0]}"
+        for name, facts in result.facts["corpora"].items()
+        if facts.get("skipped") and facts["skipped"]["count"]
+    ]
+    return lines + stand_ins + skipped
+
+
+def _print_matrix_table(result: SimilarityMatrix) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in result.corpora:
+        table.add_column(escape(_marked(result, name)), justify="right", no_wrap=True)
+    for i, name in enumerate(result.corpora):
+        cells = []
+        for j in range(len(result.corpora)):
+            value, interval = _parts(result, i, j)
+            style = "bold" if i == j else "cyan" if result.at_ceiling[i, j] else "default"
+            cells.append(f"[{style}]{value}[/]\n[dim]{interval}[/]")
+        table.add_row(escape(_marked(result, name)), *cells)
+    out = console()
+    out.print(table)
+    for line in notes(result):
+        out.print(escape(line), style="dim")
+
+
+def _marked(result: SimilarityMatrix, name: str) -> str:
+    corpora = result.facts["corpora"]
+    parts = [name] if name in corpora else [part for part in corpora if part in name]
+    return name + (" †" if any(corpora[part]["stand_in"] for part in parts) else "")
+
+
+def _parts(result: SimilarityMatrix, i: int, j: int) -> tuple[str, str]:
+    mark = "≈" if result.at_ceiling[i, j] else ""
+    return f"{mark}{result.values[i, j]:.3f}", f"{result.low[i, j]:.3f}–{result.high[i, j]:.3f}"
+
+
+def _cell(result: SimilarityMatrix, i: int, j: int) -> str:
+    value, interval = _parts(result, i, j)
+    return f"{value} [{interval}]"
+
+
+def print_comparison(result: Comparison, n: int, form: str) -> None:
+    if form == "table":
+        _print_matrix_table(result.matrix)
+        for one in result.differences:
+            _print_difference(console(), one, result.matrix.corpora, n)
+        return
+    tables = [one.to_polars(None if form in ("csv", "json") else n) for one in result.differences]
+    rows = [[_told(cell) for cell in row] for table in tables for row in table.iter_rows()]
+    print_rows(tables[0].columns, rows, form)
+
+
+def _told(cell: object) -> str:
+    return "" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else str(cell)
+
+
+def _print_difference(out: Console, one: Difference, names: tuple[str, ...], n: int) -> None:
+    out.print(f"\n{one.feature}: what makes the {one.total:.4f} bits of Jensen-Shannon divergence", style="bold")
+    for side, name in zip("ab", names, strict=True):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"more in {escape(name)}", title_justify="left")
+        table.add_column("n-gram", no_wrap=True)
+        for header in ("bits", "of all", f"per million in {names[0]}", f"in {names[1]}"):
+            table.add_column(escape(header), justify="right")
+        shown = one.largest(side, n)
+        for entry in shown:
+            table.add_row(
+                _readable(one.names.get(int(entry))),
+                f"{one.bits[entry]:.5f}",
+                f"{one.bits[entry] / one.total:.1%}",
+                f"{one.share_a[entry] * 1e6:,.0f}",
+                f"{one.share_b[entry] * 1e6:,.0f}",
+            )
+        out.print(table)
+
+
+def _readable(ngram: str | None) -> str:
+    if ngram is None:
+        return "[dim](a bucket of rarer n-grams)[/]"
+    return (
+        escape(ngram.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥"))
+        if ngram.strip() != ngram or "\n" in ngram
+        else escape(ngram)
+    )
+
+
+def print_profiles(found: list[Found]) -> None:
+    """What was counted: sizes, provenance."""
+    rows = []
+    for one in found:
+        size, facts = one.profile.size, one.profile.facts
+        skipped = (facts.get("skipped") or {}).get("count", 0)
+        rows.append(
+            [
+                one.profile.corpus + (" †" if facts["stand_in"] else ""),
+                f"{size['documents']:,}",
+                f"{size['tokens']:,}",
+                f"{size['bytes']:,}",
+                f"{size['bytes'] / size['tokens']:.2f}",
+                f"{skipped:,}",
+                one.how,
+                facts["source"],
+            ]
+        )
+    print_rows(["corpus", "documents", "tokens", "bytes", "bytes a token", "skipped", "how", "source"], rows)
+    for one in found:
+        if one.profile.facts["stand_in"]:
+            print(f"† stand-in for {one.profile.corpus}: {one.profile.facts['stand_in']}")
+
+
+def print_facts(facts: dict[str, str]) -> None:
+    """One thing, a fact a line."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, told in facts.items():
+        table.add_row(name, escape(told))
+    console().print(table)
+
+
+def print_rows(header: list[str], rows: list[list[str]], form: str = "table") -> None:
+    """A plain table of text."""
+    if form == "csv":
+        import csv
+
+        csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
+    elif form == "json":
+        print(json.dumps([dict(zip(header, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+    elif form == "markdown":
+        print(_markdown(header, rows))
+    elif form == "latex":
+        print(_latex(header, rows))
+    else:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for n, name in enumerate(header):
+            table.add_column(name, no_wrap=n == 0, overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        console().print(table)
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in [header, *rows]]
+    cells.insert(1, ["---", *["---:"] * (len(header) - 1)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "≈": r"$\approx$", "–": "--", "†": r"$\dagger$",
+}  # fmt: skip
+
+
+def _latex(header: list[str], rows: list[list[str]]) -> str:
+    lines = [
+        " & ".join("".join(LATEX.get(sign, sign) for sign in cell) for cell in row) + r" \\" for row in [header, *rows]
+    ]
+    columns = "l" + "r" * (len(header) - 1)
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            lines[0],
+            r"\midrule",
+            *lines[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
+
+
+class Counting:
+    """Shows counting while it goes on: a bar in a terminal, a line a corpus elsewhere; on stderr."""
+
+    def __init__(self) -> None:
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            TextColumn("{task.fields[done]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self.task: Any = None
+        self.name, self.n_bytes, self.n_tokens, self.began = "", 0, 0, 0.0
+        self.fractions: dict[int, float] = {}  # by shard; the slowest one says how far the corpus is
+
+    def __enter__(self) -> "Counting":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def report(self, message: Any) -> None:
+        """One of: Started, Progress, Finished, or a plain sentence."""
+        if isinstance(message, Started):
+            self.name, self.n_bytes, self.n_tokens, self.began = message.corpus, 0, 0, time.monotonic()
+            self.bar.console.print(f"Counting {escape(message.corpus)}: {escape(message.source)}")
+            self.fractions.clear()
+            self.task = self.bar.add_task(escape(message.corpus), total=1.0, done="")
+        elif isinstance(message, Counted):
+            self.n_bytes += message.n_bytes
+            self.n_tokens += message.n_tokens
+            if message.fraction is None:
+                self.bar.update(self.task, total=None, done=self._done())
+            else:
+                self.fractions[message.shard] = message.fraction
+                self.bar.update(self.task, completed=min(self.fractions.values()), done=self._done())
+        elif isinstance(message, Finished):
+            self.bar.remove_task(self.task)
+            self.bar.console.print(f"Counted {escape(self.name)}: {self._done()}")
+        else:
+            self.bar.console.print(escape(message))
+
+    def _done(self) -> str:
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        return f"{self.n_tokens:,} tokens, {self.n_bytes / 1e6:,.1f} MB, {self.n_bytes / 1e6 / seconds:,.0f} MB/s"

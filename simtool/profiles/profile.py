@@ -1,0 +1,205 @@
+"""A profile: what was counted in a corpus, per fold of its documents. Profiles add; the file holds counts only.
+
+The file is parquet, which any reader opens: one row group a feature, one row a non-zero count, and the facts
+about the text as JSON in the file's metadata. A count is found at cell = bucket * N_FOLDS + fold; what is
+written is `gap`, the distance from the cell before (the first from -1), because small numbers pack well: a fifth
+less than fold and bucket, and the profiles that ship must be small.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from simtool.errors import SimtoolError
+from simtool.profiles.features import N_FOLDS
+from simtool.tables import written_whole
+
+FORMAT = 1  # raised when a file of an older layout would be read wrongly
+METADATA = b"simtool_profile"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Counts of a corpus under a tokenizer. The sum of the profiles of disjoint parts is the profile of the
+    whole, bit for bit, in any order.
+
+    n_documents, n_tokens, n_bytes   int64 (N_FOLDS,)             of each fold; n_bytes is UTF-8
+    features                         {name: int64 (N_FOLDS, dimension)}
+    labels                           {name: {bucket: symbol ids}} one frequent n-gram of some buckets, for people
+    facts                            where the text came from: source, stand_in, date, versions ...
+    """
+
+    corpus: str
+    tokenizer: str
+    fingerprint: str
+    n_documents: np.ndarray
+    n_tokens: np.ndarray
+    n_bytes: np.ndarray
+    features: Mapping[str, np.ndarray]
+    labels: Mapping[str, Mapping[int, tuple[int, ...]]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (self.n_documents, self.n_tokens, self.n_bytes, *self.features.values()):
+            if array.shape[0] != N_FOLDS:
+                raise ValueError(f"counts must have {N_FOLDS} folds, got shape {array.shape}")
+            array.flags.writeable = False
+
+    def __add__(self, other: "Profile") -> "Profile":
+        check_same_tokenizer([self, other])
+        if set(self.features) != set(other.features):
+            raise SimtoolError(
+                f"Profiles of different features cannot be added: {', '.join(self.features)}"
+                f" and {', '.join(other.features)}."
+            )
+        return replace(
+            self,
+            n_documents=self.n_documents + other.n_documents,
+            n_tokens=self.n_tokens + other.n_tokens,
+            n_bytes=self.n_bytes + other.n_bytes,
+            features={name: counts + other.features[name] for name, counts in self.features.items()},
+            labels={name: {**other.labels.get(name, {}), **self.labels.get(name, {})} for name in self.features},
+        )
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Documents, tokens and bytes in all."""
+        return {
+            "documents": int(self.n_documents.sum()),
+            "tokens": int(self.n_tokens.sum()),
+            "bytes": int(self.n_bytes.sum()),
+        }
+
+
+def check_same_tokenizer(profiles: Iterable[Profile]) -> None:
+    """Raises SimtoolError when profiles were counted with tokenizers that give different ids."""
+    first, *others = profiles
+    for other in others:
+        if other.fingerprint != first.fingerprint:
+            raise SimtoolError(
+                "Profiles under different tokenizers cannot be compared:"
+                f" {first.corpus} is under {first.tokenizer} ({first.fingerprint[:16]}),"
+                f" {other.corpus} under {other.tokenizer} ({other.fingerprint[:16]}).\n"
+                "Count both under one: --tokenizer NAME."
+            )
+
+
+def save_profile(profile: Profile, path: Path, compression_level: int = 9) -> None:
+    """Write a profile, whole or not at all. compression_level: of zstd, 1 to 22."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("gap", pa.int32()), ("count", pa.int64())])
+    groups, described = [], {}
+    for name, counts in profile.features.items():
+        cells = counts.T.ravel()
+        seen = np.flatnonzero(cells)
+        gap, count = np.diff(seen, prepend=-1).astype(np.int32), cells[seen]
+        described[name] = {"dimension": counts.shape[1], "hash": _hash(gap, count)}
+        groups.append(pa.table([gap, count], schema))
+    facts = {
+        "format": FORMAT,
+        "corpus": profile.corpus,
+        "tokenizer": profile.tokenizer,
+        "fingerprint": profile.fingerprint,
+        "n_documents": profile.n_documents.tolist(),
+        "n_tokens": profile.n_tokens.tolist(),
+        "n_bytes": profile.n_bytes.tolist(),
+        "features": described,
+        "labels": {
+            name: [[bucket, *ngram] for bucket, ngram in labels.items()] for name, labels in profile.labels.items()
+        },
+        "facts": dict(profile.facts),
+    }
+    with (
+        written_whole(path) as temporary,
+        pq.ParquetWriter(
+            temporary,
+            schema.with_metadata({METADATA: json.dumps(facts)}),
+            compression="zstd",
+            compression_level=compression_level,
+            use_dictionary=False,
+            column_encoding=dict.fromkeys(schema.names, "BYTE_STREAM_SPLIT"),
+        ) as writer,
+    ):
+        for group in groups:
+            writer.write_table(group, row_group_size=max(len(group), 1))
+
+
+def load_profile(path: Path, features: Iterable[str] | None = None) -> Profile:
+    """A profile with the features asked for (None: all of them), checked against its hashes.
+
+    Raises SimtoolError when the file is missing, damaged, not a profile, of another version, or lacks a feature.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            facts = _facts(file, path)
+            wanted = list(facts["features"]) if features is None else list(features)
+            if missing := [name for name in wanted if name not in facts["features"]]:
+                raise SimtoolError(
+                    f"The profile {path} has no feature {', '.join(missing)}. It has: {', '.join(facts['features'])}."
+                )
+            counts = {name: _read_feature(file, path, facts["features"], name) for name in wanted}
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No profile {path}.") from error
+    except (pa.ArrowException, OSError) as error:
+        raise SimtoolError(f"{path} is damaged or not a profile: {error}. Count it again.") from error
+    return Profile(
+        corpus=facts["corpus"],
+        tokenizer=facts["tokenizer"],
+        fingerprint=facts["fingerprint"],
+        n_documents=np.array(facts["n_documents"], np.int64),
+        n_tokens=np.array(facts["n_tokens"], np.int64),
+        n_bytes=np.array(facts["n_bytes"], np.int64),
+        features=counts,
+        labels={name: {bucket: tuple(ngram) for bucket, *ngram in facts["labels"].get(name, [])} for name in wanted},
+        facts=facts["facts"],
+    )
+
+
+def profile_facts(path: Path) -> dict[str, Any]:
+    """What a profile's file says of itself, without reading the counts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            return _facts(file, path)
+    except (pa.ArrowException, OSError) as error:
+        raise SimtoolError(f"{path} is damaged or not a profile: {error}. Count it again.") from error
+
+
+def _facts(file: Any, path: Path) -> dict[str, Any]:
+    told = (file.schema_arrow.metadata or {}).get(METADATA)
+    if told is None:
+        raise SimtoolError(f"{path} is a parquet file, but not a simtool profile.")
+    facts = json.loads(told)
+    if facts["format"] != FORMAT:
+        raise SimtoolError(
+            f"{path} is a profile of format {facts['format']}; this simtool reads format {FORMAT}. Count it again."
+        )
+    return facts
+
+
+def _read_feature(file: Any, path: Path, described: dict[str, Any], name: str) -> np.ndarray:
+    rows = file.read_row_group(list(described).index(name))
+    gap, count = rows["gap"].to_numpy(), rows["count"].to_numpy()
+    if _hash(gap, count) != described[name]["hash"]:
+        raise SimtoolError(f"{path} is damaged: the counts of {name} do not match their hash. Count it again.")
+    cells = np.zeros(described[name]["dimension"] * N_FOLDS, np.int64)
+    cells[np.cumsum(gap, dtype=np.int64) - 1] = count
+    return np.ascontiguousarray(cells.reshape(-1, N_FOLDS).T)
+
+
+def _hash(gap: np.ndarray, count: np.ndarray) -> str:
+    digest = xxhash.xxh3_64(np.ascontiguousarray(gap))
+    digest.update(np.ascontiguousarray(count))
+    return digest.hexdigest()

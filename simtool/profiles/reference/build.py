@@ -1,0 +1,91 @@
+"""Makes the profiles that ship with the package: python -m simtool.profiles.reference.build --data DIR
+
+They hold counts only. A corpus is a random sample of documents (by a seeded hash of their text), the same
+documents under every tokenizer; what does not depend on the tokenizer (characters, skeletons) is kept once,
+in NAME.text.parquet. Hashed features are kept in fewer buckets than a count of one's own has.
+"""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simtool.corpora.corpus import Corpus
+from simtool.corpora.sources import Files
+from simtool.errors import SimtoolError
+from simtool.profiles.build import Budget, count_corpus
+from simtool.profiles.features import FEATURES, coarsen
+from simtool.profiles.find import REFERENCE, TEXT_FEATURES, Options, find_text
+from simtool.profiles.profile import Profile, save_profile
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
+
+CORPORA = (
+    "c4", "starcoder", "math", "flan", "knowledgeqa", "dclm",
+    "pycode", "gsm8k", "lima", "sciq", "social_iqa", "trec", "mr",
+)  # fmt: skip
+TOKENIZERS = ("default", "pythia")
+SCRIPT_VERSION = 1
+SEED = 0
+TOKENS = 420_000  # a corpus, under the default tokenizer: with BUCKETS, what keeps all of them under 12 MB
+BUCKETS = 1 << 13
+N_LABELS = 100  # named n-grams a feature
+FEWEST_LABEL = 5  # an n-gram is named only if it occurs in so many: what ships is counts, not text
+
+
+def main(data: Annotated[Path, typer.Option(help="Folder with the corpora.")], tokens: int = TOKENS) -> None:
+    """Count every reference corpus anew."""
+    total = 0
+    for name in CORPORA:
+        corpus = find_text(name, Options(data=data))
+        assert corpus is not None, f"{name} is not in {data}"
+        assert isinstance(corpus.source, Files)
+        (file,) = corpus.source.files
+        digest = hashlib.sha256(Path(file.location).read_bytes()).hexdigest()
+        source = f"{Path(file.location).name} (sha256 {digest[:16]})"
+        # the first tokenizer decides which documents; the others count the same ones
+        budget = Budget(tokens=tokens, seed=SEED)
+        for tokenizer in TOKENIZERS:
+            features = [feature for feature in FEATURES if feature not in TEXT_FEATURES or tokenizer == "default"]
+            loaded = load_tokenizer(tokenizer, data)
+            profile = _count(corpus, loaded, features, budget)
+            budget = Budget(documents=profile.size["documents"], seed=SEED)
+            of_tokens = [feature for feature in features if feature not in TEXT_FEATURES]
+            total += _save(profile, of_tokens, source, REFERENCE / f"{name}.{tokenizer}.parquet")
+            if tokenizer == "default":
+                total += _save(profile, list(TEXT_FEATURES), source, REFERENCE / f"{name}.text.parquet")
+            print(f"{name:12} {tokenizer:8} {profile.size}  total {total / 1e6:.2f} MB", flush=True)
+
+
+def _count(corpus: Corpus, tokenizer: Tokenizer, features: list[str], budget: Budget) -> Profile:
+    try:
+        return count_corpus(corpus, tokenizer, features, budget)
+    except SimtoolError:  # smaller than the budget: all of it
+        return count_corpus(corpus, tokenizer, features)
+
+
+def _save(profile: Profile, features: list[str], source: str, path: Path) -> int:
+    """Save some features of a profile, coarsened; how many bytes the file has."""
+    counts, labels = {}, {}
+    for name in features:
+        fine = profile.features[name]
+        hashed = FEATURES[name].n_buckets is not None
+        n_buckets = min(BUCKETS, fine.shape[1])
+        counts[name] = coarsen(fine, n_buckets) if hashed else fine
+        if hashed or FEATURES[name].order > 1:
+            labels[name] = {}
+            for bucket, ngram in profile.labels.get(name, {}).items():  # most frequent first
+                if fine[:, bucket].sum() >= FEWEST_LABEL and len(labels[name]) < N_LABELS:
+                    labels[name].setdefault(bucket * counts[name].shape[1] // fine.shape[1], ngram)
+    facts = {
+        **profile.facts,
+        "source": source,
+        "script": f"simtool.profiles.reference.build {SCRIPT_VERSION}",
+    }
+    save_profile(replace(profile, features=counts, labels=labels, facts=facts), path, compression_level=19)
+    return path.stat().st_size
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,213 @@
+"""Every corpus against every corpus: values, intervals and ceilings at one sample size."""
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture
+from simtool.profiles.features import coarsen
+from simtool.profiles.profile import Profile, check_same_tokenizer
+from simtool.similarity.metrics import Metric, find_metric
+from simtool.similarity.pairwise import pairwise
+from simtool.similarity.uncertainty import half_splits, interval, thin
+
+if TYPE_CHECKING:
+    import polars as pl
+
+RESAMPLES = 200
+HALVES_BYTES = 256 << 20  # resamples are worked through in chunks of this size
+
+
+@dataclass(frozen=True)
+class SimilarityMatrix:
+    """Similarities of every corpus (row, p) with every corpus (column, q), at equal sample sizes.
+
+    values, low, high   float64 (n, n)   mean over half-samples, and its 95% interval; the diagonal is the
+                                         split-half ceiling: a corpus against another half of itself
+    at_ceiling          bool (n, n)      the cell cannot be told from the mean of its two ceilings
+    tokens              tokens each corpus was thinned to; a cell compares half of them with the other half
+
+    Names are unique; symmetric when the metric is.
+    """
+
+    corpora: tuple[str, ...]
+    metric: Metric
+    feature: str
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    at_ceiling: np.ndarray
+    tokens: int
+    resamples: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (self.values, self.low, self.high, self.at_ceiling):
+            array.flags.writeable = False
+
+    @property
+    def ceiling(self) -> np.ndarray:
+        """float64 (n,): what two disjoint samples of each corpus score at this size."""
+        return np.diagonal(self.values)
+
+    def to_polars(self) -> "pl.DataFrame":
+        """One row a cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens."""
+        import polars as pl
+
+        n = len(self.corpora)
+        rows, columns = np.divmod(np.arange(n * n), n)
+        return pl.DataFrame(
+            {
+                "row": [self.corpora[i] for i in rows],
+                "column": [self.corpora[j] for j in columns],
+                "value": self.values.ravel(),
+                "low": self.low.ravel(),
+                "high": self.high.ravel(),
+                "ceiling_row": self.ceiling[rows],
+                "ceiling_column": self.ceiling[columns],
+                "at_ceiling": self.at_ceiling.ravel(),
+                "metric": self.metric.name,
+                "feature": self.feature,
+                "tokens": self.tokens,
+            }
+        )
+
+
+def similarity_matrix(
+    profiles: Mapping[str, Profile],
+    mixtures: Mapping[str, Mixture] | None = None,
+    metric: str = "token",
+    feature: str | None = None,
+    tokens: int | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> SimilarityMatrix:
+    """Compare corpora and mixtures of them, each thinned to the same number of tokens.
+
+    profiles   by corpus name, with the feature's counts
+    mixtures   what to compare, by name: shares of those corpora (None: every corpus by itself)
+    feature    one of FEATURES, or several joined with "+" (None: the metric's own)
+    tokens     size of each sample pair (None: as much as the smallest corpus allows)
+
+    Raises SimtoolError when tokenizers differ, or a corpus holds fewer tokens than asked for.
+    """
+    chosen = find_metric(metric)
+    feature = feature or chosen.feature
+    mixtures = mixtures or {name: Mixture({name: 1.0}) for name in profiles}
+    rng = np.random.default_rng(seed)
+    samples, tokens = equal_samples(profiles, mixtures, feature, tokens, rng)
+    splits = half_splits(samples.sum(axis=2), resamples, rng)
+    measured = _measure(chosen, samples, splits)
+    low, high = interval(measured)
+    values = measured.mean(axis=0)
+    diagonal = np.diagonal(measured, axis1=1, axis2=2)
+    below = (diagonal[:, :, None] + diagonal[:, None, :]) / 2 - measured
+    at_ceiling = interval(below if chosen.alike == "high" else -below)[0] <= 0
+    np.fill_diagonal(at_ceiling, False)
+    bound = lambda array: np.clip(array, chosen.low, chosen.high)  # noqa: E731
+    return SimilarityMatrix(
+        tuple(mixtures), chosen, feature, values, bound(low), bound(high), at_ceiling, tokens, resamples
+    )
+
+
+def equal_samples(
+    profiles: Mapping[str, Profile],
+    mixtures: Mapping[str, Mixture],
+    feature: str,
+    tokens: int | None,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, int]:
+    """Every mixture as counts of one size: float32 (n_mixtures, n_folds, dimension), and its tokens.
+
+    A mixture of w tokens of A to 1 - w of B holds exactly those shares; what two mixtures take of one corpus is
+    nested, so that comparisons between them are paired. Features that are not tokens (characters, skeletons)
+    keep the shares in tokens, and are then brought to one number of their own symbols.
+    """
+    used = {corpus for mixture in mixtures.values() for corpus in mixture.weights}
+    check_same_tokenizer([profiles[corpus] for corpus in sorted(used)])
+    counts = feature_counts({corpus: profiles[corpus] for corpus in sorted(used)}, feature)
+    n_tokens = {corpus: profiles[corpus].size["tokens"] for corpus in used}
+    tokens = common_size(n_tokens, mixtures, tokens)
+    symbols_per_token = {corpus: counts[corpus].sum() / n_tokens[corpus] for corpus in used}
+    per_mixture = {
+        name: sum(share * symbols_per_token[corpus] for corpus, share in mixture.weights.items())
+        for name, mixture in mixtures.items()
+    }
+    fewest = min(per_mixture.values())
+    wanted = {
+        (name, corpus): int(tokens * share * symbols_per_token[corpus] * fewest / per_mixture[name])
+        for name, mixture in mixtures.items()
+        for corpus, share in mixture.weights.items()
+    }
+    dimension = next(iter(counts.values())).shape[1]
+    samples = np.zeros((len(mixtures), next(iter(counts.values())).shape[0], dimension), np.float32)
+    place = {name: i for i, name in enumerate(mixtures)}
+    for corpus in sorted(used):
+        kept = counts[corpus]
+        takers = sorted((n, name) for (name, taken), n in wanted.items() if taken == corpus)
+        for n, name in reversed(takers):
+            kept = thin(kept, n, rng)
+            samples[place[name]] += kept
+    return samples, tokens
+
+
+def common_size(n_tokens: Mapping[str, int], mixtures: Mapping[str, Mixture], tokens: int | None) -> int:
+    """Tokens that every mixture can give; checks the number asked for."""
+    room = {
+        (corpus, name): int(n_tokens[corpus] / share)
+        for name, mixture in mixtures.items()
+        for corpus, share in mixture.weights.items()
+    }
+    (scarcest, name), most = min(room.items(), key=lambda item: item[1])
+    if tokens is None:
+        return most
+    if tokens > most:
+        within = "" if mixtures[name].weights[scarcest] == 1 else f" (its share of {name})"
+        raise SimtoolError(
+            f"{scarcest} holds {n_tokens[scarcest]:,} tokens, too few for --tokens {tokens:,}{within}.\n"
+            f"Ask for at most {most:,}, or leave it out."
+        )
+    return tokens
+
+
+def feature_counts(profiles: Mapping[str, Profile], feature: str) -> dict[str, np.ndarray]:
+    """Counts of one feature, or of several joined with "+" side by side, at the fewest buckets among the profiles."""
+    joined: dict[str, list[np.ndarray]] = {corpus: [] for corpus in profiles}
+    for name in feature.split("+"):
+        dimension = min(profile.features[name].shape[1] for profile in profiles.values())
+        for corpus, profile in profiles.items():
+            counts = profile.features[name]
+            joined[corpus].append(counts if counts.shape[1] == dimension else coarsen(counts, dimension))
+    return {corpus: np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0] for corpus, parts in joined.items()}
+
+
+def _measure(metric: Metric, samples: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """The metric of every pair on every split: float64 (n_resamples, n, n)."""
+    n = len(samples)
+    whole = samples.sum(axis=1)
+    measured = np.empty((len(splits), n, n))
+
+    def one_split(index: int) -> None:
+        first = np.tensordot(splits[index].astype(np.float32), samples, axes=(0, 1))
+        measured[index] = _pairs(metric, first, whole - first)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
+        list(threads.map(one_split, range(len(splits))))
+    return measured
+
+
+def _pairs(metric: Metric, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Row i of `first` against row j of `second`, both counts (n, dimension)."""
+    n_first, n_second = first.sum(axis=1), second.sum(axis=1)
+    p, q = first / n_first[:, None], second / n_second[:, None]
+    values = pairwise(metric, p, q, threads=1)
+    if metric.bias is not None:
+        values -= [metric.bias(p[i], q, n_first[i], n_second) for i in range(len(p))]
+    if metric.symmetric:  # one of the two ways to pair the halves: their mean would hide half of the spread
+        values = np.triu(values) + np.triu(values, 1).T
+    return np.clip(values, metric.low, metric.high)

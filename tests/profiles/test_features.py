@@ -1,0 +1,382 @@
+"""What is counted, against naive twins: a Counter over tuples, a reading character by character."""
+
+import itertools
+import re
+import unicodedata
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simtool.errors import SimtoolError
+from simtool.profiles.features import (
+    CLASSES,
+    CLITICS,
+    CLOSED_CLASS,
+    FEATURES,
+    N_FOLDS,
+    VIEWS,
+    Batch,
+    Feature,
+    add_counts,
+    coarsen,
+    count_features,
+    empty_counts,
+    find_feature,
+    frequent_ngrams,
+    length_symbols,
+    skeleton_ids,
+    skeleton_symbols,
+)
+
+VOCABULARY = 300
+
+
+def batch_of(texts, tokens, folds=None):
+    """A batch with these texts, these token ids (a list a document) and these folds (all 0)."""
+    offsets = np.cumsum([0, *map(len, tokens)])
+    ids = np.array([i for document in tokens for i in document], np.uint16)
+    return Batch(list(texts), ids, offsets, np.array(folds or [0] * len(texts), np.uint8))
+
+
+# Letters of several scripts, a combining mark, marks of many classes, line structure, NUL, a surrogate.
+characters = st.one_of(
+    st.sampled_from("aiItTsSrRdD'’_09 .,(=\n\r\t\0éßDžñ日क\u0301²٣—“”€+∑😀𝒜\x0b\x85\u2028\u00a0\ud800"),
+    st.characters(),
+)
+words = st.sampled_from([*CLOSED_CLASS, *CLITICS, "The", "DON'T", "snake_case", "0x1F", "\r\n", "\n\n    ", "\n\t"])
+texts = st.lists(st.one_of(characters, words), max_size=30).map("".join)
+documents = st.tuples(texts, st.lists(st.integers(0, VOCABULARY - 1), max_size=12), st.integers(0, N_FOLDS - 1))
+batches = st.lists(documents, max_size=8).map(
+    lambda rows: batch_of([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
+)
+
+
+# --- The naive twins ---
+
+
+def naive_skeleton(text):
+    symbols = []
+    text = text.replace("’", "'")
+    i = 0
+    while i < len(text):
+        if text[i] in "\r\n":
+            j = i
+            while j < len(text) and (text[j] in "\r\n" or is_space(text[j])):
+                j += 1
+            *lines, indent = re.split("\r\n|\r|\n", text[i:j])
+            columns = sum(4 if c == "\t" else 1 for c in indent)
+            symbols.append(("blank+" if len(lines) > 1 else "newline+") + naive_indent(columns))
+        elif is_space(text[i]):
+            j = i + 1
+        elif in_word(text[i]):
+            j = i
+            while j < len(text) and in_word(text[j]):
+                j += 1
+            symbols.append(naive_word(text[i:j]))
+        elif clitic := naive_clitic(text, i):
+            j = i + len(clitic)
+            symbols.append(clitic)
+        else:
+            j = i + 1
+            symbols.append(naive_mark(text[i]))
+        i = j
+    return symbols
+
+
+def is_space(c):
+    return c in " \t\v\f" or (ord(c) > 127 and unicodedata.category(c)[0] == "Z")
+
+
+def in_word(c):
+    return c == "_" or unicodedata.category(c)[0] in "LMN"
+
+
+def naive_clitic(text, i):
+    found = re.match("'[a-zA-Z]+", text[i:])
+    if not found or i == 0 or not in_word(text[i - 1]) or found[0].lower() not in CLITICS:
+        return None
+    end = i + found.end()
+    return None if end < len(text) and in_word(text[end]) else found[0].lower()
+
+
+def naive_word(word):
+    if word.isascii() and word != "i" and (word.lower() in CLOSED_CLASS or word == "I"):
+        return word if word == "I" else word.lower()
+    if set(word) == {"_"}:
+        return "_"
+    categories = [unicodedata.category(c) for c in word]
+    digits = [c[0] == "N" for c in categories]
+    uppers = [c in ("Lu", "Lt") for c in categories]
+    if digits[0]:
+        for start, name in ((9, "9+"), (5, "5-8"), (4, "4"), (3, "3"), (2, "2"), (1, "1")):
+            if len(word) >= start:
+                return ("9" if all(digits) else "9x") + f"[{name}]"
+    if "Ll" in categories:
+        case = "miXed" if any(uppers[1:]) else "Capital" if uppers[0] else "lower"
+    else:
+        case = "UPPER" if any(uppers) else "uncased"
+    inside = "_9" if any(digits) or "_" in word else ""
+    for start, name in ((12, "12+"), (8, "8-11"), (6, "6-7"), (4, "4-5"), (3, "3"), (2, "2"), (1, "1")):
+        if len(word) >= start:
+            return f"{case}{inside}[{name}]"
+
+
+def naive_mark(c):
+    if c.isascii():
+        return c if c.isprintable() else "<control>"
+    return next(name for name, categories in CLASSES.items() if unicodedata.category(c) in categories)
+
+
+def naive_indent(columns):
+    for start, name in ((13, "13+"), (9, "9-12"), (5, "5-8"), (3, "3-4"), (1, "1-2"), (0, "0")):
+        if columns >= start:
+            return name
+
+
+def naive_length_class(n):
+    """How many of 1, 2, 3, 4, 6, 8, 12, 16, 23 ... are reached: powers of the root of two, rounded up."""
+    edges = sorted({-int(-(2 ** (k / 2)) // 1) for k in range(63)})
+    return sum(n >= edge for edge in edges)
+
+
+def naive_lines(text):
+    lines = text.split("\n")
+    last = lines.pop()
+    return [line.removesuffix("\r") for line in lines] + ([last] if last else [])
+
+
+def naive_sequence(view, text, ids):
+    names = skeleton_symbols()
+    return {
+        "token": lambda: ids,
+        "char": lambda: [ord(c) for c in text],
+        "skeleton": lambda: [names.index(symbol) for symbol in naive_skeleton(text)],
+        "document_length": lambda: [naive_length_class(len(ids))],
+        "line_length": lambda: [naive_length_class(len(line)) for line in naive_lines(text)],
+    }[view]()
+
+
+def naive_bucket(ngram, feature, alphabet):
+    if feature.n_buckets is None:
+        number = 0
+        for symbol in ngram:
+            number = number * alphabet + symbol
+        return number
+    h = ngram[0]
+    for symbol in ngram[1:]:
+        h = (h * 0x9E3779B1 + symbol) % 2**32
+    h ^= h >> 15
+    h = h * 0x85EBCA77 % 2**32
+    return h * feature.n_buckets // 2**32
+
+
+def naive_counts(batch, feature):
+    counts = Counter()
+    alphabet = VIEWS[feature.view].alphabet or VOCABULARY
+    for d, text in enumerate(batch.texts):
+        ids = batch.ids[batch.offsets[d] : batch.offsets[d + 1]].tolist()
+        sequence = naive_sequence(feature.view, text, ids)
+        for i in range(len(sequence) - feature.order + 1):
+            ngram = tuple(sequence[i : i + feature.order])
+            counts[int(batch.folds[d]), naive_bucket(ngram, feature, alphabet)] += 1
+    return counts
+
+
+def as_counter(counts):
+    folds, columns = np.nonzero(counts)
+    return Counter({(int(f), int(c)): int(counts[f, c]) for f, c in zip(folds, columns, strict=True)})
+
+
+# --- Counts ---
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@given(batch=batches)
+@settings(max_examples=30, deadline=None)
+def test_counts_match_a_plain_counter(name, batch):  # the slow way is the specification
+    assert as_counter(count_features(batch, [name], VOCABULARY)[name]) == naive_counts(batch, FEATURES[name])
+
+
+@given(batch=batches, seed=st.integers(0, 99), cut=st.integers(0, 8))
+@settings(max_examples=10, deadline=None)
+def test_batches_add_up_however_documents_are_ordered_and_split(batch, seed, cut):
+    order = np.random.default_rng(seed).permutation(len(batch.texts)).tolist()
+    halves = empty_counts(FEATURES, VOCABULARY)
+    for half in (order[:cut], order[cut:]):
+        tokens = [batch.ids[batch.offsets[d] : batch.offsets[d + 1]] for d in half]
+        part = batch_of([batch.texts[d] for d in half], tokens, [int(batch.folds[d]) for d in half])
+        add_counts(halves, part, VOCABULARY)
+    whole = count_features(batch, FEATURES, VOCABULARY)
+    for name in FEATURES:
+        np.testing.assert_array_equal(whole[name], halves[name])
+
+
+@given(batch=batches)
+def test_a_fold_is_its_documents(batch):
+    for fold in range(N_FOLDS):
+        part = batch.fold(fold)
+        chosen = [d for d in range(len(batch.texts)) if batch.folds[d] == fold]
+        assert part.texts == [batch.texts[d] for d in chosen]
+        assert [part.ids[a:b].tolist() for a, b in itertools.pairwise(part.offsets)] == [
+            batch.ids[batch.offsets[d] : batch.offsets[d + 1]].tolist() for d in chosen
+        ]
+
+
+@pytest.mark.parametrize("name", [name for name in FEATURES if FEATURES[name].n_buckets])
+def test_coarsened_counts_are_those_of_fewer_buckets(name, monkeypatch):
+    batch = batch_of(["def area(r):\n    return 3.14 * r", "He said so."], [range(40), [7, 7, 7, 299]], [3, 5])
+    fine = count_features(batch, [name], VOCABULARY)[name]
+    feature = FEATURES[name]
+    fewer = Feature(name, feature.about, feature.view, feature.order, 1 << 14)
+    monkeypatch.setitem(FEATURES, name, fewer)
+    np.testing.assert_array_equal(coarsen(fine, 1 << 14), count_features(batch, [name], VOCABULARY)[name])
+    assert coarsen(fine, 1).tolist() == fine.sum(axis=1, keepdims=True).tolist()
+
+
+@pytest.mark.parametrize(("n_fine", "n_buckets"), [(8, 16), (8, 3), (12, 4), (8, 0)])
+def test_only_powers_of_two_coarsen(n_fine, n_buckets):
+    with pytest.raises(ValueError, match=f"^Cannot coarsen {n_fine} buckets to {n_buckets}: powers of two"):
+        coarsen(np.zeros(n_fine, np.int64), n_buckets)
+
+
+def test_counts_by_hand():
+    batch = batch_of(["a\nbc", "", "\n"], [[1, 2, 1, 2, 1], [], [9]], [0, 1, 15])
+    counts = count_features(batch, ["token", "document_length", "line_length"], 10)
+    assert counts["token"][0].tolist() == [0, 3, 2, 0, 0, 0, 0, 0, 0, 0]
+    assert counts["token"][15].tolist() == [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    names = length_symbols()
+    assert [names[c] for c in counts["document_length"].argmax(axis=1)[[0, 1, 15]]] == ["4-5", "0", "1"]
+    assert counts["line_length"][0, :3].tolist() == [0, 1, 1]  # "a", "bc"
+    assert counts["line_length"][1].sum() == 0  # an empty document has no line
+    assert counts["line_length"][15, :3].tolist() == [1, 0, 0]  # one line, empty
+
+
+def test_lengths_are_in_half_octaves():
+    assert length_symbols()[:10] == ["0", "1", "2", "3", "4-5", "6-7", "8-11", "12-15", "16-22", "23-31"]
+    assert length_symbols()[-1] == "2147483648+"
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_feature_is_known_by_its_name_and_fits_32_bits(name):
+    feature = find_feature(name)
+    assert feature.name == name
+    assert feature.about.endswith(".")
+    assert feature.dimension(50_000) <= 2**18
+    if feature.n_buckets is None:
+        assert (VIEWS[feature.view].alphabet or 2**18) ** feature.order <= 2**32
+
+
+def test_an_unknown_feature_names_the_known_ones():
+    with pytest.raises(SimtoolError) as error:
+        count_features(batch_of([], []), ["token", "skeletn3"], VOCABULARY)
+    assert str(error.value) == (
+        "Unknown feature 'skeletn3'. Did you mean 'skeleton3'?\n"
+        "Known: char1, char2, char3, char4, char5, document_length, line_length, "
+        "skeleton1, skeleton2, skeleton3, skeleton4, token, token2, token3, token4."
+    )
+
+
+def test_a_token_beyond_the_vocabulary_is_refused():
+    with pytest.raises(IndexError):
+        count_features(batch_of(["x"], [[10]]), ["token"], 10)
+
+
+@pytest.mark.parametrize(
+    ("texts", "n_ids", "offsets", "folds", "message"),
+    [
+        (["a"], 2, [0, 2], [], "1 texts, 2 offsets, 0 folds"),
+        (["a"], 3, [0, 2], [0], "Offsets run 0 .. 2, ids 0 .. 3"),
+        (["a"], 2, [0, 2], [16], "Folds run 16 .. 16, not 0 .. 15"),
+    ],
+)
+def test_a_batch_that_does_not_fit_together_is_refused(texts, n_ids, offsets, folds, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Batch(texts, np.zeros(n_ids, np.uint16), np.array(offsets), np.array(folds, np.int64))
+
+
+# --- The most frequent n-grams ---
+
+
+@pytest.mark.parametrize("name", ["token", "token3", "char2", "skeleton2", "skeleton3"])
+@given(batch=batches)
+@settings(max_examples=20, deadline=None)
+def test_frequent_ngrams_match_a_plain_counter(name, batch):
+    feature = FEATURES[name]
+    counts = Counter()
+    for d, text in enumerate(batch.texts):
+        ids = batch.ids[batch.offsets[d] : batch.offsets[d + 1]].tolist()
+        sequence = naive_sequence(feature.view, text, ids)
+        counts.update(zip(*(sequence[i:] for i in range(feature.order)), strict=False))
+    alphabet = VIEWS[feature.view].alphabet or VOCABULARY
+    expected = sorted(counts, key=lambda ngram: (-counts[ngram], ngram))[:5]
+    assert frequent_ngrams(batch, name, 5, VOCABULARY) == [
+        (naive_bucket(ngram, feature, alphabet), ngram, counts[ngram]) for ngram in expected
+    ]
+
+
+# --- The skeleton ---
+
+CODE = """\
+def area(radius_m, k=2):
+    # don't
+
+	return PI_2 * k**0x1F
+"""
+SENTENCE = "The Owners said they’d NOT seen iPhones; “we did”, wrote O'Brien — in 1987."
+WORD_PROBLEM = "Tom has 48 apples. I ate 1,250.5 of it.\r\n\r\n#### 72"
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        (
+            CODE,
+            "lower[3] lower[4-5] ( lower_9[8-11] , lower[1] = 9[1] ) : newline+3-4"
+            " # don 't blank+3-4 lower[6-7] UPPER_9[4-5] * lower[1] * * 9x[4] newline+0",
+        ),
+        (
+            SENTENCE,
+            "the Capital[6-7] lower[4-5] they 'd not lower[4-5] miXed[6-7] ; <quote> we did <quote> ,"
+            " lower[4-5] UPPER[1] ' Capital[4-5] <dash> in 9[4] .",
+        ),
+        (
+            WORD_PROBLEM,
+            "Capital[3] has 9[2] lower[6-7] . I lower[3] 9[1] , 9[3] . 9[1] of it . blank+0 # # # # 9[2]",
+        ),
+        ("i = I", "lower[1] = I"),
+        ("x's 's 'sx x'sx", "lower[1] 's ' lower[1] ' lower[2] lower[1] ' lower[2]"),
+        ("__init__ _ __", "lower_9[8-11] _ _"),
+        ("日本 प्रेम naïve Élan", "uncased[2] uncased[4-5] lower[4-5] Capital[4-5]"),
+        ("\0\x7f😀€∑", "<control> <control> <symbol> <currency> <mathematical>"),
+        ("themselves themselvesandonandonandon", "themselves lower[12+]"),
+        ("   \t ", ""),
+        ("", ""),
+    ],
+)
+def test_skeletons_by_hand(text, symbols):
+    names = skeleton_symbols()
+    assert [names[i] for i in skeleton_ids(text)] == symbols.split()
+
+
+@given(text=texts)
+@settings(max_examples=300, deadline=None)
+def test_skeletons_match_a_reading_character_by_character(text):
+    names = skeleton_symbols()
+    assert [names[i] for i in skeleton_ids(text)] == naive_skeleton(text)
+
+
+def test_every_skeleton_symbol_has_one_name():
+    names = skeleton_symbols()
+    assert len(set(names)) == len(names)
+    assert all(name == name.strip() and len(name.split()) == 1 for name in names)
+
+
+@pytest.mark.parametrize("word", CLOSED_CLASS)
+def test_closed_class_words_are_kept_in_any_case(word):
+    names = skeleton_symbols()
+    cases = {word, word.capitalize(), word.upper()}
+    assert {names[i] for case in cases for i in skeleton_ids(case)} == {word}
+    assert word not in {names[i] for i in skeleton_ids(f"{word}q q{word} {word}_ {word}é")}

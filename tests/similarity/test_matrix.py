@@ -1,0 +1,192 @@
+"""The matrix at equal sizes: ceilings, intervals and mixtures mean what they say."""
+
+import numpy as np
+import pytest
+
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture
+from simtool.profiles.features import N_FOLDS
+from simtool.profiles.profile import Profile
+from simtool.similarity.matrix import equal_samples, similarity_matrix
+from simtool.similarity.metrics import METRICS
+from simtool.similarity.uncertainty import half_splits, interval, thin
+
+DIMENSION = 3000
+
+
+def zipf(shift: int = 0, exponent: float = 1.1) -> np.ndarray:
+    shares = 1.0 / np.arange(1, DIMENSION + 1) ** exponent
+    return np.roll(shares / shares.sum(), shift)
+
+
+def corpus_of(
+    name: str, shares: np.ndarray, n_tokens: int, seed: int, document: int = 100, clumping: float = 300.0
+) -> Profile:
+    """Documents of their own topics: each draws its distribution from a Dirichlet around `shares`."""
+    rng = np.random.default_rng(seed)
+    counts = np.zeros((N_FOLDS, len(shares)), np.int64)
+    for _ in range(n_tokens // document):
+        own = rng.dirichlet(shares * clumping + 1e-9)
+        counts[rng.integers(N_FOLDS)] += rng.multinomial(document, own)
+    per_fold = counts.sum(axis=1)
+    return Profile(name, "toy", "f" * 64, per_fold, per_fold, per_fold, {"token": counts})
+
+
+def matrix_of(*profiles: Profile, **options):
+    return similarity_matrix({profile.corpus: profile for profile in profiles}, **options)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_two_samples_of_one_corpus_of_very_different_sizes_meet_the_ceiling(metric):
+    small, large = corpus_of("small", zipf(), 20_000, 1), corpus_of("large", zipf(), 400_000, 2)
+    result = matrix_of(small, large, metric=metric, feature="token", resamples=100)
+    assert result.at_ceiling[0, 1], (result.values, result.low, result.high)
+    low, high = result.low[0, 1], result.high[0, 1]
+    ceiling = result.ceiling.mean()
+    assert low <= ceiling <= high
+
+
+def test_the_published_score_of_those_samples_is_not_even_near_one():
+    """What the matrix corrects: the score on all that there is depends on the sizes."""
+    small, large = corpus_of("small", zipf(), 20_000, 1), corpus_of("large", zipf(), 400_000, 2)
+    shares = [p.features["token"].sum(axis=0) / p.size["tokens"] for p in (small, large)]
+    assert METRICS["token"].compute(*shares) < 0.9
+
+
+@pytest.mark.parametrize("metric", ["token", "js", "cosine", "kl"])
+def test_another_distribution_is_told_from_the_ceiling(metric):
+    one, other = corpus_of("one", zipf(), 50_000, 1), corpus_of("other", zipf(3), 50_000, 2)
+    result = matrix_of(one, other, metric=metric, resamples=100)
+    assert not result.at_ceiling.any()
+
+
+def test_a_copy_is_at_the_ceiling_and_not_above():
+    """The same documents on both sides: no document may meet itself."""
+    one = corpus_of("one", zipf(), 50_000, 1)
+    copy = Profile(**{**vars(one), "corpus": "copy"})
+    result = matrix_of(one, copy, resamples=100)
+    np.testing.assert_allclose(result.values[0, 1], result.ceiling, atol=0.01)
+    assert result.at_ceiling[0, 1]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_values_are_in_range_and_inside_their_interval(metric):
+    result = matrix_of(
+        *(corpus_of(f"c{n}", zipf(n), 20_000, n) for n in range(3)),
+        metric=metric,
+        feature="token",
+        resamples=50,
+    )
+    chosen = METRICS[metric]
+    assert (result.values >= chosen.low).all() and (result.values <= chosen.high).all()
+    assert (result.low <= result.values).all() and (result.values <= result.high).all()
+    if chosen.symmetric:
+        np.testing.assert_array_equal(result.values, result.values.T)
+
+
+def test_the_interval_covers_the_expected_score():
+    """Of 40 pairs of fresh samples, the intervals hold the long-run mean about 95% of the time."""
+    shares, others = zipf(), zipf(5)
+    covered, scores = 0, []
+    results = [
+        matrix_of(
+            corpus_of("a", shares, 10_000, 1000 + n), corpus_of("b", others, 10_000, 2000 + n),
+            metric="cosine", resamples=60,
+        )
+        for n in range(40)
+    ]  # fmt: skip
+    truth = np.mean([result.values[0, 1] for result in results])
+    for result in results:
+        covered += result.low[0, 1] <= truth <= result.high[0, 1]
+        scores.append(result.high[0, 1] - result.low[0, 1])
+    assert covered >= 34  # P(fewer than 34 of 40 | 0.95) < 0.5%
+    spread = np.std([result.values[0, 1] for result in results])
+    assert 2.5 < np.mean(scores) / spread < 7  # about 4 standard errors wide
+
+
+def test_the_bias_of_js_is_corrected():
+    """First-order, so not all of it where most entries are rare; here about half at 20,000 tokens a side."""
+    one, other = (corpus_of(name, zipf(n), 40_000, n, clumping=1e9) for n, name in ((0, "one"), (2, "other")))
+    truth = float(METRICS["js"].compute(zipf(), zipf(2)))
+    halves = [profile.features["token"][side::2].sum(axis=0) for side, profile in ((0, one), (1, other))]
+    plug_in = float(METRICS["js"].compute(*(half / half.sum() for half in halves)))
+    corrected = matrix_of(one, other, metric="js", resamples=50).values[0, 1]
+    assert truth < corrected < truth + 0.6 * (plug_in - truth)
+
+
+def test_a_mixture_holds_its_shares_exactly():
+    one, other = corpus_of("one", zipf(), 50_000, 1), corpus_of("other", zipf(9), 50_000, 2)
+    only = Profile(**{**vars(other), "features": {"token": np.roll(other.features["token"], 1, axis=1)}})
+    profiles = {"one": one, "other": only}
+    mixtures = {"one": Mixture({"one": 1.0}), "mix": Mixture({"one": 0.75, "other": 0.25})}
+    samples, tokens = equal_samples(profiles, mixtures, "token", 20_000, np.random.default_rng(0))
+    assert tokens == 20_000
+    assert samples[0].sum() == samples[1].sum() == 20_000
+    # what the mixture takes of `one` is a part of what `one` itself gives: comparisons are paired
+    taken_of_one = samples[1] - thin_like(samples[1], only)
+    assert (taken_of_one <= samples[0] + only.features["token"]).all()
+
+
+def thin_like(sample: np.ndarray, profile: Profile) -> np.ndarray:
+    return np.minimum(sample, profile.features["token"])
+
+
+def test_a_mixture_of_one_corpus_is_that_corpus():
+    one, other = corpus_of("one", zipf(), 30_000, 1), corpus_of("other", zipf(4), 30_000, 2)
+    mixtures = {
+        "one": Mixture({"one": 1.0}),
+        "again": Mixture({"one": 1.0}),
+        "other": Mixture({"other": 1.0}),
+    }
+    result = similarity_matrix({"one": one, "other": other}, mixtures, resamples=40)
+    np.testing.assert_array_equal(result.values[0, 2], result.values[1, 2])
+
+
+def test_same_seed_same_bits():
+    profiles = [corpus_of(f"c{n}", zipf(n), 20_000, n) for n in range(3)]
+    one, again = (matrix_of(*profiles, tokens=9_000, resamples=30, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one.values, again.values)
+    np.testing.assert_array_equal(one.low, again.low)
+    assert not np.array_equal(one.values, matrix_of(*profiles, tokens=9_000, resamples=30, seed=4).values)
+
+
+def test_too_few_tokens_for_the_budget():
+    with pytest.raises(SimtoolError) as caught:
+        matrix_of(corpus_of("one", zipf(), 10_000, 1), corpus_of("other", zipf(), 90_000, 2), tokens=50_000)
+    assert str(caught.value) == (
+        "one holds 10,000 tokens, too few for --tokens 50,000.\nAsk for at most 10,000, or leave it out."
+    )
+
+
+def test_too_few_documents_for_halves():
+    lone = corpus_of("lone", zipf(), 100, 1)
+    with pytest.raises(SimtoolError, match=r"^A corpus has documents in only 1 of 16 folds: too few to split"):
+        matrix_of(lone, corpus_of("other", zipf(), 10_000, 2))
+
+
+def test_thinning_takes_exactly_so_many_and_keeps_the_shares_of_folds():
+    counts = corpus_of("one", zipf(), 60_000, 1).features["token"]
+    thinned = thin(counts, 12_345, np.random.default_rng(0))
+    assert thinned.sum() == 12_345
+    assert (thinned <= counts).all()
+    np.testing.assert_allclose(thinned.sum(axis=1) / counts.sum(axis=1), 12_345 / counts.sum(), atol=1e-3)
+
+
+def test_half_splits_are_halves():
+    splits = half_splits(np.ones((1, N_FOLDS)), 50, np.random.default_rng(0))
+    assert splits.shape == (50, N_FOLDS)
+    assert (splits.sum(axis=1) == N_FOLDS // 2).all()
+
+
+def test_the_t_factor_is_scipys():
+    from scipy import stats
+
+    from simtool.similarity.uncertainty import T_OVER_Z
+
+    assert pytest.approx(stats.t.ppf(0.975, N_FOLDS - 1) / stats.norm.ppf(0.975), abs=1e-4) == T_OVER_Z
+
+
+def test_the_interval_of_a_constant_is_that_constant():
+    low, high = interval(np.full((50, 2), 0.25))
+    np.testing.assert_array_equal(low, 0.25)
+    np.testing.assert_array_equal(high, 0.25)

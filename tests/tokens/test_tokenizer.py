@@ -1,0 +1,582 @@
+"""`tokenizers` is the specification: whatever encodes here must give its ids, for every text."""
+
+import hashlib
+import itertools
+import json
+import pickle
+import random
+import subprocess
+import sys
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simtool.errors import SimtoolError
+from simtool.tokens import tokenizer as module
+from simtool.tokens.embedded import build
+from simtool.tokens.tokenizer import (
+    BACKEND_VARIABLE,
+    EMBEDDED_FOLDER,
+    TOKENIZERS,
+    TRICKY,
+    Fastokens,
+    Reference,
+    agree,
+    embedded_identity,
+    load_tokenizer,
+    tokenizer_fingerprint,
+)
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+needs_fastokens = pytest.mark.skipif(find_spec("fastokens") is None, reason="no wheel for this machine")
+CODE_POINTS = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+REAL = [
+    name for name, entry in TOKENIZERS.items() if entry.file and (DATA / "tokenizers" / entry.file).exists()
+]
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return load_tokenizer("default")
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return Reference((EMBEDDED_FOLDER / "tokenizer.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No data folder, an empty hub cache, and no network."""
+    from huggingface_hub import constants
+
+    monkeypatch.delenv("SIMTOOL_DATA", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path
+
+
+def small_definition(**changes) -> dict:
+    """A byte-level BPE of five tokens, in the newest spelling."""
+    special = {"id": 4, "content": "</s>", "special": True, "single_word": False, "lstrip": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [special | {"rstrip": False, "normalized": False}],
+        "normalizer": None,
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {"a": 0, "b": 1, "Ġ": 2, "ab": 3},
+            "merges": [["a", "b"]],
+        },
+    } | changes
+
+
+def save(path: Path, definition: dict) -> Path:
+    path.write_text(json.dumps(definition), encoding="utf-8")
+    return path
+
+
+def random_texts(n: int, seed: int) -> list[str]:
+    """Strings in which the pieces that implementations disagree on meet every code point."""
+    rng = random.Random(seed)
+    pieces = [
+        *"aBx 1'\t\n\r.,!/_-=\0",
+        "  ",
+        "\r\n",
+        "'s",
+        "'LL",
+        "I'm",
+        "don't",
+        "<|endoftext|>",
+        "<|padding|>",
+    ]
+    pieces += [
+        "\u0301",
+        "\u200d",
+        "👩‍👩‍👧",
+        "🇬🇧",
+        "👍🏽",
+        "中",
+        "あ",
+        "한",
+        "é",
+        "ſ",
+        "K",
+        "İ",
+        "ǅ",
+        "ʰ",
+        "ß",
+        "ﬁ",
+    ]
+    pieces += [
+        "\u00a0",
+        "\u2003",
+        "\u2028",
+        "\u0085",
+        "\x1c",
+        "\ufeff",
+        "٣",
+        "²",
+        "Ⅷ",
+        "𝟘",
+        "123",
+        "2024-01-31",
+    ]
+    return [
+        "".join(
+            rng.choice(pieces) if rng.random() < 0.8 else chr(rng.choice(CODE_POINTS))
+            for _ in range(rng.randint(0, 40))
+        )
+        for _ in range(n)
+    ]
+
+
+def assert_same_ids(tokenizer, reference: Reference, texts: list[str]) -> None:
+    ids, offsets = tokenizer.encode(texts)
+    for i, text in enumerate(texts):
+        assert ids[offsets[i] : offsets[i + 1]].tolist() == reference.encode_one(text), ascii(text)
+
+
+# Ids
+
+
+@given(st.lists(st.text(), max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_any_text_gets_the_ids_of_tokenizers_and_comes_back(embedded, reference, texts):
+    assert_same_ids(embedded, reference, texts)
+    ids, offsets = embedded.encode(texts)
+    assert [embedded.decode(ids[a:b]) for a, b in itertools.pairwise(offsets)] == texts
+
+
+def test_thousands_of_hard_strings_get_the_ids_of_tokenizers(embedded, reference):
+    assert_same_ids(embedded, reference, random_texts(4_000, seed=0))
+
+
+def test_every_code_point_gets_the_ids_of_tokenizers(embedded, reference):
+    contexts = ("a{0}B {0}{0}1{0}'s{0}\n".format(chr(point)) for point in CODE_POINTS[:0x3100])
+    assert_same_ids(embedded, reference, list(contexts))
+    rest = "".join(map(chr, CODE_POINTS[0x3100:]))  # as one string in pieces: a third of the time
+    assert_same_ids(embedded, reference, [rest[i : i + 500] for i in range(0, len(rest), 500)])
+
+
+@pytest.mark.parametrize("piece", ["a", "aB", " ", "\n", "\t ", "=", "1", "中", "\u0301", "あa", "👩‍", "'s"])
+def test_long_repeats_get_the_ids_of_tokenizers(embedded, reference, piece):
+    text = piece * 20_000
+    assert_same_ids(embedded, reference, [text])
+    assert embedded.decode(embedded.encode([text])[0]) == text
+
+
+@needs_fastokens
+@pytest.mark.parametrize("name", REAL)
+def test_real_tokenizers_get_the_ids_of_tokenizers(name):
+    tokenizer = load_tokenizer(name, DATA)
+    assert tokenizer.backend == "fastokens"
+    assert_same_ids(tokenizer, tokenizer._reference, [*TRICKY, *random_texts(1_000, seed=1)])
+
+
+@needs_fastokens
+def test_both_backends_of_a_tokenizer_answer_alike(embedded, monkeypatch):
+    monkeypatch.setenv(BACKEND_VARIABLE, "tokenizers")
+    slow = load_tokenizer("default")
+    assert (embedded.backend, slow.backend) == ("fastokens", "tokenizers")
+    texts = ["", "a<|endoftext|>b", "", "half \ud83d of \udc4d a pair", "\u00a0\r\n  x", ""]
+    for fast, sure in zip(embedded.encode(texts), slow.encode(texts), strict=True):
+        assert fast.dtype == sure.dtype
+        assert fast.tolist() == sure.tolist()
+        assert not fast.flags.writeable and not sure.flags.writeable
+
+
+def test_a_special_token_in_a_text_is_text(embedded):
+    ids, _ = embedded.encode(["a<|endoftext|>b"])
+    assert embedded.end_of_text not in ids
+    assert embedded.decode(ids) == "a<|endoftext|>b"
+    assert embedded.decode([embedded.end_of_text]) == "<|endoftext|>"
+
+
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(embedded):
+    text = json.loads('"a\\ud800b"')
+    assert embedded.decode(embedded.encode([text])[0]) == "a\ufffdb"
+    assert embedded.encode(["ok", text])[0].tolist() == embedded.encode(["ok", "a\ufffdb"])[0].tolist()
+
+
+@pytest.mark.parametrize("texts", [[1], "text", [b"x"], None])
+def test_what_is_no_list_of_texts_is_refused(embedded, texts):
+    with pytest.raises(TypeError):
+        embedded.encode(texts)
+
+
+def test_empty_documents_keep_their_place(embedded):
+    assert embedded.encode([])[1].tolist() == [0]
+    ids, offsets = embedded.encode(["", "a", ""])
+    assert offsets.tolist() == [0, 0, 1, 1]  # "a" is a byte, so one token
+    assert (ids.dtype, offsets.dtype) == (np.uint16, np.int64)
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(65_535, np.uint16), (65_536, np.uint16), (65_537, np.uint32)])
+def test_ids_take_two_bytes_up_to_65536_entries(tmp_path, size, dtype):
+    definition = small_definition()
+    definition["added_tokens"][0]["id"] = size - 1
+    definition["model"]["vocab"] |= {f"filler{i}": i for i in range(4, size - 1)}
+    tokenizer = load_tokenizer(save(tmp_path / "tokenizer.json", definition))
+    assert tokenizer.vocabulary_size == size
+    for ids in (tokenizer.encode(["ab ba"])[0], tokenizer.encode([])[0]):
+        assert ids.dtype == dtype
+    assert tokenizer.encode(["ab ba"])[0].tolist() == [3, 2, 1, 0]
+
+
+def test_truncation_padding_and_post_processor_of_the_file_do_nothing(tmp_path):
+    definition = small_definition(
+        truncation={"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0},
+        padding={
+            "strategy": {"Fixed": 9},
+            "direction": "Right",
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "a",
+        },
+    )
+    path = save(tmp_path / "tokenizer.json", definition)
+    assert load_tokenizer(path).encode(["ab ba"])[0].tolist() == [3, 2, 1, 0]
+
+
+# What people read
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" the", ["␣the"]),
+        ("\n", ["\\n"]),
+        ("\t\t", ["\\t\\t"]),
+        ("    return", ["␣␣␣", "␣return"]),
+        ("é", ["é"]),
+        ("\u2603", ["\\xe2", "\\x98", "\\x83"]),  # a snowman, U+2603, is e2 98 83 in UTF-8
+        ("\0", ["\\x00"]),
+    ],
+)
+def test_a_token_is_shown_readably(embedded, text, shown):
+    assert [embedded.token_text(token) for token in embedded.encode([text])[0]] == shown
+
+
+def test_every_token_can_be_shown(embedded):
+    shown = [embedded.token_text(token) for token in range(embedded.vocabulary_size)]
+    assert shown[0] == "<|endoftext|>"
+    assert all(text.isprintable() and " " not in text and text for text in shown)
+    with pytest.raises(IndexError, match=r"^No token 32768 in default: it has 32,768\.$"):
+        embedded.token_text(32_768)
+
+
+@pytest.mark.skipif("llama2" not in REAL, reason="needs the shared tokenizers")
+def test_a_sentencepiece_token_is_shown_like_any_other():
+    tokenizer = load_tokenizer("llama2", DATA)
+    shown = [tokenizer.token_text(token) for token in tokenizer.encode(["the\n\x01"])[0]]
+    assert shown == ["␣the", "\\n", "\\x01"]
+
+
+# Identity
+
+
+def test_the_sidecar_tells_the_truth():
+    text = (EMBEDDED_FOLDER / "tokenizer.json").read_text(encoding="utf-8")
+    definition = json.loads(text)
+    fingerprint, size, end = embedded_identity()
+    assert fingerprint == tokenizer_fingerprint(definition)
+    assert size == len(definition["model"]["vocab"]) == 32_768
+    assert definition["model"]["vocab"]["<|endoftext|>"] == end
+    assert sorted(definition["model"]["vocab"].values()) == list(range(size))
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if TOKENIZERS[name].identity])
+def test_a_known_identity_is_that_of_the_real_file(name, tmp_path):
+    entry = TOKENIZERS[name]
+    by_path = load_tokenizer(DATA / "tokenizers" / entry.file)
+    assert entry.identity == (by_path.fingerprint, by_path.vocabulary_size, by_path.end_of_text)
+    assert load_tokenizer(name, tmp_path).fingerprint == by_path.fingerprint  # without the file
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"truncation": {"max_length": 3}},
+        {"padding": {"pad_id": 0}},
+        {"post_processor": {"type": "ByteLevel"}},
+        {"decoder": None},
+        {"version": "2.0"},
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False}},
+        {"model": {"vocab": {"ab": 3, "a": 0, "b": 1, "Ġ": 2}, "merges": ["a b"], "unk_token": None}},
+    ],
+)
+def test_the_fingerprint_ignores_what_leaves_ids_alone(change):
+    assert tokenizer_fingerprint(small_definition(**change)) == tokenizer_fingerprint(small_definition())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalizer": {"type": "NFC"}},
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}},
+        {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}},
+        {"added_tokens": []},
+        {"model": {"type": "BPE", "vocab": {"a": 1, "b": 0, "Ġ": 2, "ab": 3}, "merges": ["a b"]}},
+        {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "Ġ": 2, "ab": 3}, "merges": []}},
+        {
+            "model": {
+                "type": "BPE",
+                "vocab": {"a": 0, "b": 1, "Ġ": 2, "ab": 3},
+                "merges": ["a b"],
+                "ignore_merges": True,
+            }
+        },
+    ],
+)
+def test_the_fingerprint_sees_what_changes_ids(change):
+    assert tokenizer_fingerprint(small_definition(**change)) != tokenizer_fingerprint(small_definition())
+
+
+def test_a_tokenizer_is_the_same_in_another_process(embedded):
+    embedded.encode(["its backend is loaded"])
+    again = pickle.loads(pickle.dumps(embedded))
+    assert again == embedded
+    assert again.encode(["héllo"])[0].tolist() == embedded.encode(["héllo"])[0].tolist()
+
+
+def test_simtool_is_another_name_of_the_default(embedded):
+    assert load_tokenizer("simtool") == embedded
+
+
+def test_a_folder_that_holds_a_tokenizer_can_be_named(tmp_path):
+    path = save(tmp_path / "tokenizer.json", small_definition())
+    assert load_tokenizer(tmp_path).fingerprint == load_tokenizer(path).fingerprint
+
+
+def test_a_file_that_changed_meanwhile_is_refused(tmp_path):
+    path = save(tmp_path / "tokenizer.json", small_definition())
+    tokenizer = load_tokenizer(path)
+    save(path, small_definition(normalizer={"type": "NFC"}))
+    changed = load_tokenizer(path).fingerprint
+    with pytest.raises(SimtoolError) as error:
+        tokenizer.encode(["ab"])
+    assert str(error.value) == (
+        f"{path} is not the tokenizer {str(path)!r}: its fingerprint is {changed},"
+        f" not {tokenizer.fingerprint}.\n"
+        f"Name the file itself to use it: --tokenizer {path}"
+    )
+
+
+@pytest.mark.slow
+def test_transformers_reads_the_embedded_tokenizer(embedded):
+    transformers = pytest.importorskip("transformers")
+    path = str(EMBEDDED_FOLDER / "tokenizer.json")
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=path)
+    assert theirs("Hello, wörld! 123")["input_ids"] == embedded.encode(["Hello, wörld! 123"])[0].tolist()
+
+
+# The embedded tokenizer's blend
+
+
+def test_the_provenance_is_that_of_the_file():
+    provenance = json.loads((EMBEDDED_FOLDER / "provenance.json").read_text(encoding="utf-8"))
+    file = (EMBEDDED_FOLDER / "tokenizer.json").read_bytes()
+    assert provenance["sha256"] == hashlib.sha256(file).hexdigest()
+    assert provenance["bytes"] == sum(
+        part["bytes"] for parts in provenance["blend"].values() for part in parts.values()
+    )
+
+
+def test_what_a_small_file_cannot_fill_goes_to_the_others():
+    # 100 / 3 each, of which a fills 10; (100 - 10) / 2 for b and c, of which b fills 40; the rest is c's
+    assert build.fair_shares({"c": 90, "a": 10, "b": 40}, 100) == {"a": 10, "b": 40, "c": 50}
+
+
+def test_a_share_is_spread_over_groups_whatever_the_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BLEND", {"code": (build.Part("source", group="lang"),)})
+    rows = [{"text": f"{lang} {i:04}", "lang": lang} for lang in ("aa", "bb") for i in range(100)]
+    rows += [{"text": "cc 0000", "lang": "cc"}]  # 7 bytes each
+    shares = []
+    for order in (rows, rows[::-1]):
+        lines = "\n".join(json.dumps(row) for row in order).encode()
+        (tmp_path / "source.jsonl.zst").write_bytes(zstandard.compress(lines))
+        shares.append(build.take_share(tmp_path, "code", budget=147)["source"])
+    assert shares[0] == shares[1]
+    # cc has 7 of the 147; 70 are left for each of the others
+    assert Counter(text[:2] for text in shares[0].taken) == {"aa": 10, "bb": 10, "cc": 1}
+    assert len(shares[0].taken) + len(shares[0].left_out) == len(rows)
+
+
+# The seam
+
+
+@needs_fastokens
+def test_a_backend_that_disagrees_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "agree", lambda backend, reference: False)
+    path = save(tmp_path / "tokenizer.json", small_definition())
+    assert load_tokenizer(path).backend == "tokenizers"
+    monkeypatch.setenv(BACKEND_VARIABLE, "fastokens")
+    with pytest.raises(SimtoolError) as error:
+        load_tokenizer(path).encode(["ab"])
+    assert str(error.value) == (
+        f"fastokens cannot be used for {path}: its ids differ from those of `tokenizers`.\n"
+        "Unset SIMTOOL_TOKENIZER_BACKEND, or set it to tokenizers."
+    )
+
+
+@needs_fastokens
+def test_the_check_sees_one_wrong_id(reference):
+    class Wrong(Fastokens):
+        def encode(self, texts):
+            ids, offsets = super().encode(texts)
+            ids = ids.copy()
+            ids[-1] ^= 1
+            return ids, offsets
+
+    definition = (EMBEDDED_FOLDER / "tokenizer.json").read_text(encoding="utf-8")
+    assert agree(Fastokens(definition), reference)
+    assert not agree(Wrong(definition), reference)
+
+
+def test_a_tokenizer_that_fastokens_cannot_read_still_works(tmp_path):
+    words = {"type": "WordLevel", "vocab": {"a": 0, "b": 1, "?": 2}, "unk_token": "?"}
+    definition = small_definition(
+        added_tokens=[], pre_tokenizer={"type": "Whitespace"}, decoder=None, model=words
+    )
+    tokenizer = load_tokenizer(save(tmp_path / "tokenizer.json", definition))
+    assert tokenizer.backend == "tokenizers"
+    assert tokenizer.encode(["a b c", "b"])[0].tolist() == [0, 1, 2, 1]
+    assert (tokenizer.vocabulary_size, tokenizer.end_of_text) == (3, None)
+
+
+def test_nothing_heavy_is_imported_before_the_first_text():
+    code = (
+        "import sys; from simtool.tokens.tokenizer import load_tokenizer\n"
+        "tokenizers = [load_tokenizer(name) for name in ('default', 'pythia', 'gpt2')]\n"
+        "heavy = {'fastokens', 'tokenizers', 'huggingface_hub', 'torch', 'transformers'} & set(sys.modules)\n"
+        "print(sorted(heavy), tokenizers[1].fingerprint)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"[] {TOKENIZERS['pythia'].identity.fingerprint}\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads in /proc")
+def test_one_thread_is_one_thread():
+    count = "; import os; print(len(os.listdir('/proc/self/task')))"
+    encode = (
+        "from simtool.tokens.tokenizer import load_tokenizer, use_one_thread; use_one_thread()\n"
+        "load_tokenizer('default').encode(['Some words, again 1234.\\n' * 4000] * 8)"
+    )
+    without, alone = (
+        int(subprocess.run([sys.executable, "-c", code + count], capture_output=True, check=True).stdout)
+        for code in ("import numpy", encode)
+    )
+    assert alone == without
+
+
+# What goes wrong
+
+
+def message(name, data_dir=None) -> str:
+    with pytest.raises(SimtoolError) as error:
+        load_tokenizer(name, data_dir).encode(["text"])
+    return str(error.value)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    assert message("pythja") == (
+        "Unknown tokenizer 'pythja'. Did you mean 'pythia'?\nKnown: default, gpt2, llama2, llama3, pythia."
+    )
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    assert message(tmp_path / "no.json") == f"No tokenizer.json at {tmp_path / 'no.json'}."
+
+
+def test_a_file_that_is_no_tokenizer_is_said_to_be_none(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text("{")
+    assert message(path) == (
+        f"{path} is not a tokenizer.json (JSONDecodeError: Expecting property name enclosed in double quotes:"
+        " line 1 column 2 (char 1))."
+    )
+    assert message(save(path, {"text": "a"})) == f"{path} is not a tokenizer.json (KeyError: 'model')."
+    path.write_text("[]")
+    assert message(path) == (
+        f"{path} is not a tokenizer.json (TypeError: list indices must be integers or slices, not str)."
+    )
+    odd = {"type": "Odd", "vocab": {"a": 0}}
+    assert message(save(path, small_definition(model=odd))).startswith(
+        f"{path} is not a tokenizer.json that `tokenizers` reads: "
+    )
+
+
+def test_merges_dropped_at_random_are_refused(tmp_path):
+    definition = small_definition()
+    definition["model"]["dropout"] = 0.1
+    path = save(tmp_path / "tokenizer.json", definition)
+    assert message(path) == (
+        f"{path} drops merges at random (dropout 0.1), so a text has no fixed ids.\n"
+        "Set model.dropout to null in it."
+    )
+
+
+def test_an_unknown_backend_is_answered_with_the_known_ones(monkeypatch):
+    monkeypatch.setenv(BACKEND_VARIABLE, "fasttokens")
+    assert message("default") == (
+        "Unknown backend in SIMTOOL_TOKENIZER_BACKEND 'fasttokens'. Did you mean 'fastokens'?\n"
+        "Known: fastokens, tokenizers."
+    )
+
+
+def test_without_file_cache_and_network_every_place_tried_is_listed(offline):
+    tail = "Name a tokenizer.json, or use --tokenizer default, which needs nothing."
+    assert message("pythia") == (
+        "The tokenizer 'pythia' cannot be had. Tried\n"
+        "  data folder: none given (--data DIR or SIMTOOL_DATA)\n"
+        f"  cache: nothing of EleutherAI/pythia-70m in {offline / 'hub'}\n"
+        "  hub: EleutherAI/pythia-70m at https://huggingface.co: HF_HUB_OFFLINE is set\n" + tail
+    )
+    assert message("llama3", offline) == (
+        "The tokenizer 'llama3' cannot be had. Tried\n"
+        f"  data folder: {offline / 'tokenizers' / 'llama3_tokenizer.json'}: no such file\n"
+        f"  cache: nothing of meta-llama/Meta-Llama-3-8B in {offline / 'hub'}\n"
+        "  hub: meta-llama/Meta-Llama-3-8B at https://huggingface.co: HF_HUB_OFFLINE is set\n"
+        + tail
+        + " meta-llama/Meta-Llama-3-8B is gated: accept its terms there and log in with `hf auth login`."
+    )
+    assert message("some/model") == (
+        "The tokenizer 'some/model' cannot be had. Tried\n"
+        f"  cache: nothing of some/model in {offline / 'hub'}\n"
+        "  hub: some/model at https://huggingface.co: HF_HUB_OFFLINE is set\n" + tail
+    )
+
+
+def test_a_file_in_the_hub_cache_serves_offline(offline, monkeypatch):
+    path = save(offline / "tokenizer.json", small_definition())
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda repo, name: {("some/model", "tokenizer.json"): str(path)}.get((repo, name)),
+    )
+    assert load_tokenizer("some/model").encode(["ab"])[0].tolist() == [3]
