@@ -157,10 +157,7 @@ def random_strings(n: int = 5_000) -> list[str]:
     ]
     points = [*range(0xD800), *range(0xE000, 0x110000)]
     strings = (
-        [
-            rng.choice(pieces) if rng.random() < 0.8 else chr(rng.choice(points))
-            for _ in range(rng.randint(1, 30))
-        ]
+        [rng.choice(pieces) if rng.random() < 0.8 else chr(rng.choice(points)) for _ in range(rng.randint(1, 30))]
         for _ in range(n)
     )
     return [*(text for text in TRICKY if text), *map("".join, strings)]
@@ -216,9 +213,7 @@ def table(data: Path, megabytes: float, repeats: int) -> Iterator[str]:
         text = Path(folder) / "texts.json"
         text.write_bytes(orjson.dumps(texts))
         for tokenizer in TOKENIZERS:
-            tools = [
-                tool for tool in TOOLS if installed(tool) and (tool, tokenizer) != ("tiktoken", "pythia")
-            ]
+            tools = [tool for tool in TOOLS if installed(tool) and (tool, tokenizer) != ("tiktoken", "pythia")]
             runs: dict[tuple[str, int], list[dict]] = {}
             for _ in range(repeats):  # in turn, so that whatever else runs here slows all of them alike
                 for tool in tools:
@@ -235,10 +230,15 @@ def table(data: Path, megabytes: float, repeats: int) -> Iterator[str]:
                 wrong = sum(a != b for a, b in zip(got["strings"], right["strings"], strict=True))
                 same = "same" if got["ids"] == right["ids"] else "differ"
                 ids = f"{same}; {wrong} of {len(got['strings']):,} strings differ"
-                yield (
-                    f"| {tokenizer} | {tool} {version(tool)} | {speed[tool, 1]:.1f} | {speed[tool, cores]:.1f}"
-                    f" | {speed[tool, 1] / speed[tools[0], 1]:.0f}x | {ids if got is not right else 'reference'} |"
-                )
+                cells = [
+                    tokenizer,
+                    f"{tool} {version(tool)}",
+                    f"{speed[tool, 1]:.1f}",
+                    f"{speed[tool, cores]:.1f}",
+                    f"{speed[tool, 1] / speed[tools[0], 1]:.0f}x",
+                    "reference" if tool == tools[0] else ids,
+                ]
+                yield f"| {' | '.join(cells)} |"
 
 
 def installed(tool: str) -> bool:

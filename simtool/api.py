@@ -15,7 +15,7 @@ from simtool.similarity.compare import Difference, difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import METRICS, find_metric
 from simtool.tables import provenance, save_table
-from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
+from simtool.tokens.tokenizer import TOKENIZERS, Tokenizer, find_tokenizer_file, load_tokenizer
 
 
 def matrix(
@@ -151,6 +151,25 @@ def metrics() -> Rows:
         ]
         for metric in METRICS.values()
     ]
+
+
+def tokenizers(data: Path | None = None) -> Rows:
+    """Every tokenizer known by name, and where its file would be read from."""
+    header = ["tokenizer", "what it is", "entries", "fingerprint", "file"]
+    rows = []
+    for name, entry in TOKENIZERS.items():
+        path = find_tokenizer_file(name, data)
+        identity = load_tokenizer(name, data) if path or entry.identity else None
+        rows.append(
+            [
+                name,
+                entry.about,
+                f"{identity.vocabulary_size:,}" if identity else "known once fetched",
+                identity.fingerprint if identity else "known once fetched",
+                str(path.name) if path else f"hub {entry.hub}{' (gated)' if entry.gated else ''}",
+            ]
+        )
+    return header, rows
 
 
 def _text_here(name: str, options: Options) -> str:

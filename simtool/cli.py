@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
-import click
 import typer
 
 from simtool.errors import SimtoolError
@@ -120,9 +119,9 @@ def matrix(
     with printing.Counting() as progress:
         options = _options(tokenizer, data, split, text_field, skip_bad, workers, progress)
         result = api.matrix(corpora, metric, feature, tokens, resamples, seed, options)
-    printing.print_matrix(result, format.value)
     if save is not None:
         _tell_saved(api.save_matrix(result, save))
+    printing.print_matrix(result, format.value)
 
 
 @app.command()
@@ -292,17 +291,17 @@ def _tell_saved(paths: list[Path]) -> None:
     typer.echo(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}.", err=True)
 
 
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
 def main() -> None:
     """Run the command line. What the user can mend is one message and exit code 2; Ctrl-C is 130."""
     try:
-        app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        code = app(standalone_mode=False)  # what typer.Exit was raised with; 130 where Ctrl-C was pressed
     except SimtoolError as error:
         print(f"simtool: {error}", file=sys.stderr)
         sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print(
             "simtool: interrupted. What was counted is kept: the same command goes on from there.",
             file=sys.stderr,
@@ -311,6 +310,14 @@ def main() -> None:
     except BrokenPipeError:  # `simtool corpora | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:  # wrong usage; typer brings its own copy of click, whose classes have no public name
+        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
+            raise
+        error.show()
+        sys.exit(error.exit_code)
+    if code == INTERRUPTED:
+        print("simtool: interrupted. What was counted is kept: the same command goes on from there.", file=sys.stderr)
+    sys.exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ A task is an argument of a module-level function `function(task, report)`; it mu
 """
 
 import multiprocessing
-import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from typing import Any, Literal, TypeVar
 
@@ -17,6 +16,7 @@ Report = Callable[[Any], None]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+ENDED = None  # the last message of a task; a queue may deliver it after the result
 _channel: Any = None  # in a worker: the queue to the process that asked
 
 
@@ -39,22 +39,37 @@ def _run_in_processes(function: Any, tasks: Sequence[Any], workers: int, report:
     # spawn: the tokenizer's threads do not survive a fork
     context = multiprocessing.get_context("spawn")
     channel = context.Queue()
-    with ProcessPoolExecutor(workers, context, _set_channel, (channel,)) as pool:
-        futures = [pool.submit(_call, function, task) for task in tasks]
+    ended = 0  # tasks whose last message has come
+    mine = len(tasks) <= workers  # then this process takes the first task, and starts at once
+
+    def pass_on(wait_for: int = 0) -> None:
+        nonlocal ended
+        while ended < wait_for or not channel.empty():
+            message = channel.get()
+            if message is ENDED:
+                ended += 1
+            else:
+                report(message)
+
+    def report_mine(message: Any) -> None:
+        report(message)
+        pass_on()
+
+    with ProcessPoolExecutor(workers - mine, context, _set_channel, (channel,)) as pool:
+        futures = [pool.submit(_call, function, task) for task in tasks[mine:]]
         try:
+            first = [function(tasks[0], report_mine)] if mine else []
             pending = set(futures)
             while pending:
-                for message in _waiting(channel):
-                    report(message)
+                pass_on()
                 done, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()  # a failure ends the wait for the others
-            for message in _waiting(channel):
-                report(message)
+            pass_on(wait_for=len(futures))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-        return [future.result() for future in futures]
+        return first + [future.result() for future in futures]
 
 
 def _set_channel(channel: Any) -> None:
@@ -63,15 +78,9 @@ def _set_channel(channel: Any) -> None:
 
 
 def _call(function: Any, task: Any) -> Any:
-    return function(task, _channel.put)
-
-
-def _waiting(channel: Any) -> Iterator[Any]:
-    while True:
-        try:
-            yield channel.get_nowait()
-        except queue.Empty:
-            return
+    result = function(task, _channel.put)
+    _channel.put(ENDED)
+    return result
 
 
 def _run_on_ray(function: Any, tasks: Sequence[Any], report: Report) -> list[Any]:

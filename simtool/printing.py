@@ -250,7 +250,7 @@ class Counting:
             TextColumn("{task.fields[done]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
         )

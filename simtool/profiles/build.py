@@ -22,10 +22,10 @@ from simtool.errors import SimtoolError
 from simtool.profiles.features import FEATURES, N_FOLDS, Batch, add_counts, empty_counts, frequent_ngrams
 from simtool.profiles.profile import Profile, load_profile, save_profile
 from simtool.tables import provenance
-from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer, use_one_thread
 
 BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over the counts, small beside 2 GB
-LABEL_CHARACTERS = 2_000_000  # of the first batch are searched for frequent n-grams
+LABEL_CHARACTERS = 200_000  # of the first batch are searched for frequent n-grams
 N_LABELS = 500
 SAVE_SECONDS = 30  # how much work an interruption can lose
 
@@ -125,14 +125,16 @@ def count_corpus(
 
 def count_shard(shard: Shard, report: engine.Report) -> Profile:
     """The profile of one worker's share of the blocks. Goes on from the part file, if there is one."""
-    tally = _Tally(shard.corpus, load_tokenizer(shard.tokenizer, shard.data), shard.features)
+    if shard.of > 1:
+        use_one_thread()  # a process a core: more threads would be in each other's way
+    tally = _Tally(shard.corpus, load_tokenizer(shard.tokenizer, shard.data), shard.features, shard.index == 0)
     done = tally.resume(shard.part)
     if done:
         report(Counted(shard.index, int(tally.n_bytes.sum()), int(tally.n_tokens.sum()), 0.0))
     reading = Reading(shard.skip_bad)
     saved = time.monotonic()
     with _stop_asked() as stop:
-        for n, texts in enumerate(_text_batches(shard.corpus, shard.index, shard.of, reading), 1):
+        for n, texts in enumerate(_text_batches(shard.corpus, shard.index, shard.of, reading, BATCH_BYTES), 1):
             if n <= done:
                 continue
             report(Counted(shard.index, *tally.add(texts), reading.fraction))
@@ -227,8 +229,8 @@ def _fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:
 class _Tally:
     """Counts that grow, batch by batch, and become a Profile."""
 
-    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, features: tuple[str, ...]):
-        self.corpus, self.tokenizer = corpus, tokenizer
+    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, features: tuple[str, ...], label: bool = True):
+        self.corpus, self.tokenizer, self.label = corpus, tokenizer, label
         self.counts = empty_counts(features, tokenizer.vocabulary_size)
         self.n_documents, self.n_tokens, self.n_bytes = np.zeros((3, N_FOLDS), np.int64)
         self.labels: dict[str, dict[int, tuple[int, ...]]] = {}
@@ -242,7 +244,7 @@ class _Tally:
         n_bytes = np.array([len(data[i]) for i in order], np.int64)
         ids, offsets = self.tokenizer.encode(texts)
         batch = Batch(texts, ids, offsets, folds)
-        if not self.labels:
+        if self.label and not self.labels:
             self.labels = self._label(texts)
         add_counts(self.counts, batch, self.tokenizer.vocabulary_size)
         self.n_documents += np.bincount(folds, minlength=N_FOLDS)
@@ -293,9 +295,7 @@ class _Tally:
         return int(saved.facts["batches"])
 
 
-def _text_batches(
-    corpus: Corpus, shard: int, of: int, reading: Reading, n_bytes: int = BATCH_BYTES
-) -> Iterator[list[str]]:
+def _text_batches(corpus: Corpus, shard: int, of: int, reading: Reading, n_bytes: int) -> Iterator[list[str]]:
     """Texts, about n_bytes at a time."""
     texts: list[str] = []
     size = 0

@@ -117,7 +117,7 @@ def find_text(name: str, options: Options) -> Corpus | None:
         return file_corpus(name, options.text_field)
     if name in CATALOGUE:
         corpus = CATALOGUE[name]
-        if not isinstance(corpus.source, Hub | Hubs):
+        if corpus.source is not None and not isinstance(corpus.source, Hub | Hubs):
             return corpus  # made on this machine
         if options.data is not None:
             return in_data_folder(corpus, options.data, options.split)
@@ -183,6 +183,8 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
 
 def _hub_corpus(name: str, options: Options) -> Corpus:
     if name in CATALOGUE:
+        if CATALOGUE[name].source is None:
+            raise SimtoolError(f"{name} is not there")
         return replace(CATALOGUE[name], source=_in_split(CATALOGUE[name].source, options.split))
     hub = parse_hub_id(name)
     for corpus in CATALOGUE.values():  # a set that we know how to read

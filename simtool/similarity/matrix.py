@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 RESAMPLES = 200
-HALVES_BYTES = 256 << 20  # resamples are worked through in chunks of this size
+HALVES_BYTES = 64 << 20  # resamples are worked through in chunks of this size
 
 
 @dataclass(frozen=True)
@@ -188,16 +188,17 @@ def feature_counts(profiles: Mapping[str, Profile], feature: str) -> dict[str, n
 
 def _measure(metric: Metric, samples: np.ndarray, splits: np.ndarray) -> np.ndarray:
     """The metric of every pair on every split: float64 (n_resamples, n, n)."""
-    n = len(samples)
+    n, n_folds, dimension = samples.shape
+    by_fold = np.ascontiguousarray(samples.transpose(1, 0, 2)).reshape(n_folds, n * dimension)
     whole = samples.sum(axis=1)
     measured = np.empty((len(splits), n, n))
-
-    def one_split(index: int) -> None:
-        first = np.tensordot(splits[index].astype(np.float32), samples, axes=(0, 1))
-        measured[index] = _pairs(metric, first, whole - first)
-
+    at_once = max(1, HALVES_BYTES // (by_fold.itemsize * n * dimension))
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
-        list(threads.map(one_split, range(len(splits))))
+        for start in range(0, len(splits), at_once):
+            chosen = splits[start : start + at_once].astype(np.float32)
+            firsts = (chosen @ by_fold).reshape(-1, n, dimension)
+            pairs = threads.map(lambda first: _pairs(metric, first, whole - first), firsts)
+            measured[start : start + at_once] = list(pairs)
     return measured
 
 

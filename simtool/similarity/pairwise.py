@@ -24,9 +24,7 @@ TILE_ROWS = 32
 Tile = Callable[[slice, slice], np.ndarray]
 
 
-def pairwise(
-    metric: Metric, P: np.ndarray, Q: np.ndarray | None = None, threads: int | None = None
-) -> np.ndarray:
+def pairwise(metric: Metric, P: np.ndarray, Q: np.ndarray | None = None, threads: int | None = None) -> np.ndarray:
     """metric.compute of every row of P with every row of Q: float64 (N, M).
 
     P        float (N, V)   distributions
@@ -141,9 +139,7 @@ def _kl(P: np.ndarray, Q: np.ndarray | None, threads: int | None) -> np.ndarray:
 
 
 def _dsir_kl(P: np.ndarray, Q: np.ndarray | None, threads: int | None) -> np.ndarray:
-    return _cross_entropies(metrics.smooth_dsir, P, Q) - _entropies(
-        metrics.smooth_dsir, P if Q is None else Q
-    )
+    return _cross_entropies(metrics.smooth_dsir, P, Q) - _entropies(metrics.smooth_dsir, P if Q is None else Q)
 
 
 def _cross_entropies(smooth: Callable, P: np.ndarray, Q: np.ndarray | None) -> np.ndarray:
@@ -195,9 +191,7 @@ def _above_zero(P: np.ndarray) -> np.ndarray:
 
 
 def _token(P: np.ndarray, Q: np.ndarray | None, threads: int | None) -> np.ndarray:
-    return metrics.token_from_parts(
-        _cosine(P, Q, threads), _jaccard(P, Q, threads), _jensen_shannon(P, Q, threads)
-    )
+    return metrics.token_from_parts(_cosine(P, Q, threads), _jaccard(P, Q, threads), _jensen_shannon(P, Q, threads))
 
 
 FAST = {

@@ -53,9 +53,7 @@ class TokenizerEntry:
 
 
 TOKENIZERS = {
-    EMBEDDED: TokenizerEntry(
-        "Byte-level BPE that ships with simtool, for prose, code and mathematics alike."
-    ),
+    EMBEDDED: TokenizerEntry("Byte-level BPE that ships with simtool, for prose, code and mathematics alike."),
     "pythia": TokenizerEntry(
         "GPT-NeoX-20B's tokenizer, which Pythia uses, and the paper with it.",
         "EleutherAI/pythia-70m",
@@ -224,9 +222,7 @@ def _fetch(name: str, data_dir: Path | None) -> Path:
     entry = TOKENIZERS.get(name, TokenizerEntry("", hub=name))
     tried = []
     if entry.file:
-        place = (
-            data_dir / "tokenizers" / entry.file if data_dir else "none given (--data DIR or SIMTOOL_DATA)"
-        )
+        place = data_dir / "tokenizers" / entry.file if data_dir else "none given (--data DIR or SIMTOOL_DATA)"
         tried.append(f"data folder: {place}{': no such file' if data_dir else ''}")
     try:
         from huggingface_hub import HfApi, constants, hf_hub_download
@@ -240,11 +236,7 @@ def _fetch(name: str, data_dir: Path | None) -> Path:
             return Path(hf_hub_download(entry.hub, "tokenizer.json"))
         except Exception as error:
             tried.append(f"hub: {entry.hub} at {constants.ENDPOINT}: {_reason(error)}")
-    gate = (
-        f" {entry.hub} is gated: accept its terms there and log in with `hf auth login`."
-        if entry.gated
-        else ""
-    )
+    gate = f" {entry.hub} is gated: accept its terms there and log in with `hf auth login`." if entry.gated else ""
     raise SimtoolError(
         f"The tokenizer {name!r} cannot be had. Tried\n"
         + "".join(f"  {line}\n" for line in tried)
@@ -263,9 +255,7 @@ def _reason(error: Exception) -> str:
     }
     kinds = [kind.__name__ for kind in type(error).__mro__]
     known = next((reasons[kind] for kind in kinds if kind in reasons), None)
-    if known is None and any(
-        kind in ("ConnectError", "TimeoutException", "ConnectionError") for kind in kinds
-    ):
+    if known is None and any(kind in ("ConnectError", "TimeoutException", "ConnectionError") for kind in kinds):
         known = "not reachable"
     return known or f"{kinds[0]}: {str(error).splitlines()[0] if str(error) else ''}"
 
@@ -283,9 +273,7 @@ def tokenizer_fingerprint(definition: dict[str, Any]) -> str:
         "normalizer": _spelled_out(definition.get("normalizer")),
         "pre_tokenizer": _spelled_out(definition.get("pre_tokenizer")),
         "model": _model(definition["model"]),
-        "added_tokens": sorted(
-            map(_spelled_out, definition.get("added_tokens") or []), key=lambda t: t["id"]
-        ),
+        "added_tokens": sorted(map(_spelled_out, definition.get("added_tokens") or []), key=lambda t: t["id"]),
     }
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -299,9 +287,7 @@ def _spelled_out(part: Any) -> Any:
     defaults = {"use_regex": True} if part.get("type") == "ByteLevel" else {}
     # trim_offsets moves where a token says it lies in the text, never its id
     return defaults | {
-        name: _spelled_out(value)
-        for name, value in part.items()
-        if value is not None and name != "trim_offsets"
+        name: _spelled_out(value) for name, value in part.items() if value is not None and name != "trim_offsets"
     }
 
 
@@ -368,9 +354,7 @@ class Reference:
         self.model.no_truncation()
         self.model.no_padding()
         self.model.encode_special_tokens = True  # that is: as text
-        self.added = {
-            number: token.content for number, token in self.model.get_added_tokens_decoder().items()
-        }
+        self.added = {number: token.content for number, token in self.model.get_added_tokens_decoder().items()}
         self.byte_level = "ByteLevel" in repr(self.model.decoder)
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -432,8 +416,7 @@ def choose_backend(definition: str, path: Path) -> tuple[Backend, Reference]:
         return fast, reference
     if wanted == "fastokens":
         raise SimtoolError(
-            f"fastokens cannot be used for {path}: {problem}.\n"
-            f"Unset {BACKEND_VARIABLE}, or set it to tokenizers."
+            f"fastokens cannot serve {path}: {problem}.\nUnset {BACKEND_VARIABLE} or set it to tokenizers."
         )
     return reference, reference
 
@@ -444,8 +427,7 @@ def agree(backend: Backend, reference: Reference) -> bool:
     ids, offsets = backend.encode(texts)
     pairs = itertools.pairwise(offsets)
     return all(
-        ids[start:stop].tolist() == reference.encode_one(text)
-        for text, (start, stop) in zip(texts, pairs, strict=True)
+        ids[start:stop].tolist() == reference.encode_one(text) for text, (start, stop) in zip(texts, pairs, strict=True)
     )
 
 

@@ -36,9 +36,7 @@ from simtool.tokens.tokenizer import (
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_fastokens = pytest.mark.skipif(find_spec("fastokens") is None, reason="no wheel for this machine")
 CODE_POINTS = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
-REAL = [
-    name for name, entry in TOKENIZERS.items() if entry.file and (DATA / "tokenizers" / entry.file).exists()
-]
+REAL = [name for name, entry in TOKENIZERS.items() if entry.file and (DATA / "tokenizers" / entry.file).exists()]
 
 
 @pytest.fixture(scope="module")
@@ -440,8 +438,8 @@ def test_a_backend_that_disagrees_is_not_used(monkeypatch, tmp_path):
     with pytest.raises(SimtoolError) as error:
         load_tokenizer(path).encode(["ab"])
     assert str(error.value) == (
-        f"fastokens cannot be used for {path}: its ids differ from those of `tokenizers`.\n"
-        "Unset SIMTOOL_TOKENIZER_BACKEND, or set it to tokenizers."
+        f"fastokens cannot serve {path}: its ids differ from those of `tokenizers`.\n"
+        "Unset SIMTOOL_TOKENIZER_BACKEND or set it to tokenizers."
     )
 
 
@@ -461,9 +459,7 @@ def test_the_check_sees_one_wrong_id(reference):
 
 def test_a_tokenizer_that_fastokens_cannot_read_still_works(tmp_path):
     words = {"type": "WordLevel", "vocab": {"a": 0, "b": 1, "?": 2}, "unk_token": "?"}
-    definition = small_definition(
-        added_tokens=[], pre_tokenizer={"type": "Whitespace"}, decoder=None, model=words
-    )
+    definition = small_definition(added_tokens=[], pre_tokenizer={"type": "Whitespace"}, decoder=None, model=words)
     tokenizer = load_tokenizer(save(tmp_path / "tokenizer.json", definition))
     assert tokenizer.backend == "tokenizers"
     assert tokenizer.encode(["a b c", "b"])[0].tolist() == [0, 1, 2, 1]
@@ -537,8 +533,7 @@ def test_merges_dropped_at_random_are_refused(tmp_path):
     definition["model"]["dropout"] = 0.1
     path = save(tmp_path / "tokenizer.json", definition)
     assert message(path) == (
-        f"{path} drops merges at random (dropout 0.1), so a text has no fixed ids.\n"
-        "Set model.dropout to null in it."
+        f"{path} drops merges at random (dropout 0.1), so a text has no fixed ids.\nSet model.dropout to null in it."
     )
 
 

@@ -206,8 +206,7 @@ def bytes_per_token(blend: dict[str, dict[str, Share]], data: Path) -> dict[str,
                 sample.append(text)
                 used += len(text.encode())
             table[stem] = {
-                name: round(used / len(tokenizer.encode(sample)[0]), 3)
-                for name, tokenizer in tokenizers.items()
+                name: round(used / len(tokenizer.encode(sample)[0]), 3) for name, tokenizer in tokenizers.items()
             }
     return table
 

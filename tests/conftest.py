@@ -1,0 +1,30 @@
+"""What several tests need: text of our own making, and a cache that is not the user's."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+WORDS = [
+    *("the", "a", "of", "to", "and", "in", "is", "on", "for", "with", "red", "blue", "green", "river", "stone"),
+    *("house", "walks", "sings", "counts", "seven", "eleven"),
+]
+
+
+def sentences(n_documents: int, seed: int = 0, words: list[str] = WORDS) -> list[str]:
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(words, k=rng.randint(5, 60))) + f" {i}.\n" for i in range(n_documents)]
+
+
+def write_jsonl(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_surroundings(tmp_path_factory, monkeypatch):
+    """No test reads or writes the user's cache or data folder, or asks the hub."""
+    monkeypatch.setenv("SIMTOOL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.delenv("SIMTOOL_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
