@@ -48,6 +48,11 @@ def matrix(
             resamples=resamples,
             seed=seed,
             corpora={name: _facts(one) for name, one in found.items()},
+            stand_ins=[
+                name
+                for name, mixture in mixtures.items()
+                if any(profiles[corpus].facts["stand_in"] for corpus in mixture.weights)
+            ],
         ),
     )
 
@@ -97,7 +102,7 @@ def compare(
 Rows = tuple[list[str], list[list[str]]]  # a header, and rows of text
 
 
-def corpora(options: Options | None = None) -> Rows:
+def list_corpora(options: Options | None = None) -> Rows:
     """Every corpus known by name."""
     options = options or Options()
     tokenizer = load_tokenizer(options.tokenizer, options.data)
@@ -115,7 +120,7 @@ def corpora(options: Options | None = None) -> Rows:
     ]
 
 
-def corpus(name: str, options: Options | None = None) -> dict[str, str]:
+def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]:
     """Everything known of one corpus, with the document of its example row."""
     options = options or Options()
     entry = find_corpus(name)
@@ -137,7 +142,7 @@ def corpus(name: str, options: Options | None = None) -> dict[str, str]:
     return {**facts, "example": document.text}
 
 
-def metrics() -> Rows:
+def list_metrics() -> Rows:
     """Every similarity: its range, which end means alike, symmetry, when to use it, source."""
     header = ["metric", "range", "alike", "symmetric", "when to use it", "source"]
     return header, [
@@ -153,7 +158,7 @@ def metrics() -> Rows:
     ]
 
 
-def tokenizers(data: Path | None = None) -> Rows:
+def list_tokenizers(data: Path | None = None) -> Rows:
     """Every tokenizer known by name, and where its file would be read from."""
     header = ["tokenizer", "what it is", "entries", "fingerprint", "file"]
     rows = []

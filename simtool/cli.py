@@ -233,9 +233,9 @@ def corpora(
 
     options = _options(tokenizer, data)
     if name is None:
-        printing.print_rows(*api.corpora(options), format.value)
+        printing.print_rows(*api.list_corpora(options), format.value)
     else:
-        printing.print_facts(api.corpus(name, options))
+        printing.print_facts(api.describe_corpus(name, options))
 
 
 @app.command()
@@ -246,7 +246,7 @@ def metrics(format: OutputFormat = Format.table) -> None:
     """
     from simtool import api, printing
 
-    printing.print_rows(*api.metrics(), format.value)
+    printing.print_rows(*api.list_metrics(), format.value)
 
 
 @app.command()
@@ -257,7 +257,7 @@ def tokenizers(data: Data = None, format: OutputFormat = Format.table) -> None:
     """
     from simtool import api, printing
 
-    printing.print_rows(*api.tokenizers(data), format.value)
+    printing.print_rows(*api.list_tokenizers(data), format.value)
 
 
 def _options(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simtool.similarity.metrics import find_metric
 from simtool.tables import written_whole
 
 if TYPE_CHECKING:
@@ -53,36 +54,34 @@ def similarity_heatmap(table: "pl.DataFrame", axes: "Axes") -> None:
 
     table   SimilarityMatrix.to_polars()
     """
-    import numpy as np
     from matplotlib.patches import Rectangle
 
-    names = table["row"].unique(maintain_order=True).to_list()
+    first = table.unique("row", keep="first", maintain_order=True)
+    names = [
+        f"{name} †" if stand_in else name for name, stand_in in zip(first["row"], first["row_stand_in"], strict=True)
+    ]
     n = len(names)
     values, low, high = (table[column].to_numpy().reshape(n, n) for column in ("value", "low", "high"))
     at_ceiling = table["at_ceiling"].to_numpy().reshape(n, n)
-    image = axes.imshow(values, cmap="viridis")
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    metric, feature, tokens = (table[column][0] for column in ("metric", "feature", "tokens"))
+    # bright is alike, whichever end of the metric that is
+    image = axes.imshow(values, cmap="viridis" if find_metric(metric).alike == "high" else "viridis_r")
     for i in range(n):
         for j in range(n):
-            ink = "black" if values[i, j] > middle else "white"
+            red, green, blue, _ = image.cmap(image.norm(values[i, j]))
+            ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"  # luma, ITU-R BT.601
             mark = "≈" if at_ceiling[i, j] else ""
             axes.text(j, i - 0.08, f"{mark}{values[i, j]:.2f}", ha="center", va="center", color=ink, fontsize=7)
             axes.text(
-                j,
-                i + 0.24,
-                f"{low[i, j]:.2f}–{high[i, j]:.2f}",
-                ha="center",
-                va="center",
-                color=ink,
-                fontsize=4.5,
+                j, i + 0.24, f"{low[i, j]:.2f}–{high[i, j]:.2f}", ha="center", va="center", color=ink, fontsize=4.5
             )
-        axes.add_patch(Rectangle((i - 0.48, i - 0.48), 0.96, 0.96, fill=False, edgecolor="white", linewidth=1))
+        axes.add_patch(Rectangle((i - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor="white", linewidth=1.2))
     axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    metric, feature, tokens = (table[column][0] for column in ("metric", "feature", "tokens"))
-    axes.set_title(f"{metric} on {feature}, {tokens:,} tokens a corpus; diagonal: split-half ceiling")
+    notes = "diagonal: split-half ceiling" + ("; †: stand-in" if first["row_stand_in"].any() else "")
+    axes.set_title(f"{metric} on {feature}, {tokens:,} tokens a corpus\n{notes}")
     axes.figure.colorbar(image, ax=axes, shrink=0.8, label=metric)
 
 

@@ -77,27 +77,38 @@ def notes(result: SimilarityMatrix) -> list[str]:
 
 
 def _print_matrix_table(result: SimilarityMatrix) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in result.corpora:
-        table.add_column(escape(_marked(result, name)), justify="right", no_wrap=True)
-    for i, name in enumerate(result.corpora):
-        cells = []
-        for j in range(len(result.corpora)):
-            value, interval = _parts(result, i, j)
-            style = "bold" if i == j else "cyan" if result.at_ceiling[i, j] else "default"
-            cells.append(f"[{style}]{value}[/]\n[dim]{interval}[/]")
-        table.add_row(escape(_marked(result, name)), *cells)
     out = console()
-    out.print(table)
+    names = [_marked(result, name) for name in result.corpora]
+    widths = [max(len(name), 13) + 2 for name in names]
+    # as many columns as fit, then the next ones below
+    first = 0
+    while first < len(names):
+        last = first + 1
+        while last < len(names) and max(map(len, names)) + sum(widths[first : last + 1]) < out.width:
+            last += 1
+        out.print(_matrix_table(result, names, range(first, last)))
+        first = last
     for line in notes(result):
         out.print(escape(line), style="dim")
 
 
+def _matrix_table(result: SimilarityMatrix, names: list[str], columns: range) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for j in columns:
+        table.add_column(escape(names[j]), justify="right", no_wrap=True)
+    for i, name in enumerate(names):
+        cells = []
+        for j in columns:
+            value, interval = _parts(result, i, j)
+            style = "bold" if i == j else "cyan" if result.at_ceiling[i, j] else "default"
+            cells.append(f"[{style}]{value}[/]\n[dim]{interval}[/]")
+        table.add_row(escape(name), *cells)
+    return table
+
+
 def _marked(result: SimilarityMatrix, name: str) -> str:
-    corpora = result.facts["corpora"]
-    parts = [name] if name in corpora else [part for part in corpora if part in name]
-    return name + (" †" if any(corpora[part]["stand_in"] for part in parts) else "")
+    return f"{name} †" if name in result.facts["stand_ins"] else name
 
 
 def _parts(result: SimilarityMatrix, i: int, j: int) -> tuple[str, str]:

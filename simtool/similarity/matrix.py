@@ -56,10 +56,12 @@ class SimilarityMatrix:
         return np.diagonal(self.values)
 
     def to_polars(self) -> "pl.DataFrame":
-        """One row a cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens."""
+        """One row a cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens,
+        and whether text of the same kind stands in for the row's or the column's corpus."""
         import polars as pl
 
         n = len(self.corpora)
+        stand_ins = set(self.facts.get("stand_ins", ()))
         rows, columns = np.divmod(np.arange(n * n), n)
         return pl.DataFrame(
             {
@@ -74,6 +76,8 @@ class SimilarityMatrix:
                 "metric": self.metric.name,
                 "feature": self.feature,
                 "tokens": self.tokens,
+                "row_stand_in": [self.corpora[i] in stand_ins for i in rows],
+                "column_stand_in": [self.corpora[j] in stand_ins for j in columns],
             }
         )
 

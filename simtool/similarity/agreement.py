@@ -1,0 +1,145 @@
+"""How well predictions agree with results, where mixtures and targets are crossed.
+
+Predictions and results are tables, a row a mixture and a column a target; a cell without a result is NaN. Cells of one
+row or column are not independent, so chance is judged by moving whole rows and columns, and leaving out goes by
+target and by pair.
+"""
+
+# M mixtures, T targets
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from simtool.errors import SimtoolError
+
+EXACT_UP_TO = 50_000  # arrangements of rows and columns; above, so many are drawn
+BOOTSTRAPS = 2_000
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of one predictor with one table of results.
+
+    pearson, spearman    over all cells with a result, with 95% intervals (pearson_low, ...) from a bootstrap that draws
+                         mixtures and targets; NaN where nothing varies
+    p                    one-sided: share of the arrangements of rows and columns with a Pearson at least as high
+    without_target       {target: Pearson without it}
+    without_pair         {(mixture, target): Pearson without it}
+    spearman_without_pair
+    """
+
+    n: int
+    pearson: float
+    pearson_low: float
+    pearson_high: float
+    spearman: float
+    spearman_low: float
+    spearman_high: float
+    p: float
+    without_target: dict[int, float]
+    without_pair: dict[tuple[int, int], float]
+    spearman_without_pair: dict[tuple[int, int], float]
+
+
+def agreement(predicted: np.ndarray, observed: np.ndarray, seed: int = 0) -> Agreement:
+    """Compare predictions with results: float (M, T) each, NaN in `observed` where there is no result.
+
+    Raises SimtoolError when a result has no prediction, or there are fewer than three results.
+    """
+    there = np.isfinite(observed)
+    if not np.isfinite(predicted[there]).all():
+        raise SimtoolError(f"{int((~np.isfinite(predicted[there])).sum())} results have no prediction.")
+    if there.sum() < 3:
+        raise SimtoolError(f"Agreement needs at least 3 results. Got {int(there.sum())}.")
+    pearson, spearman = correlations(predicted[there], observed[there])
+    drawn = bootstrap(predicted, observed, np.random.default_rng(seed))
+    # with few mixtures a draw may hold one cell many times over, and nothing varies: such draws say nothing
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0) if np.isfinite(drawn).any() else np.full((2, 2), np.nan)
+    left_out_targets, left_out_pairs = {}, {}
+    for t in np.flatnonzero(there.any(axis=0)):
+        kept = there.copy()
+        kept[:, t] = False
+        left_out_targets[int(t)] = correlations(predicted[kept], observed[kept])[0]
+    for m, t in np.argwhere(there):
+        kept = there.copy()
+        kept[m, t] = False
+        left_out_pairs[int(m), int(t)] = correlations(predicted[kept], observed[kept])
+    return Agreement(
+        n=int(there.sum()),
+        pearson=pearson,
+        pearson_low=float(low[0]),
+        pearson_high=float(high[0]),
+        spearman=spearman,
+        spearman_low=float(low[1]),
+        spearman_high=float(high[1]),
+        p=permutation_p(predicted, observed, np.random.default_rng(seed)),
+        without_target=left_out_targets,
+        without_pair={pair: both[0] for pair, both in left_out_pairs.items()},
+        spearman_without_pair={pair: both[1] for pair, both in left_out_pairs.items()},
+    )
+
+
+def correlations(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Pearson and Spearman (ties share ranks); NaN where one side does not vary or there are fewer than 3."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan, math.nan
+    ranks = stats.rankdata(x), stats.rankdata(y)
+    return float(np.corrcoef(x, y)[0, 1]), float(np.corrcoef(*ranks)[0, 1])
+
+
+def permutation_p(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator) -> float:
+    """Share of the arrangements of the predictions' rows and columns whose Pearson is at least the one found.
+
+    The arrangement found is one of them, so p is never 0. All are tried when there are few enough, else a sample.
+    Exchangeable under the null are the mixtures, and the targets: not the single cells.
+    """
+    n_mixtures, n_targets = observed.shape
+    there = np.isfinite(observed)
+    if math.factorial(n_mixtures) * math.factorial(n_targets) <= EXACT_UP_TO:
+        orders = itertools.product(
+            itertools.permutations(range(n_mixtures)), itertools.permutations(range(n_targets))
+        )
+        arranged = np.array([predicted[np.ix_(rows, columns)][there] for rows, columns in orders])
+    else:
+        drawn = (
+            predicted[np.ix_(rng.permutation(n_mixtures), rng.permutation(n_targets))][there] for _ in range(9_999)
+        )
+        arranged = np.array([predicted[there], *drawn])
+    arranged = arranged[np.isfinite(arranged).all(axis=1)]  # a cell may have no prediction where it has no result
+    y = observed[there] - observed[there].mean()
+    x = arranged - arranged.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (x @ y) / np.sqrt((x * x).sum(axis=1) * (y @ y))
+    found = r[0]  # the first arrangement is the one found
+    return math.nan if math.isnan(found) else float((r >= found - 1e-12).mean())
+
+
+def bootstrap(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pearson and Spearman on tables of mixtures and targets drawn with replacement: (BOOTSTRAPS, 2).
+
+    Drawing both sides ("pigeonhole bootstrap", Owen 2007, doi:10.1214/07-AOAS122) does not pretend that cells of one
+    mixture are independent; its intervals are on the wide side.
+    """
+    n_mixtures, n_targets = observed.shape
+    drawn = np.empty((BOOTSTRAPS, 2))
+    for i in range(BOOTSTRAPS):
+        cells = np.ix_(rng.integers(n_mixtures, size=n_mixtures), rng.integers(n_targets, size=n_targets))
+        x, y = predicted[cells].ravel(), observed[cells].ravel()
+        there = np.isfinite(y)
+        drawn[i] = correlations(x[there], y[there])
+    return drawn
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down correction (1979): p-values that hold for all hypotheses together. NaN stays NaN."""
+    p = np.asarray(p, float)
+    corrected = np.full(len(p), np.nan)
+    tested = np.flatnonzero(np.isfinite(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = (len(order) - np.arange(len(order))) * p[order]
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected

@@ -1,0 +1,86 @@
+"""Agreement in crossed designs: against references, by hand, and under the null."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from simtool.errors import SimtoolError
+from simtool.similarity.agreement import agreement, correlations, holm, permutation_p
+
+
+def tables(seed: int, noise: float, shape=(5, 4)) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    predicted = rng.normal(size=shape)
+    return predicted, predicted + noise * rng.normal(size=shape)
+
+
+def test_correlations_are_scipys():
+    x, y = (table.ravel() for table in tables(0, 1.0))
+    x[:3] = x[3]  # ties
+    assert correlations(x, y) == pytest.approx((stats.pearsonr(x, y)[0], stats.spearmanr(x, y)[0]))
+
+
+def test_permutation_p_is_the_plain_count():
+    predicted, observed = tables(1, 2.0, (3, 3))
+    found = np.corrcoef(predicted.ravel(), observed.ravel())[0, 1]
+    orders = itertools.product(itertools.permutations(range(3)), repeat=2)
+    rs = [np.corrcoef(predicted[list(r)][:, list(c)].ravel(), observed.ravel())[0, 1] for r, c in orders]
+    expected = np.mean(np.array(rs) >= found - 1e-12)
+    assert permutation_p(predicted, observed, np.random.default_rng(0)) == pytest.approx(expected)
+
+
+def test_under_the_null_p_is_uniform():
+    ps = [permutation_p(tables(seed, 0)[0], tables(seed + 999, 0)[0], np.random.default_rng(0)) for seed in range(60)]
+    assert stats.kstest(ps, "uniform").pvalue > 0.01
+
+
+def test_one_pair_that_carries_everything_is_seen():
+    predicted, observed = tables(3, 0)[0] * 0.1, tables(4, 0)[0] * 0.1
+    predicted[0, 0] = observed[0, 0] = 10.0
+    found = agreement(predicted, observed)
+    assert found.pearson > 0.95
+    assert abs(found.without_pair[0, 0]) < 0.5
+    assert abs(found.without_target[0]) < 0.6
+    assert min(found.without_pair, key=found.without_pair.get) == (0, 0)
+
+
+def test_a_good_predictor_is_found_and_its_interval_holds_it():
+    found = agreement(*tables(5, 0.3))
+    assert found.n == 20
+    assert found.pearson_low < found.pearson < found.pearson_high
+    assert found.spearman_low < found.spearman < found.spearman_high
+    assert found.p < 0.01
+
+
+def test_missing_results_are_left_out_and_never_zero():
+    predicted, observed = tables(6, 0.5)
+    observed[2, 1] = observed[4, 3] = math.nan
+    found = agreement(predicted, observed)
+    there = np.isfinite(observed)
+    assert found.n == 18
+    assert found.pearson == pytest.approx(stats.pearsonr(predicted[there], observed[there])[0])
+
+
+def test_a_result_without_a_prediction():
+    predicted, observed = tables(7, 0.5)
+    predicted[1, 1] = math.nan
+    with pytest.raises(SimtoolError, match=r"^1 results have no prediction\.$"):
+        agreement(predicted, observed)
+
+
+def test_too_few_results():
+    with pytest.raises(SimtoolError, match=r"^Agreement needs at least 3 results\. Got 2\.$"):
+        agreement(np.ones((1, 2)), np.ones((1, 2)))
+
+
+def test_a_constant_prediction_has_no_correlation():
+    found = agreement(np.ones((3, 3)), tables(8, 1, (3, 3))[1])
+    assert math.isnan(found.pearson) and math.isnan(found.p)
+
+
+def test_holm_by_hand():
+    # sorted .01 .03 .04: 3 x .01 = .03; 2 x .03 = .06; max(.06, 1 x .04) = .06
+    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03, math.nan])), [0.06, 0.03, 0.06, math.nan])

@@ -1,0 +1,75 @@
+"""What can be checked in the documents is: code runs, output is what comes out, every command has its sentence."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import simtool
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_of_the_readme_runs(code, capsys):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """(command, output as shown) of the simtool commands whose output the README shows."""
+    found = []
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            command = command.rsplit("&& ", 1)[-1]
+            if output.strip() and command.startswith("simtool "):
+                found.append((command, output))
+    return found
+
+
+@pytest.mark.parametrize(("command", "output"), shown_commands())
+def test_output_of_the_readme_is_what_comes_out(command, output):
+    done = subprocess.run(
+        [sys.executable, "-m", "simtool.cli", *command.split()[1:]], capture_output=True, text=True, check=True
+    )
+    lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]
+    assert lines == output.rstrip("\n").splitlines()
+
+
+def test_the_first_command_is_shown():
+    assert "simtool matrix c4 pycode gsm8k" in [command for command, _ in shown_commands()]
+
+
+def test_the_command_line_page_is_current():
+    reference = runpy.run_path(str(ROOT / "docs" / "cli.py"))["reference"]
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert page == reference(), "docs/cli.md is not what the commands say: python docs/cli.py"
+
+
+def test_every_command_has_help_and_an_example():
+    import typer
+
+    from simtool.cli import app
+
+    for name, command in typer.main.get_command(app).commands.items():
+        assert f"Example: simtool {name}" in command.help, name
+        assert all(parameter.help for parameter in command.params if parameter.name != "help"), name
+
+
+def test_the_public_names_are_there():
+    assert all(getattr(simtool, name) for name in simtool.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = simtool.nothing
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
