@@ -100,9 +100,7 @@ def permutation_p(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Ge
     n_mixtures, n_targets = observed.shape
     there = np.isfinite(observed)
     if math.factorial(n_mixtures) * math.factorial(n_targets) <= EXACT_UP_TO:
-        orders = itertools.product(
-            itertools.permutations(range(n_mixtures)), itertools.permutations(range(n_targets))
-        )
+        orders = itertools.product(itertools.permutations(range(n_mixtures)), itertools.permutations(range(n_targets)))
         arranged = np.array([predicted[np.ix_(rows, columns)][there] for rows, columns in orders])
     else:
         drawn = (
