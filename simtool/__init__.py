@@ -5,6 +5,8 @@ The functions of `simtool.api` are here too (`simtool.matrix(...)`), loaded when
 
 from typing import TYPE_CHECKING, Any
 
+from simtool.version import __version__
+
 if TYPE_CHECKING:
     from simtool.api import (
         compare,
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
     from simtool.profiles.build import Budget
     from simtool.profiles.find import Options
 
-__version__ = "0.1.0"
 __all__ = [
     "Budget",
     "Options",
+    "__version__",
     "compare",
     "describe_corpus",
     "list_corpora",

@@ -78,7 +78,7 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
-        from simtool import __version__
+        from simtool.version import __version__
 
         typer.echo(f"simtool {__version__}")
         raise typer.Exit()

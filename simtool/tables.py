@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simtool.errors import SimtoolError
+from simtool.version import __version__
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,8 +45,6 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """What every table says of itself, beside the facts given."""
-    from simtool import __version__
-
     return {"simtool": __version__, "made": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
 
 

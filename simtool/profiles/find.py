@@ -104,10 +104,9 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
         return _counted(_hub_corpus(name, options), tokenizer, features, _with_hub_budget(options))
     except SimtoolError as error:
         told = "\n".join(f"  - {line}" for line in [*tried, f"hub: {error}"])
+        into = f", or put it into a data folder as {name}.jsonl.zst (--data DIR)" if name in CATALOGUE else ""
         raise SimtoolError(
-            f"No text or profile for {name!r}. Tried, in this order:\n{told}\n"
-            "Give a path to your own copy, or put it into a data folder as "
-            f"{name}.jsonl.zst and name that folder with --data."
+            f"No text or profile for {name!r}. Tried, in this order:\n{told}\nGive a path to your own copy{into}."
         ) from error
 
 
