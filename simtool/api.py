@@ -1,6 +1,6 @@
 """What the commands do, as plain functions: names in, results out. `simtool.matrix(["c4", "gsm8k"])`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,14 @@ def profile(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two corpora side by side: their matrix, and what makes the difference on each feature."""
+    """Two corpora side by side: their matrix, and what makes the difference on each feature.
+
+    unreadable   why tokens are shown as #id and not as text; None where they are text
+    """
 
     matrix: SimilarityMatrix
     differences: tuple[Difference, ...]
+    unreadable: str | None = None
 
 
 def compare(
@@ -88,15 +92,20 @@ def compare(
     seed: int = 0,
     options: Options | None = None,
 ) -> Comparison:
-    """Two corpora side by side. Mixtures are compared with `matrix`, since they have no n-grams of their own."""
+    """Two corpora or mixtures side by side: similarity, and what makes the difference on each feature."""
     options = options or Options()
     if a == b:
         raise SimtoolError(f"Both corpora are {a!r}. Name two different ones.")
+    for name in features:
+        find_feature(name)
     measured = matrix([a, b], metric, None, tokens, resamples, seed, options)
-    found = _find(_mixtures([a, b]), list(features), options)
-    text_of = load_tokenizer(options.tokenizer, options.data).token_text
-    differences = tuple(difference(found[a].profile, found[b].profile, name, text_of) for name in features)
-    return Comparison(measured, differences)
+    mixtures = _mixtures([a, b])
+    profiles = {name: one.profile for name, one in _find(mixtures, list(features), options).items()}
+    text_of, problem = _token_text(load_tokenizer(options.tokenizer, options.data))
+    differences = tuple(
+        difference(profiles, mixtures[a].weights, mixtures[b].weights, name, text_of) for name in features
+    )
+    return Comparison(measured, differences, problem)
 
 
 Rows = tuple[list[str], list[list[str]]]  # a header, and rows of text
@@ -215,6 +224,15 @@ def _mixtures(corpora: Sequence[str]) -> dict[str, Mixture]:
 def _find(mixtures: dict[str, Mixture], features: Sequence[str], options: Options) -> dict[str, Found]:
     names = dict.fromkeys(corpus for mixture in mixtures.values() for corpus in mixture.weights)
     return {name: find_profile(name, features, options) for name in names}
+
+
+def _token_text(tokenizer: Tokenizer) -> tuple[Callable[[int], str] | None, str | None]:
+    """A token's readable form; or None and the reason, where a profile is at hand but its tokenizer's file is not."""
+    try:
+        tokenizer.token_text(0)
+    except SimtoolError as error:
+        return None, str(error)
+    return tokenizer.token_text, None
 
 
 def _facts(found: Found) -> dict[str, Any]:

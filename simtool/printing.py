@@ -126,6 +126,8 @@ def print_comparison(result: Comparison, n: int, form: str) -> None:
         _print_matrix_table(result.matrix)
         for one in result.differences:
             _print_difference(console(), one, result.matrix.corpora, n)
+        if result.unreadable:
+            console().print(escape(f"Tokens are shown as #id. {result.unreadable}"), style="dim")
         return
     tables = [one.to_polars(None if form in ("csv", "json") else n) for one in result.differences]
     rows = [[_told(cell) for cell in row] for table in tables for row in table.iter_rows()]

@@ -1,6 +1,6 @@
 """Two corpora side by side: which tokens and n-grams make the difference."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,26 +58,43 @@ class Difference:
         )
 
 
-def difference(a: Profile, b: Profile, feature: str, token_text: Callable[[int], str] | None = None) -> Difference:
-    """What makes the two differ on a feature.
+Parts = Mapping[str, float]  # corpus: its share in tokens; a corpus by itself is {corpus: 1.0}
 
+
+def difference(
+    profiles: Mapping[str, Profile],
+    a: Parts,
+    b: Parts,
+    feature: str,
+    token_text: Callable[[int], str] | None = None,
+) -> Difference:
+    """What makes two corpora, or mixtures of corpora, differ on a feature.
+
+    profiles     by corpus name, with the feature's counts
     token_text   a token's readable form; None where the tokenizer is not at hand: tokens are then shown as #id
 
     With p and q the shares of an entry and m their mean, it adds (p log2(p/m) + q log2(q/m)) / 2 bits (Lin 1991).
     """
-    check_same_tokenizer([a, b])
-    counts = feature_counts({"a": a, "b": b}, feature)
-    p, q = (counts[side].sum(axis=0) / counts[side].sum() for side in "ab")
+    used = {name: profiles[name] for name in {**a, **b}}
+    check_same_tokenizer(used.values())
+    counts = feature_counts(used, feature)
+    p, q = (_shares(used, counts, parts) for parts in (a, b))
     middle = (p + q) / 2
     bits = np.zeros(len(p))
     for share in (p, q):
         seen = share > 0
         bits[seen] += share[seen] * np.log2(share[seen] / middle[seen]) / 2
-    return Difference(feature, bits, p, q, _names(a, b, feature, len(p), token_text))
+    return Difference(feature, bits, p, q, _names(list(used.values()), feature, len(p), token_text))
+
+
+def _shares(profiles: Mapping[str, Profile], counts: Mapping[str, np.ndarray], parts: Parts) -> np.ndarray:
+    """The share of each entry in a mixture: what a token of it holds of each, then brought to sum 1."""
+    mixed = sum(share * counts[name].sum(axis=0) / profiles[name].size["tokens"] for name, share in parts.items())
+    return mixed / mixed.sum()
 
 
 def _names(
-    a: Profile, b: Profile, feature: str, dimension: int, token_text: Callable[[int], str] | None
+    profiles: list[Profile], feature: str, dimension: int, token_text: Callable[[int], str] | None
 ) -> dict[int, str]:
     view = FEATURES[feature].view
     if view == "token":
@@ -90,7 +107,7 @@ def _names(
     if FEATURES[feature].order == 1 and FEATURES[feature].n_buckets is None:
         return {entry: symbol(entry) for entry in range(dimension)}
     names: dict[int, str] = {}
-    for profile in (b, a):
+    for profile in reversed(profiles):
         for bucket, ngram in profile.labels.get(feature, {}).items():
             # labels are kept at the profile's own number of buckets
             entry = bucket * dimension // profile.features[feature].shape[1]
