@@ -1,45 +1,34 @@
 """simtool: which data to mix in, when, and how much.
 
-The functions of `simtool.api` are here too (`simtool.matrix(...)`), loaded when they are first used.
+The functions of `simtool.api` and `simtool.advice` are here too (`simtool.matrix(...)`), loaded when first used.
 """
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from simtool.version import __version__
 
-if TYPE_CHECKING:
-    from simtool.api import (
-        compare,
-        describe_corpus,
-        list_corpora,
-        list_metrics,
-        list_tokenizers,
-        matrix,
-        profile,
-        save_matrix,
-    )
-    from simtool.profiles.build import Budget
-    from simtool.profiles.find import Options
-
-__all__ = [
-    "Budget",
-    "Options",
-    "__version__",
-    "compare",
-    "describe_corpus",
-    "list_corpora",
-    "list_metrics",
-    "list_tokenizers",
-    "matrix",
-    "profile",
-    "save_matrix",
-]
+HOMES = {
+    "simtool.api": (
+        "compare",
+        "describe_corpus",
+        "list_corpora",
+        "list_metrics",
+        "list_tokenizers",
+        "matrix",
+        "profile",
+        "save_matrix",
+    ),
+    "simtool.advice": ("advantage", "advantage_curve", "explain", "mix", "predict", "verify"),
+    "simtool.profiles.build": ("Budget",),
+    "simtool.profiles.find": ("Options",),
+    "simtool.similarity.mixing": ("Limits",),
+}
+HOME_OF = {name: home for home, names in HOMES.items() for name in names}
+__all__ = ["__version__", *HOME_OF]
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name not in __all__:
+    if name not in HOME_OF:
         raise AttributeError(f"module 'simtool' has no attribute {name!r}")
-    home = {"Budget": "simtool.profiles.build", "Options": "simtool.profiles.find"}.get(name, "simtool.api")
-    return getattr(import_module(home), name)
+    return getattr(import_module(HOME_OF[name]), name)

@@ -1,14 +1,14 @@
 """What the commands do, as plain functions: names in, results out. `simtool.matrix(["c4", "gsm8k"])`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
-from simtool.plots import matrix_figure, paper_style, save_figure
+from simtool.plots import DRAWINGS, paper_style, save_figure
 from simtool.profiles.features import FEATURES, find_feature
 from simtool.profiles.find import Found, Options, cached, find_profile, find_text, shipped
 from simtool.similarity.compare import Difference, difference
@@ -16,6 +16,9 @@ from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_ma
 from simtool.similarity.metrics import METRICS, find_metric
 from simtool.tables import provenance, save_table
 from simtool.tokens.tokenizer import TOKENIZERS, Tokenizer, find_tokenizer_file, load_tokenizer
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def matrix(
@@ -33,7 +36,7 @@ def matrix(
     for name in feature.split("+"):
         find_feature(name)
     mixtures = _mixtures(corpora)
-    found = _find(mixtures, feature.split("+"), options)
+    found = find_all(mixtures, feature.split("+"), options)
     profiles = {name: one.profile for name, one in found.items()}
     result = similarity_matrix(profiles, mixtures, metric, feature, tokens, resamples, seed)
     tokenizer = next(iter(profiles.values()))
@@ -100,13 +103,15 @@ def compare(
         find_feature(name)
     measured = matrix([a, b], metric, None, tokens, resamples, seed, options)
     mixtures = _mixtures([a, b])
-    profiles = {name: one.profile for name, one in _find(mixtures, list(features), options).items()}
-    text_of, problem = _token_text(load_tokenizer(options.tokenizer, options.data))
+    profiles = {name: one.profile for name, one in find_all(mixtures, list(features), options).items()}
+    text_of, problem = readable_tokens(load_tokenizer(options.tokenizer, options.data))
     differences = tuple(
         difference(profiles, mixtures[a].weights, mixtures[b].weights, name, text_of) for name in features
     )
     return Comparison(measured, differences, problem)
 
+
+# --- What there is ---
 
 Rows = tuple[list[str], list[list[str]]]  # a header, and rows of text
 
@@ -205,14 +210,22 @@ def _profile_here(name: str, tokenizer: Tokenizer, options: Options) -> str:
     return " and ".join(kept) or "no"
 
 
+def save_result(tables: Mapping[str, "pl.DataFrame"], facts: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Tables (csv, each with its provenance) and, where there is a drawing of them, pictures, in a folder."""
+    paths = []
+    for name, table in tables.items():
+        stem = Path(folder) / name
+        save_table(table, stem.with_suffix(".csv"), dict(facts))
+        paths += [stem.with_suffix(".csv"), stem.with_suffix(".json")]
+        if name in DRAWINGS:
+            with paper_style():
+                paths += save_figure(DRAWINGS[name](table), stem)
+    return paths
+
+
 def save_matrix(result: SimilarityMatrix, folder: Path) -> list[Path]:
     """The table (csv), its provenance (json) and the heatmap (png, svg, pdf) in a folder."""
-    table = result.to_polars()
-    stem = Path(folder) / "similarity_matrix"
-    save_table(table, stem.with_suffix(".csv"), dict(result.facts))
-    with paper_style():
-        pictures = save_figure(matrix_figure(table), stem)
-    return [stem.with_suffix(".csv"), stem.with_suffix(".json"), *pictures]
+    return save_result({"similarity_matrix": result.to_polars()}, result.facts, folder)
 
 
 def _mixtures(corpora: Sequence[str]) -> dict[str, Mixture]:
@@ -221,12 +234,12 @@ def _mixtures(corpora: Sequence[str]) -> dict[str, Mixture]:
     return {name: parse_mixture(name) or Mixture({name: 1.0}) for name in corpora}
 
 
-def _find(mixtures: dict[str, Mixture], features: Sequence[str], options: Options) -> dict[str, Found]:
+def find_all(mixtures: dict[str, Mixture], features: Sequence[str], options: Options) -> dict[str, Found]:
     names = dict.fromkeys(corpus for mixture in mixtures.values() for corpus in mixture.weights)
     return {name: find_profile(name, features, options) for name in names}
 
 
-def _token_text(tokenizer: Tokenizer) -> tuple[Callable[[int], str] | None, str | None]:
+def readable_tokens(tokenizer: Tokenizer) -> tuple[Callable[[int], str] | None, str | None]:
     """A token's readable form; or None and the reason, where a profile is at hand but its tokenizer's file is not."""
     try:
         tokenizer.token_text(0)
@@ -237,3 +250,17 @@ def _token_text(tokenizer: Tokenizer) -> tuple[Callable[[int], str] | None, str 
 
 def _facts(found: Found) -> dict[str, Any]:
     return {"how": found.how, **found.profile.size, **found.profile.facts}
+
+
+def alone(names: Sequence[str] | Mapping[str, float]) -> dict[str, Mixture]:
+    return {name: Mixture({name: 1.0}) for name in names}
+
+
+def facts_of(found: Mapping[str, Found], **facts: Any) -> dict[str, Any]:
+    one = next(iter(found.values())).profile
+    return provenance(
+        tokenizer=one.tokenizer,
+        fingerprint=one.fingerprint,
+        corpora={name: _facts(each) for name, each in found.items()},
+        **facts,
+    )

@@ -11,7 +11,7 @@ from simtool.similarity.metrics import find_metric
 from simtool.tables import written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import polars as pl
     from matplotlib.axes import Axes
@@ -94,3 +94,130 @@ def matrix_figure(table: "pl.DataFrame") -> "Figure":
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     similarity_heatmap(table, figure.subplots())
     return figure
+
+
+def _one(draw: "Callable[[pl.DataFrame, Axes], None]", width: float = 5.5, height: float = 3.4):
+    """A drawing on a figure of its own."""
+
+    def figure(table: "pl.DataFrame") -> "Figure":
+        from matplotlib.figure import Figure
+
+        made = Figure(figsize=(width, height), layout="constrained")
+        draw(table, made.subplots())
+        return made
+
+    return figure
+
+
+def advantage_bars(table: "pl.DataFrame", axes: "Axes") -> None:
+    """The proximity advantage of every mixture with its interval, target by target.
+
+    table   Advantage.to_polars()
+    """
+    import numpy as np
+
+    targets, mixtures = (table[column].unique(maintain_order=True).sort().to_list() for column in ("target", "mixture"))
+    height = 0.8 / len(mixtures)
+    for i, mixture in enumerate(mixtures):
+        rows = table.filter(table["mixture"] == mixture).sort("target")
+        value, low, high = (rows[column].to_numpy() for column in ("advantage", "low", "high"))
+        places = np.arange(len(targets)) + (i - (len(mixtures) - 1) / 2) * height
+        axes.barh(
+            places, value, height * 0.92, color=color_of(mixture), label=mixture,
+            xerr=np.maximum([value - low, high - value], 0), error_kw={"elinewidth": 0.7, "ecolor": "0.25"},
+        )  # fmt: skip
+    axes.axvline(0, color="0.2", linewidth=0.8)
+    axes.set_yticks(range(len(targets)), targets)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"proximity advantage: {table['metric'][0]} on {table['feature'][0]} (above 0: closer)")
+    axes.legend(frameon=False, fontsize=7)
+
+
+def advantage_curves(table: "pl.DataFrame", axes: "Axes") -> None:
+    """The advantage against the share of the special corpus, with its band and its peak.
+
+    table   Curve.to_polars()
+    """
+    for target in table["target"].unique(maintain_order=True):
+        rows = table.filter(table["target"] == target)
+        color = color_of(target)
+        axes.fill_between(rows["share"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
+        axes.plot(rows["share"], rows["advantage"], color=color, label=target)
+        peak = rows.filter(rows["share"] == rows["peak"])
+        axes.plot(peak["share"], peak["advantage"], "o", color=color, markersize=4)
+    axes.axhline(0, color="0.2", linewidth=0.8)
+    axes.set_xlabel(f"share of {table['special'][0].removesuffix(':1')}")
+    axes.set_ylabel(f"proximity advantage\n{table['metric'][0]} on {table['feature'][0]}")
+    axes.legend(frameon=False, fontsize=7)
+
+
+def mixture_frontier(table: "pl.DataFrame", axes: "Axes") -> None:
+    """What each target gains for what is forgotten, with intervals over half-samples; one line a target.
+
+    table   Frontier.to_polars()
+    """
+    forgotten = max(table["forgetting_bits"].max(), 1e-6)  # where nothing helps, the axis still has a width
+    for name in table["target"].unique(maintain_order=True):
+        rows, color = table.filter(table["target"] == name), color_of(name)
+        axes.plot(rows["forgetting_bits"], rows["gain_bits"], marker="o", markersize=2.5, linewidth=1, color=color)
+        axes.fill_between(
+            rows["forgetting_bits"], rows["gain_low"], rows["gain_high"], color=color, alpha=0.2, linewidth=0
+        )
+        end = (forgotten, rows["gain_bits"][-1])
+        axes.annotate(name, end, xytext=(4, 0), textcoords="offset points", va="center", color=color)
+    axes.set_xlim(0, forgotten * 1.001)
+    axes.set_ylim(bottom=min(0, table["gain_low"].min()))
+    axes.set_ylabel("gain on the target\n(bits per symbol)")
+    axes.set_title(f"Gain against forgetting, {table['feature'][0]}; bands: 95% over half-samples")
+
+
+def frontier_shares(table: "pl.DataFrame", axes: "Axes") -> None:
+    """The mixture at each point of a frontier: shares stacked over what is forgotten, the pretraining corpus below.
+
+    table   Frontier.to_polars()
+    """
+    points = table.unique("point", maintain_order=True)
+    columns = [column for column in table.columns if column.startswith("share_")]
+    used = [column for column in columns if points[column].max() >= 0.005]  # a thinner layer cannot be seen
+    names = [column.removeprefix("share_") for column in used]
+    colors = ["0.88" if column == columns[0] else color_of(name) for column, name in zip(used, names, strict=True)]
+    layers = axes.stackplot(points["forgetting_bits"], [points[column] for column in used], colors=colors, linewidth=0)
+    axes.legend(layers[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axes.set_xlim(0, max(points["forgetting_bits"].max(), 1e-6) * 1.001)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("forgetting of the pretraining corpus (bits per symbol)")
+    axes.set_ylabel("share of tokens")
+
+
+def frontier_figure(table: "pl.DataFrame") -> "Figure":
+    """Gain above, the mixtures that give it below, on one scale of forgetting."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4.6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    mixture_frontier(table, above)
+    frontier_shares(table, below)
+    return figure
+
+
+# Okabe and Ito's eight, which colour-blind readers can tell apart; black is kept for text.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A900", "#666666")
+CORPUS_COLORS = {
+    name: COLORS[i]
+    for i, name in enumerate(("starcoder", "math", "flan", "knowledgeqa", "dclm", "gsm8k", "lima", "c4"))
+} | {"pycode": COLORS[1], "sciq": COLORS[2]}
+
+
+def color_of(corpus: str) -> str:
+    """The same colour for a corpus in every figure; one that we do not know gets one by its name."""
+    known = CORPUS_COLORS.get(corpus)
+    return known or COLORS[sum(corpus.encode()) % len(COLORS)]
+
+
+# What `--save` draws, by the name of the table.
+DRAWINGS = {
+    "similarity_matrix": matrix_figure,
+    "advantage": _one(advantage_bars, 5.5, 4.2),
+    "advantage_curve": _one(advantage_curves),
+    "mixture_frontier": frontier_figure,
+}

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -52,28 +53,29 @@ def notes(result: SimilarityMatrix) -> list[str]:
     metric = result.metric
     better = "higher is more alike" if metric.alike == "high" else "lower is more alike"
     order = "" if metric.symmetric else " Row: source; column: target."
-    lines = [
+    return [
         f"{metric.name} on {result.feature}: {better}.{order} Mean and 95% interval over {result.resamples} random"
         f" half-splits of {result.tokens:,} tokens each; tokenizer {result.facts['tokenizer']}.",
         "Diagonal: ceiling, one half of a corpus against its other half. ≈: cannot be told from the ceiling.",
+        *sources(result.facts),
     ]
-    for name, facts in result.facts["corpora"].items():
-        mark = " †" if facts["stand_in"] else ""
-        lines.append(
-            f"{name}{mark}: {facts['tokens']:,} tokens, {facts['documents']:,} documents; {facts['how']},"
-            f" {facts['source']}"
-        )
-    stand_ins = [
-        f"† stand-in for {name}: {facts['stand_in']}"
-        for name, facts in result.facts["corpora"].items()
-        if facts["stand_in"]
+
+
+def sources(facts: Mapping[str, Any]) -> list[str]:
+    """Where each corpus came from, a line each; then what stands in for what, and what was left out."""
+    corpora = facts["corpora"].items()
+    lines = [
+        f"{name}{' †' if told['stand_in'] else ''}: {told['tokens']:,} tokens, {told['documents']:,} documents;"
+        f" {told['how']}, {told['source']}"
+        for name, told in corpora
     ]
-    skipped = [
-        f"{name}: {facts['skipped']['count']:,} bad rows left out, such as: {facts['skipped']['reasons'][0]}"
-        for name, facts in result.facts["corpora"].items()
-        if facts.get("skipped") and facts["skipped"]["count"]
+    lines += [f"† stand-in for {name}: {told['stand_in']}" for name, told in corpora if told["stand_in"]]
+    lines += [
+        f"{name}: {told['skipped']['count']:,} bad rows left out, such as: {told['skipped']['reasons'][0]}"
+        for name, told in corpora
+        if told.get("skipped") and told["skipped"]["count"]
     ]
-    return lines + stand_ins + skipped
+    return lines
 
 
 def _print_matrix_table(result: SimilarityMatrix) -> None:
@@ -148,7 +150,7 @@ def _print_difference(out: Console, one: Difference, names: tuple[str, ...], n: 
         shown = one.largest(side, n)
         for entry in shown:
             table.add_row(
-                _readable(one.names.get(int(entry))),
+                escape(readable(one.names.get(int(entry)))),
                 f"{one.bits[entry]:.5f}",
                 f"{one.bits[entry] / one.total:.1%}",
                 f"{one.share_a[entry] * 1e6:,.0f}",
@@ -157,14 +159,13 @@ def _print_difference(out: Console, one: Difference, names: tuple[str, ...], n: 
         out.print(table)
 
 
-def _readable(ngram: str | None) -> str:
+def readable(ngram: str | None) -> str:
+    """An n-gram as people can read it, white space made visible."""
     if ngram is None:
-        return "[dim](a bucket of rarer n-grams)[/]"
-    return (
-        escape(ngram.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥"))
-        if ngram.strip() != ngram or "\n" in ngram
-        else escape(ngram)
-    )
+        return "(a bucket of rarer n-grams)"
+    for sign, shown in (("\n", "⏎"), ("\t", "⇥")):
+        ngram = ngram.replace(sign, shown)
+    return ngram if ngram == ngram.strip() else ngram.replace(" ", "␣")
 
 
 def print_profiles(found: list[Found]) -> None:

@@ -123,13 +123,22 @@ def bootstrap(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Genera
     mixture are independent; its intervals are on the wide side.
     """
     n_mixtures, n_targets = observed.shape
-    drawn = np.empty((BOOTSTRAPS, 2))
-    for i in range(BOOTSTRAPS):
-        cells = np.ix_(rng.integers(n_mixtures, size=n_mixtures), rng.integers(n_targets, size=n_targets))
-        x, y = predicted[cells].ravel(), observed[cells].ravel()
-        there = np.isfinite(y)
-        drawn[i] = correlations(x[there], y[there])
-    return drawn
+    rows = rng.integers(n_mixtures, size=(BOOTSTRAPS, n_mixtures, 1))
+    columns = rng.integers(n_targets, size=(BOOTSTRAPS, 1, n_targets))
+    y = observed[rows, columns].reshape(BOOTSTRAPS, -1)
+    x = np.where(np.isfinite(y), predicted[rows, columns].reshape(BOOTSTRAPS, -1), np.nan)
+    ranks = (stats.rankdata(table, axis=1, nan_policy="omit") for table in (x, y))
+    return np.stack([_pearson_of_rows(x, y), _pearson_of_rows(*ranks)], axis=1)
+
+
+def _pearson_of_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Pearson of each row, over the cells that are not NaN; NaN where nothing varies or there are fewer than 3."""
+    n = np.isfinite(x).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x, y = (table - np.nansum(table, axis=1, keepdims=True) / n[:, None] for table in (x, y))
+        squares = np.nansum(x * x, axis=1), np.nansum(y * y, axis=1)
+        r = np.nansum(x * y, axis=1) / np.sqrt(squares[0] * squares[1])
+    return np.where((n >= 3) & (np.minimum(*squares) > 1e-24), r, np.nan)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

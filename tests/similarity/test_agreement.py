@@ -84,3 +84,17 @@ def test_a_constant_prediction_has_no_correlation():
 def test_holm_by_hand():
     # sorted .01 .03 .04: 3 x .01 = .03; 2 x .03 = .06; max(.06, 1 x .04) = .06
     np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03, math.nan])), [0.06, 0.03, 0.06, math.nan])
+
+
+def test_every_bootstrap_draw_is_the_plain_correlation():
+    predicted, observed = tables(9, 1.0)
+    observed[1, 2] = math.nan
+    from simtool.similarity.agreement import BOOTSTRAPS, bootstrap
+
+    drawn = bootstrap(predicted, observed, np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    rows, columns = rng.integers(5, size=(BOOTSTRAPS, 5, 1)), rng.integers(4, size=(BOOTSTRAPS, 1, 4))
+    for i in range(50):
+        x, y = predicted[rows[i], columns[i]].ravel(), observed[rows[i], columns[i]].ravel()
+        there = np.isfinite(y)
+        np.testing.assert_allclose(drawn[i], correlations(x[there], y[there]), atol=1e-12)

@@ -1,0 +1,164 @@
+"""Proximity advantage of 20 mixtures for 10 targets, 1,000 paired resamples: python benchmarks/advantage.py
+
+Two peers do the same on the same corpora, a few resamples of it, scaled to 1,000 (their time is proportional to
+the number): `plain loops` takes our half-splits and calls the metric for one source and one target at a time, and
+must give our values; `documents` is the usual bootstrap, which draws the documents of every mixture and target
+anew each time, counts their tokens and calls the metric.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from simtool.mixture import Mixture
+from simtool.profiles.features import N_FOLDS
+from simtool.profiles.profile import Profile
+from simtool.similarity.metrics import METRICS
+from simtool.similarity.proximity import Question, halves, measure, summarise
+
+RUNS = 3
+DOCUMENT = 100  # tokens
+SPECIALS = 5
+WEIGHTS = (0.05, 0.1, 0.2, 0.4)
+TARGETS = 10
+HASHED = tuple(f"hashed{i}" for i in range(12))  # as many as token2-4, skeleton1-4 and char1-5
+C4 = Mixture({"c4": 1.0})
+
+Documents = dict[str, np.ndarray]  # ids, (n_documents, DOCUMENT)
+
+
+def corpora(n_tokens: int, V: int, seed: int = 0) -> Documents:
+    """Zipf's law, bent for each corpus; all of one size."""
+    rng = np.random.default_rng(seed)
+    names = ["c4", *(f"special{i}" for i in range(SPECIALS)), *(f"target{i}" for i in range(TARGETS))]
+    documents = {}
+    for name in names:
+        shares = rng.lognormal(0, 1.5, V) / np.arange(1, V + 1)
+        drawn = rng.choice(V, n_tokens, p=shares / shares.sum())
+        documents[name] = drawn.reshape(-1, DOCUMENT)
+    return documents
+
+
+def profiles_of(documents: Documents, V: int, buckets: int) -> dict[str, Profile]:
+    """Documents in turn to the folds; hashed features are the tokens, multiplied into buckets."""
+    profiles = {}
+    for name, ids in documents.items():
+        folds = [ids[fold::N_FOLDS].ravel() for fold in range(N_FOLDS)]
+        features = {"token": np.array([np.bincount(fold, minlength=V) for fold in folds])}
+        for i, hashed in enumerate(HASHED):
+            buckets_of = [(fold * (2654435761 + 2 * i) % 2**32) * buckets >> 32 for fold in folds]
+            features[hashed] = np.array([np.bincount(one, minlength=buckets) for one in buckets_of])
+        sizes = np.array([len(fold) for fold in folds])
+        profiles[name] = Profile(name, "toy", "f" * 64, sizes // DOCUMENT, sizes, sizes, features)
+    return profiles
+
+
+def ask(profiles: dict[str, Profile], resamples: int) -> Question:
+    mixtures = {
+        f"special{i}:{weight:g}": Mixture({"c4": 1 - weight, f"special{i}": weight})
+        for i in range(SPECIALS)
+        for weight in WEIGHTS
+    }
+    return Question(profiles, C4, mixtures, tuple(f"target{i}" for i in range(TARGETS)), resamples=resamples)
+
+
+def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]) -> None:
+    """From profiles to intervals, probabilities and ranks."""
+    for feature in features:
+        for metric, measured in zip(metrics, measure(question, metrics, feature), strict=True):
+            summarise(question, metric, feature, measured)
+
+
+def plain_loops(question: Question, metrics: tuple[str, ...], n: int) -> np.ndarray:
+    """(n, metrics, sources, targets): the first n splits."""
+    sources, targets, splits, _ = halves(question, "token")
+    values = np.zeros((n, len(metrics), len(sources), len(targets)))
+    for r, split in enumerate(splits[:n]):
+        first, second = sources[:, split].sum(axis=1, dtype=float), targets[:, ~split].sum(axis=1, dtype=float)
+        n_first, n_second = first.sum(axis=1), second.sum(axis=1)
+        P, Q = first / n_first[:, None], second / n_second[:, None]
+        for i, p in enumerate(P):
+            for j, q in enumerate(Q):
+                for k, name in enumerate(metrics):
+                    metric = METRICS[name]
+                    value = metric.compute(p, q)
+                    if metric.bias is not None:
+                        value = value - metric.bias(p, q, n_first[i], n_second[j])
+                    values[r, k, i, j] = np.clip(value, metric.low, metric.high)
+    return values
+
+
+def resampled_documents(question: Question, documents: Documents, metrics: tuple[str, ...], n: int, V: int) -> None:
+    rng = np.random.default_rng(0)
+
+    def drawn(corpus: str, share: float) -> np.ndarray:
+        ids = documents[corpus]
+        return ids[rng.integers(len(ids), size=round(share * len(ids)))].ravel()
+
+    for _ in range(n):
+        sources = [np.concatenate([drawn(c, w) for c, w in m.weights.items()]) for m in question.sources]
+        counts = [np.bincount(ids, minlength=V) for ids in [*sources, *(drawn(t, 1) for t in question.targets)]]
+        shares = [c / c.sum() for c in counts]
+        for p in shares[: len(sources)]:
+            for q in shares[len(sources) :]:
+                for name in metrics:
+                    METRICS[name].compute(p, q)
+
+
+def median_seconds(function: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(": ")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="50 resamples of 40,000 tokens")
+    quick = parser.parse_args().quick
+    resamples, n_tokens, V, buckets = (50, 40_000, 4_096, 1_024) if quick else (1_000, 400_000, 32_768, 8_192)
+    documents = corpora(n_tokens, V)
+    question = ask(profiles_of(documents, V, buckets), resamples)
+    n = 1 if quick else 2
+
+    print(
+        f"20 mixtures x 10 targets, {resamples:,} paired resamples, corpora of {n_tokens:,} tokens; medians of {RUNS}."
+    )
+    print(f"{processor()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; Python", end=" ")
+    print(f"{platform.python_version()}, NumPy {np.__version__}. Peers: {n} resamples, scaled.\n")
+    print("| what | simtool (s) | plain loops (s) | ratio | documents (s) | ratio | largest difference |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for what, metrics in {"token": ("token",), "js": ("js",), "kl": ("kl",), "every metric": tuple(METRICS)}.items():
+        seconds = median_seconds(lambda metrics=metrics: ours(question, ("token",), metrics))
+        loops = median_seconds(lambda metrics=metrics: plain_loops(question, metrics, n)) * resamples / n
+        drawn = median_seconds(lambda m=metrics: resampled_documents(question, documents, m, n, V)) * resamples / n
+        fast = np.stack([one.values[:n] for one in measure(question, metrics, "token")], axis=1)
+        error = np.abs(fast - plain_loops(question, metrics, n)).max()
+        assert error < 1e-5, f"{what} differs from the plain loops by {error}"
+        print(
+            f"| {what}, {V:,} tokens | {seconds:.3g} | {loops:.3g} | {loops / seconds:.0f} | {drawn:.3g} |"
+            f" {drawn / seconds:.0f} | {error:.1e} |"
+        )
+        sys.stdout.flush()
+    seconds = median_seconds(lambda: ours(question, ("token", *HASHED), ("kl",)))
+    print(f"| kl, {V:,} tokens and {len(HASHED)} features of {buckets:,} buckets | {seconds:.3g} | | | | | |")
+
+
+if __name__ == "__main__":
+    main()

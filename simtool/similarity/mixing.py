@@ -1,0 +1,939 @@
+"""Which mixture to train on: the one that makes the targets cost fewest bits, certified to be the best.
+
+**The problem.** A mixture of shares w has the distribution m = sum of w_k p_k, with the 1% uniform of
+`metrics.cross_entropy`: linear in w, so the cross-entropy of a target, -sum of q log2 m, is convex in w. What is
+forgotten is predicted as the bits that text like the pretraining corpus costs more under the mixture than under
+that corpus alone, KL(pretraining || mixture): one more target. Limits are floors and caps of single corpora
+(repetition becomes a cap), and a budget of forgetting.
+
+**The solver.** Newton's method over the corpora that have a share or deserve one; each step is the exact minimum
+of a quadratic under the floors and caps. A budget becomes a trade-off t: minimise (1 - t) target + t forgetting,
+with the t that just meets the budget. Half-samples start from the solution of the whole.
+
+**The certificate.** A convex function lies above its tangents, so from any mixture no allowed one can be better by
+more than the best vertex promises on the tangent (Frank and Wolfe 1956, doi:10.1002/nav.3800030109; the gap as in
+Jaggi 2013). That vertex has a closed form, and with a budget t/(1 - t) is its Lagrange multiplier.
+
+**Other features than tokens.** Shares are of tokens, but a corpus may have more symbols (skeletons, say) a token
+than another. Shares of symbols are a projective image of shares of tokens: vertices stay vertices, no local optimum
+appears, and the gap is taken in shares of symbols, where the problem is convex.
+"""
+
+import math
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simtool.errors import SimtoolError, unknown
+from simtool.mixture import Mixture
+from simtool.profiles.features import find_feature
+from simtool.profiles.profile import Profile, check_same_tokenizer
+from simtool.similarity.matrix import feature_counts
+from simtool.similarity.metrics import TINY, UNIFORM_SHARE
+from simtool.similarity.uncertainty import half_splits, interval, thin
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# K corpora that may be mixed, the pretraining corpus first; T targets, the pretraining corpus last; V entries
+
+RESAMPLES = 100
+MAX_EPOCHS = 4.0  # "up to 4 epochs ... negligible changes to loss compared to having unique data", arXiv:2305.16264
+REPETITION_SCALE = 15.39  # R*_D, fitted there
+TOLERANCE = 1e-9  # bits: the gap at which the solver stops
+HALF_TOLERANCE = (
+    1e-4  # bits: likewise on half-samples; shares then err by 0.4% of their spread at most (shipped profiles)
+)
+BUDGET_TOLERANCE = 1e-7  # bits: likewise under a budget of forgetting
+LEAST_EMPHASIS = 1e-7  # of the targets beside forgetting: where the budget is 0, less would only measure rounding
+NO_SHARE = 1e-6  # a smaller share is left out of the mixture
+EDGE = 1e-12  # so close to a floor or cap, a share is on it
+STEPS = 200
+HALVES_BYTES = 64 << 20  # half-samples are counted in chunks of this size, one a thread
+
+
+# --- The question ---
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a mixture must keep to; every mapping is by corpus, the pretraining corpus included.
+
+    keep, cap    least and most share, in 0 .. 1
+    tokens       length of the phase that trains on the mixture
+    available    tokens that there are of a corpus; where given, `tokens` must be
+    max_epochs   how often a corpus with `available` may be repeated
+    forgetting   most bits per symbol that text like the pretraining corpus may cost more
+    """
+
+    keep: Mapping[str, float] = field(default_factory=dict)
+    cap: Mapping[str, float] = field(default_factory=dict)
+    tokens: int | None = None
+    available: Mapping[str, int] = field(default_factory=dict)
+    max_epochs: float = MAX_EPOCHS
+    forgetting: float | None = None
+
+    def __post_init__(self) -> None:
+        for sign, shares in ((">=", self.keep), ("<=", self.cap)):
+            for corpus, share in shares.items():
+                if not 0 <= share <= 1:
+                    raise SimtoolError(f"A share lies between 0 and 1. Got {corpus}{sign}{share:g}.")
+        if self.available and self.tokens is None:
+            raise SimtoolError(
+                "Available tokens limit a share only when the length of training is known.\n"
+                "Give the tokens of the phase as well, as in --tokens 2B."
+            )
+        amounts = {"tokens": self.tokens, "max_epochs": self.max_epochs}
+        for name, amount in (*amounts.items(), *self.available.items()):
+            if amount is not None and not 0 < amount < math.inf:
+                raise SimtoolError(f"An amount of tokens or epochs must be above 0. Got {amount:g} for {name}.")
+        if self.forgetting is not None and not 0 <= self.forgetting < math.inf:
+            raise SimtoolError(f"The budget of forgetting is in bits, 0 or more. Got {self.forgetting:g}.")
+
+    def bounds(self, corpora: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Floor and cap of each corpus: float64 (K,) each. Raises SimtoolError where no mixture is within them."""
+        for name in (*self.keep, *self.cap, *self.available):
+            if name not in corpora:
+                raise unknown("corpus", name, corpora)
+        lower = np.array([self.keep.get(name, 0.0) for name in corpora])
+        upper = np.array([min(self.cap.get(name, 1.0), self._most(name)) for name in corpora])
+        floors, caps = self.floor_texts(corpora, lower), self.cap_texts(corpora, upper)
+        for i in np.flatnonzero(lower > upper):
+            raise SimtoolError(f"No mixture has both {floors[i]} and {caps[i]}.\nLower that floor or raise that cap.")
+        if lower.sum() > 1 + EDGE:
+            told = ", ".join(floors[i] for i in np.flatnonzero(lower))
+            raise SimtoolError(
+                f"The floors {told} sum to {lower.sum():g}, and the whole is 1.\n"
+                f"Lower them by {lower.sum() - 1:g} together."
+            )
+        if upper.sum() < 1 - EDGE:
+            raise SimtoolError(
+                f"The caps {', '.join(caps)} sum to {upper.sum():g}: {1 - upper.sum():g} of the mixture has no corpus."
+                "\nRaise a cap, train on fewer tokens, or give another candidate."
+            )
+        return lower, upper
+
+    def floor_texts(self, corpora: Sequence[str], lower: np.ndarray) -> list[str]:
+        return [f"{name}>={share:g}" for name, share in zip(corpora, lower, strict=True)]
+
+    def cap_texts(self, corpora: Sequence[str], upper: np.ndarray) -> list[str]:
+        """How each cap reads, with its reason where that is repetition."""
+        return [
+            f"{name}<={share:g}"
+            + (
+                f" ({self.max_epochs:g} epochs of {self.available[name]:,} in {self.tokens:,} tokens)"
+                if share == self._most(name) < 1
+                else ""
+            )
+            for name, share in zip(corpora, upper, strict=True)
+        ]
+
+    def _most(self, corpus: str) -> float:
+        """The share at which a corpus has been repeated as often as it may be."""
+        if self.tokens is None or corpus not in self.available:
+            return 1.0
+        return min(1.0, self.available[corpus] * self.max_epochs / self.tokens)
+
+
+def effective_tokens(trained: float, available: float) -> float:
+    """How much new data is worth as much as `trained` tokens from a corpus of `available` ones.
+
+    U + U R* (1 - exp(-R / R*)), with U the tokens that are new and R = trained / U - 1 the repetitions
+    (Muennighoff et al. 2023, arXiv:2305.16264, equation 5): 4 epochs are worth 3.73, and no number of them more
+    than 16.39.
+    """
+    new = min(trained, available)
+    if new == 0:
+        return 0.0
+    repetitions = trained / new - 1
+    return new * (1 + REPETITION_SCALE * -math.expm1(-repetitions / REPETITION_SCALE))
+
+
+# --- The problem as arrays, and its solver ---
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Distributions to mix, and distributions to come close to; all smoothed as in `metrics.cross_entropy`.
+
+    sources_KV     float64   distribution of each corpus, times its per_token_K
+    per_token_K    float64   symbols of the feature a token
+    wanted_TV      float64   distribution of each target, the pretraining corpus last
+    lower_K, upper_K         floors and caps that some mixture satisfies
+
+    An entry may stand for many that no source has: each of these is as likely under every mixture.
+    """
+
+    sources_KV: np.ndarray
+    per_token_K: np.ndarray
+    wanted_TV: np.ndarray
+    lower_K: np.ndarray
+    upper_K: np.ndarray
+
+    def bits(self, weights: np.ndarray) -> np.ndarray:
+        """Cross-entropy of every target under mixtures (..., K): (..., T)."""
+        mixed = _mix(weights, self.sources_KV) / (weights @ self.per_token_K)[..., None]
+        return -np.einsum("...v,tv->...t", np.log2(mixed), self.wanted_TV)
+
+    def forgetting(self, weights: np.ndarray) -> np.ndarray:
+        """Bits that the pretraining corpus costs more under mixtures (..., K) than under itself: (...)."""
+        return self.bits(weights)[..., -1] - self.bits(np.eye(len(self.per_token_K))[0])[-1]
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The best mixture found, and how much better another could be at most.
+
+    gap        bits
+    trade_off  t in 0 .. 1: what was minimised is (1 - t) target + t forgetting
+    """
+
+    weights: np.ndarray
+    gap: float
+    trade_off: float = 0.0
+
+
+def minimise(
+    problem: Problem, emphasis: np.ndarray, start: np.ndarray | None = None, tolerance: float = TOLERANCE
+) -> Optimum:
+    """The mixture that minimises emphasis @ bits, within floors and caps.
+
+    emphasis   (T,)   weight of each target, 0 or more
+    start      (K,)   a mixture within the limits (None: between floors and caps)
+    """
+    S, r = problem.sources_KV, problem.per_token_K
+    wanted_V = emphasis @ problem.wanted_TV
+    total = wanted_V.sum()
+    w = _between(problem.lower_K, problem.upper_K) if start is None else start
+    gap = math.inf
+    for _ in range(STEPS):
+        mixed_V = _mix(w, S)
+        pull_K = np.einsum("kv,v->k", S, wanted_V / mixed_V)
+        per_token = w @ r
+        vertex = _best_vertex(pull_K, r, problem.lower_K, problem.upper_K, total / per_token)
+        gap = max((pull_K @ vertex * per_token / (r @ vertex) - total) / math.log(2), 0.0)
+        if gap <= tolerance:
+            break
+        slope_K = total * r / per_token - pull_K  # nats
+        step = _newton_step(problem, w, slope_K, pull_K, np.sqrt(wanted_V) / mixed_V, total)
+        step *= _step_length(_mix(step, S) / mixed_V, step @ r / per_token, wanted_V, total, slope_K @ step)
+        if not step.any():  # rounding hides what is left
+            break
+        w = w + step
+        w = np.where(w - problem.lower_K < EDGE, problem.lower_K, np.minimum(w, problem.upper_K))
+    return Optimum(w, gap)
+
+
+def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """A mixture as far from every floor as from every cap, in proportion."""
+    room = upper - lower
+    return lower + room * ((1 - lower.sum()) / max(room.sum(), EDGE))
+
+
+def _best_vertex(
+    pull_K: np.ndarray, per_token_K: np.ndarray, lower: np.ndarray, upper: np.ndarray, rate: float
+) -> np.ndarray:
+    """The mixture s within the limits with the largest (pull @ s) / (per_token @ s), which is at least `rate`.
+
+    Dinkelbach 1967, doi:10.1287/mnsc.13.7.492: the ratio exceeds a rate where (pull - rate per_token) @ s is above
+    0, and the largest of those is found by filling the best corpora first.
+    """
+    while True:
+        order = np.argsort(rate * per_token_K - pull_K, kind="stable")
+        room = (upper - lower)[order]
+        before = np.cumsum(room) - room
+        s = lower.copy()
+        s[order] += np.clip(1 - lower.sum() - before, 0, room)
+        better = pull_K @ s / (per_token_K @ s)
+        if better <= rate * (1 + 1e-14):
+            return s
+        rate = better
+
+
+# Half-samples are solved in threads of our own, and OpenBLAS, which shares long products among its own threads, then
+# waits for them: where other work kept two cores busy, 22 steps over 50 corpora x 50,000 entries took 20 s. In pieces
+# that it does not share they take 0.25 s, and on idle cores a quarter more than with its threads.
+CHUNK = 8192  # entries
+UNSHARED = 4 * 65536  # multiplications of a matrix product that OpenBLAS keeps on one thread
+
+
+def _mix(weights: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """weights (K,) or (N, K) @ table (K, V)."""
+    if weights.ndim == 1:
+        return np.einsum("k,kv->v", weights, table)
+    mixed = np.empty((len(weights), table.shape[1]), np.result_type(weights, table))
+    width = max(32, UNSHARED // weights.size)
+    for start in range(0, table.shape[1], width):
+        mixed[:, start : start + width] = weights @ table[:, start : start + width]
+    return mixed
+
+
+def _inner(S_KV: np.ndarray, rows: np.ndarray, scale_V: np.ndarray) -> np.ndarray:
+    """A @ A.T with A = S[rows] * scale, over chunks of A that stay in the cache, in blocks of columns."""
+    n = len(rows)
+    product = np.zeros((n, n))
+    width = max(32, UNSHARED // n**2)
+    for start in range(0, len(scale_V), CHUNK):
+        A = S_KV[rows, start : start + CHUNK] * scale_V[start : start + CHUNK]
+        whole = A.shape[1] - A.shape[1] % width
+        blocks = A[:, :whole].reshape(n, -1, width).transpose(1, 0, 2)
+        product += (blocks @ blocks.transpose(0, 2, 1)).sum(axis=0) + A[:, whole:] @ A[:, whole:].T
+    return product
+
+
+def _newton_step(
+    problem: Problem, w: np.ndarray, slope_K: np.ndarray, pull_K: np.ndarray, root_V: np.ndarray, total: float
+) -> np.ndarray:
+    """Where the quadratic model is least within the limits, minus w.
+
+    The curvature is that of the logarithm less the square of its mean slope: a covariance, so never negative, and
+    at the optimum that of the objective. Corpora on their floor that pull less than all others are left out.
+    """
+    at_floor = w <= problem.lower_K
+    some = np.flatnonzero(~at_floor | (slope_K < slope_K[~at_floor].max(initial=-math.inf)))
+    curvature = _inner(problem.sources_KV, some, root_V)
+    H = curvature - np.outer(pull_K[some], pull_K[some]) / total
+    H += np.eye(len(some)) * (1e-9 * np.trace(curvature) / len(some))  # two corpora may be one
+    step = np.zeros(len(w))
+    step[some] = _quadratic_minimum(H, slope_K[some], (problem.lower_K - w)[some], (problem.upper_K - w)[some])
+    return step
+
+
+def _quadratic_minimum(H: np.ndarray, slope: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """argmin of slope @ d + d @ H @ d / 2 over low <= d <= high, sum of d = 0; low <= 0 <= high, H > 0.
+
+    The primal active-set method (Nocedal and Wright, Numerical Optimization, algorithm 16.3), from d = 0.
+    """
+    n = len(slope)
+    d = np.zeros(n)
+    held = np.zeros(n, np.int8)  # -1 at low, 1 at high
+    for _ in range(20 * n):
+        free = np.flatnonzero(held == 0)
+        system = np.ones((len(free) + 1, len(free) + 1))
+        system[:-1, :-1], system[-1, -1] = H[np.ix_(free, free)], 0
+        gradient = slope + H @ d
+        solved = np.linalg.solve(system, np.append(-gradient[free], 0))
+        move, level = np.zeros(n), -solved[-1]
+        move[free] = solved[:-1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = np.where(move > 0, (high - d) / move, np.where(move < 0, (low - d) / move, math.inf))
+        first = int(np.argmin(reach))
+        if reach[first] < 1:
+            d += max(reach[first], 0.0) * move
+            held[first] = 1 if move[first] > 0 else -1
+            d[first] = high[first] if move[first] > 0 else low[first]
+            continue
+        d += move
+        wish = held * (slope + H @ d - level)  # above 0: it would rather leave its bound
+        worst = int(np.argmax(wish))
+        if wish[worst] <= 1e-12 * (1 + abs(level)):
+            break
+        held[worst] = 0
+    return d
+
+
+def _step_length(change_V: np.ndarray, change: float, wanted_V: np.ndarray, total: float, slope: float) -> float:
+    """The first of 1, 1/2, 1/4 ... that gains a fair part of what the slope promises (Armijo 1966); 0: none does.
+
+    change_V, change   relative change of the mixture's entries, and of its symbols a token, by a whole step
+    """
+    length = 1.0
+    while length > 1e-12:
+        # not a dot product, which OpenBLAS shares among threads, see UNSHARED
+        gained = (wanted_V * np.log1p(length * change_V)).sum() - total * math.log1p(length * change)
+        if gained > 0 and gained >= -1e-4 * length * slope:
+            return length
+        length /= 2
+    return 0.0
+
+
+def at_trade_off(
+    problem: Problem,
+    emphasis: np.ndarray,
+    trade_off: float,
+    start: np.ndarray | None = None,
+    tolerance: float = TOLERANCE,
+) -> Optimum:
+    """Minimise (1 - t) of the targets' bits + t of what is forgotten; t = 1 is the least forgetting."""
+    both = np.append((1 - trade_off) * emphasis, trade_off)
+    # a small part of the sum stands for the targets, so the gap must be as much smaller
+    found = minimise(problem, both, start, max(tolerance * (1 - trade_off), 1e-13))
+    return Optimum(found.weights, found.gap, trade_off)
+
+
+def within_budget(
+    problem: Problem, emphasis: np.ndarray, budget: float | None, start: np.ndarray | None = None
+) -> Optimum | None:
+    """The mixture that minimises the targets' bits and forgets `budget` bits at most (within 1e-12); None: none does.
+
+    Forgetting falls as the trade-off t rises, so t is found by false position (the Illinois rule). Every t tried
+    bounds the optimum from below: target + t/(1 - t) (forgetting - budget), less the gap. The gap returned is that
+    from the best bound to the best mixture within the budget.
+    """
+    best = at_trade_off(problem, emphasis, 0.0, start)
+    if budget is None or problem.forgetting(best.weights) <= budget:
+        return best
+    chosen = at_trade_off(problem, emphasis, 1.0, start)
+    if problem.forgetting(chosen.weights) > budget + BUDGET_TOLERANCE:
+        return None
+
+    def bits(found: Optimum) -> float:
+        return float(emphasis @ problem.bits(found.weights)[:-1])
+
+    def excess(forgotten: float) -> float:
+        # little is forgotten as the square of what is mixed in, and that goes with 1 - t: so roots are nearly straight
+        return math.sqrt(max(forgotten, 0.0)) - math.sqrt(budget)
+
+    ends, start, last_side = [0.0, 1.0], best.weights, None
+    heights = [excess(float(problem.forgetting(found.weights))) for found in (best, chosen)]
+    bound, least = bits(best) - best.gap, bits(chosen)
+    for _ in range(STEPS):
+        if least - bound <= BUDGET_TOLERANCE or 1 - ends[0] < LEAST_EMPHASIS:
+            break
+        reach = heights[0] / (heights[0] - min(heights[1], 0.0))
+        t = ends[0] + (ends[1] - ends[0]) * min(max(reach, 0.02), 0.98)
+        found = at_trade_off(problem, emphasis, t, start)
+        start, forgotten = found.weights, float(problem.forgetting(found.weights))
+        bound = max(bound, bits(found) + (t * (forgotten - budget) - found.gap) / (1 - t))
+        if forgotten <= budget + EDGE and bits(found) < least:
+            least, chosen = bits(found), found
+        side = 0 if forgotten > budget else 1
+        if side == last_side:
+            heights[1 - side] /= 2
+        ends[side], heights[side], last_side = t, excess(forgotten), side
+    return Optimum(chosen.weights, max(least - bound, 0.0), chosen.trade_off)
+
+
+# --- From profiles to the problem ---
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted, at the entries that some source has, and one column more that stands for all others.
+
+    sources    float32 (n_folds, K, V)   every corpus thinned to the same number of symbols
+    targets    float32 (n_folds, T, V)
+    entries_V  float64                   how many entries of the feature each column stands for
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    entries_V: np.ndarray
+    per_token_K: np.ndarray
+    lower_K: np.ndarray
+    upper_K: np.ndarray
+
+    def whole(self) -> Problem:
+        return self.problem(self.sources.sum(axis=0), self.targets.sum(axis=0))
+
+    def halves(self, splits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each split (n_splits, n_folds): the sources in one half of the documents, the targets in the other."""
+        n_folds, K, V = self.sources.shape
+        chosen = splits.astype(np.float32)
+        sources = _mix(chosen, self.sources.reshape(n_folds, -1)).reshape(-1, K, V)
+        targets = _mix(1 - chosen, self.targets.reshape(n_folds, -1)).reshape(len(splits), -1, V)
+        return zip(sources, targets, strict=True)
+
+    def problem(self, sources: np.ndarray, targets: np.ndarray) -> Problem:
+        """From counts (K, V) and (T, V), both smoothed as `metrics.smooth` does."""
+        dimension = self.entries_V.sum()
+        shares = (1 - UNIFORM_SHARE) / sources.sum(axis=1, dtype=np.float64)
+        sources_KV = np.multiply(sources, (self.per_token_K * shares)[:, None], dtype=np.float64)
+        sources_KV += (self.per_token_K * UNIFORM_SHARE / dimension)[:, None]  # in place: 20 MB for 50 x 50,000
+        wanted_TV = targets * ((1 - UNIFORM_SHARE) / targets.sum(axis=1, keepdims=True, dtype=np.float64))
+        wanted_TV += UNIFORM_SHARE * self.entries_V / dimension
+        return Problem(sources_KV, self.per_token_K, wanted_TV, self.lower_K, self.upper_K)
+
+    def sizes(self) -> np.ndarray:
+        """Symbols of every source and target in each fold: (K + T, n_folds)."""
+        return np.concatenate([part.sum(axis=2, dtype=np.float64).T for part in (self.sources, self.targets)])
+
+
+def count(
+    profiles: Mapping[str, Profile],
+    corpora: Sequence[str],
+    targets: Sequence[str],
+    limits: Limits,
+    feature: str,
+    rng: np.random.Generator,
+) -> Counts:
+    """The counts that a recommendation is made from. corpora: the pretraining corpus first.
+
+    Sources are thinned to equal numbers of symbols: a larger sample covers more of any target, and to train on a
+    corpus is not to train on our sample of it. A target is the same for all, and stays whole.
+    """
+    for name in feature.split("+"):
+        find_feature(name)
+    lower, upper = limits.bounds(corpora)
+    names = list(dict.fromkeys((*corpora, *targets)))
+    for name in names:
+        if name not in profiles:
+            raise unknown("corpus", name, profiles)
+    check_same_tokenizer([profiles[name] for name in names])
+    counts = feature_counts({name: profiles[name] for name in names}, feature)
+    for name in names:
+        if not counts[name].any():
+            raise SimtoolError(f"{name} has nothing to count for {feature}. Give longer documents or another feature.")
+    fewest = min(int(counts[name].sum()) for name in corpora)
+    sources = [thin(counts[name], fewest, rng) for name in corpora]
+    seen = np.any([one.any(axis=0) for one in sources], axis=0)
+
+    def gathered(tables: list[np.ndarray]) -> np.ndarray:
+        table = np.empty((len(tables[0]), len(tables), int(seen.sum()) + 1), np.float32)
+        for i, one in enumerate(tables):
+            table[:, i, :-1], table[:, i, -1] = one[:, seen], one[:, ~seen].sum(axis=1)
+        return table
+
+    return Counts(
+        gathered(sources),
+        gathered([*(counts[name] for name in targets), sources[0]]),
+        np.append(np.ones(seen.sum()), float((~seen).sum())),
+        np.array([counts[name].sum() / profiles[name].size["tokens"] for name in corpora]),
+        lower,
+        upper,
+    )
+
+
+def _named(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
+    """All that may be mixed, the pretraining corpus first, each once."""
+    if pretrain in candidates:
+        raise SimtoolError(
+            f"{pretrain} is the pretraining corpus, which every mixture may hold. Leave it out of the candidates."
+        )
+    if not candidates:
+        raise SimtoolError("Nothing to mix in. Name one candidate or more.")
+    return (pretrain, *dict.fromkeys(candidates))
+
+
+def _emphasis(targets: Mapping[str, float]) -> np.ndarray:
+    """The weights of the targets, brought to sum 1."""
+    weights = np.array(list(targets.values()), float)
+    if not len(weights) or not (weights > 0).all() or not np.isfinite(weights).all():
+        raise SimtoolError(f"Name one target or more, each with a weight above 0. Got {dict(targets)}.")
+    return weights / weights.sum()
+
+
+# --- The answer ---
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The mixture that makes the targets cost fewest bits within the limits.
+
+    weights, low, high   float64 (K,)    share of each corpus in tokens, with its 95% interval over half-samples;
+                                         the pretraining corpus comes first
+    from_zero            bool (K,)       the data tell the share from 0
+    apart                bool (K, K)     the data tell the two shares apart
+    emphasis             float64 (T,)    weight of each target, sum 1
+    bits                 float64 (T,)    cross-entropy of each target under the mixture, per symbol
+    gain, ..low, ..high  float64 (T,)    bits by which it is below that under the pretraining corpus alone
+    most                 float64 (T,)    what training on the target itself would gain; no mixture gains more
+    forgetting, ...      bits per symbol that text like the pretraining corpus costs more than under that alone
+    gap                  bits by which another mixture within the limits could be better at most
+    trade_off            t: the mixture minimises (1 - t) bits + t forgetting; above 0 where a budget binds
+    binding              the limits without which it would be better
+    epochs, effective    float64 (K,)    passes over what is available, and the new tokens that they are worth; NaN
+                                         where `available` was not given
+    symbols              how many symbols of each source were used
+    """
+
+    corpora: tuple[str, ...]
+    weights: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    from_zero: np.ndarray
+    apart: np.ndarray
+    targets: tuple[str, ...]
+    emphasis: np.ndarray
+    bits: np.ndarray
+    gain: np.ndarray
+    gain_low: np.ndarray
+    gain_high: np.ndarray
+    most: np.ndarray
+    forgetting: float
+    forgetting_low: float
+    forgetting_high: float
+    gap: float
+    trade_off: float
+    limits: Limits
+    binding: tuple[str, ...]
+    epochs: np.ndarray
+    effective: np.ndarray
+    feature: str
+    symbols: int
+    resamples: int
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    @property
+    def objective(self) -> float:
+        """Bits per symbol over the targets by their weights: what was minimised, within the limits."""
+        return float(self.emphasis @ self.bits)
+
+    @property
+    def mixture(self) -> Mixture:
+        """Without the corpora that get no share."""
+        return Mixture(_positive(self.corpora, self.weights))
+
+    @property
+    def alike(self) -> list[tuple[str, str]]:
+        """Pairs of corpora whose shares the data can tell from 0, but not from each other."""
+        used = np.flatnonzero((self.weights >= NO_SHARE) & self.from_zero)
+        return [(self.corpora[i], self.corpora[j]) for i in used for j in used if i < j and not self.apart[i, j]]
+
+    @property
+    def command(self) -> str:
+        """The command line that trains on it, shares rounded to 1/10,000. The command is the training wing's."""
+        parts = ["simtool", "train-eval", "--pre", self.corpora[0], "--mid", str(rounded(self.mixture))]
+        for target in self.targets:
+            parts += ["--target", target]
+        return shlex.join(parts)
+
+    def to_polars(self) -> "pl.DataFrame":
+        """One row a corpus: share, its interval and limits; epochs and effective tokens, null where not known."""
+        import polars as pl
+
+        lower, upper = self.limits.bounds(self.corpora)
+        return pl.DataFrame(
+            {
+                "corpus": self.corpora,
+                "share": self.weights,
+                "low": self.low,
+                "high": self.high,
+                "from_zero": self.from_zero,
+                "floor": lower,
+                "cap": upper,
+                "epochs": self.epochs,
+                "effective_tokens": self.effective,
+                "feature": self.feature,
+            }
+        ).with_columns(pl.col("epochs", "effective_tokens").fill_nan(None))
+
+    def targets_to_polars(self) -> "pl.DataFrame":
+        """One row a target: weight, bits per symbol, the gain with its interval, and the most there is to gain."""
+        import polars as pl
+
+        return pl.DataFrame(
+            {
+                "target": self.targets,
+                "target_weight": self.emphasis,
+                "bits": self.bits,
+                "gain_bits": self.gain,
+                "gain_low": self.gain_low,
+                "gain_high": self.gain_high,
+                "most_bits": self.most,
+                "feature": self.feature,
+            }
+        )
+
+
+def recommend(
+    profiles: Mapping[str, Profile],
+    pretrain: str,
+    candidates: Sequence[str],
+    targets: Mapping[str, float],
+    limits: Limits | None = None,
+    feature: str = "token",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Recommendation:
+    """The mixture of the pretraining corpus and the candidates that is best for the targets, within the limits.
+
+    profiles   by name: the pretraining corpus, the candidates and the targets
+    targets    the weight of each; only their ratios matter
+    feature    one of FEATURES, or several joined with "+"
+
+    Intervals: of each half-sample (see `uncertainty`) the sources are read from one half of the documents and the
+    targets from the other, and the best mixture is found again, at the trade-off found on the whole; how far the
+    half-samples lie about their mean is laid about the value of the whole. Gains are those of the one mixture
+    recommended.
+
+    Raises SimtoolError when no mixture is within the limits, saying which of them and by how much.
+    """
+    limits = limits or Limits()
+    corpora, emphasis = _named(pretrain, candidates), _emphasis(targets)
+    rng = np.random.default_rng(seed)
+    counts = count(profiles, corpora, list(targets), limits, feature, rng)
+    splits = half_splits(counts.sizes(), resamples, rng)
+    problem = counts.whole()
+    found = within_budget(problem, emphasis, limits.forgetting)
+    if found is None:
+        raise _forgets_too_much(problem, emphasis, limits, corpora)
+    w = found.weights
+
+    def again(half: Problem) -> tuple[np.ndarray, np.ndarray]:
+        return at_trade_off(half, emphasis, found.trade_off, w, HALF_TOLERANCE).weights, effects(half, w)
+
+    solved_RK, effects_RT = _over_halves(again, counts, splits)
+    low, high = _about(w, solved_RK)
+    apart_low, apart_high = _about(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
+    whole_T = effects(problem, w)
+    low_T, high_T = _about(whole_T, effects_RT)
+    bits = problem.bits(w)[:-1]
+    binding = _binding(w, found.trade_off, limits, corpora)
+    return Recommendation(
+        corpora=corpora,
+        weights=w,
+        low=np.clip(low, counts.lower_K, counts.upper_K),
+        high=np.clip(high, counts.lower_K, counts.upper_K),
+        from_zero=low > NO_SHARE,
+        apart=(apart_low > NO_SHARE) | (apart_high < -NO_SHARE),
+        targets=tuple(targets),
+        emphasis=emphasis,
+        bits=bits,
+        gain=whole_T[:-1],
+        gain_low=low_T[:-1],
+        gain_high=high_T[:-1],
+        most=whole_T[:-1] + bits - _entropies(problem.wanted_TV[:-1], counts.entries_V),
+        forgetting=float(whole_T[-1]),
+        forgetting_low=float(low_T[-1]),
+        forgetting_high=float(high_T[-1]),
+        gap=found.gap,
+        trade_off=found.trade_off,
+        limits=limits,
+        binding=binding,
+        epochs=_by_available(lambda trained, available: trained / available, w, limits, corpora),
+        effective=_by_available(effective_tokens, w, limits, corpora),
+        feature=feature,
+        symbols=round(float(counts.sources[:, 0].sum(dtype=np.float64))),
+        resamples=resamples,
+        notes=_notes(profiles, corpora, list(targets), feature, w, binding),
+    )
+
+
+def effects(problem: Problem, weights: np.ndarray) -> np.ndarray:
+    """What mixtures (..., K) change against the pretraining corpus alone: the gain in bits of each target, and last
+    the bits that are forgotten: (..., T).
+    """
+    change = problem.bits(np.eye(len(problem.per_token_K))[0]) - problem.bits(weights)
+    change[..., -1] *= -1
+    return change
+
+
+def rounded(mixture: Mixture, parts: int = 10_000) -> Mixture:
+    """Shares as whole parts that sum to 1; what is less than half of one is dropped, and the largest evens out."""
+    whole = {name: round(share * parts) for name, share in mixture.weights.items()}
+    largest = max(whole, key=whole.__getitem__)
+    whole[largest] += parts - sum(whole.values())
+    return Mixture({name: n / parts for name, n in whole.items() if n})
+
+
+def _over_halves(
+    of_half: Callable[[Problem], tuple[np.ndarray, ...]], counts: Counts, splits: np.ndarray
+) -> list[np.ndarray]:
+    """Each of the values of a half-sample, over all half-samples: (n_splits, ...)."""
+    at_once = max(1, min(HALVES_BYTES // counts.sources[0].nbytes, len(splits) // (2 * (os.cpu_count() or 1))))
+    chunks = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
+
+    def of_chunk(chunk: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        return [of_half(counts.problem(*half)) for half in counts.halves(chunk)]
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
+        found = [values for some in threads.map(of_chunk, chunks) for values in some]
+    return [np.stack(values) for values in zip(*found, strict=True)]
+
+
+def _about(value: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the interval about a value, from the spread of half-samples (n_splits, ...) about their mean."""
+    low, high = interval(halves - halves.mean(axis=0))
+    return value + low, value + high
+
+
+def _positive(corpora: Sequence[str], weights: np.ndarray) -> dict[str, float]:
+    kept = {name: float(w) for name, w in zip(corpora, weights, strict=True) if w >= NO_SHARE}
+    total = math.fsum(kept.values())
+    return {name: share / total for name, share in kept.items()}
+
+
+def _entropies(wanted_TV: np.ndarray, entries_V: np.ndarray) -> np.ndarray:
+    """In bits; a column that stands for many entries is spread over them."""
+    return -(wanted_TV * np.log2((wanted_TV + TINY) / np.maximum(entries_V, 1))).sum(axis=1)
+
+
+def _by_available(
+    function: Callable[[float, float], float], w: np.ndarray, limits: Limits, corpora: Sequence[str]
+) -> np.ndarray:
+    """function(tokens trained on, tokens available) of each corpus, NaN where that is not known."""
+    return np.array(
+        [
+            function(share * limits.tokens, limits.available[name])
+            if limits.tokens is not None and name in limits.available
+            else math.nan
+            for name, share in zip(corpora, w, strict=True)
+        ]
+    )
+
+
+def _binding(w: np.ndarray, trade_off: float, limits: Limits, corpora: Sequence[str]) -> tuple[str, ...]:
+    lower, upper = limits.bounds(corpora)
+    floors, caps = limits.floor_texts(corpora, lower), limits.cap_texts(corpora, upper)
+    on_floor = [floors[i] for i in np.flatnonzero((lower > 0) & (w - lower < NO_SHARE))]
+    on_cap = [caps[i] for i in np.flatnonzero((upper < 1) & (upper - w < NO_SHARE))]
+    budget = [f"forgetting<={limits.forgetting:g} bits"] if trade_off > 0 else []
+    return (*on_floor, *on_cap, *budget)
+
+
+def _forgets_too_much(problem: Problem, emphasis: np.ndarray, limits: Limits, corpora: Sequence[str]) -> SimtoolError:
+    least = at_trade_off(problem, emphasis, 1.0)
+    forgotten = math.ceil(float(problem.forgetting(least.weights)) * 1e4) / 1e4  # upwards, so that it can be allowed
+    because = ", ".join(_binding(least.weights, 0.0, limits, corpora))
+    return SimtoolError(
+        f"With {because}, {forgotten:g} bits or more are forgotten, above the budget of {limits.forgetting:g}.\n"
+        "Allow as much, or loosen those limits."
+    )
+
+
+def _notes(
+    profiles: Mapping[str, Profile],
+    corpora: Sequence[str],
+    targets: Sequence[str],
+    feature: str,
+    w: np.ndarray,
+    binding: Sequence[str],
+) -> tuple[str, ...]:
+    name_of_part = feature.split("+")[0]
+    notes = []
+    for target in targets:
+        for corpus in corpora:
+            one, other = (profiles[name].features[name_of_part] for name in (target, corpus))
+            if target == corpus or np.array_equal(one, other):
+                named = "is itself" if target == corpus else f"has the same counts as {corpus},"
+                role = "the pretraining corpus" if corpus == corpora[0] else "a candidate"
+                notes.append(
+                    f"Leak: the target {target} {named} {role}. To train on the text that is measured tells nothing;"
+                    " give another split of one of them."
+                )
+    if w[0] > 1 - NO_SHARE and not binding:
+        notes.append(f"No candidate helps: {corpora[0]} alone is best.")
+    return tuple(notes)
+
+
+def _freeze(result: object) -> None:
+    for value in vars(result).values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+
+
+# --- Target against forgetting ---
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The mixtures that no other within the floors and caps beats in both target and forgetting.
+
+    trade_off                float64 (P,)     t: a point minimises (1 - t) bits of the targets + t forgetting;
+                                              from 1, the least forgetting, to 0, the best for the targets
+    weights                  float64 (P, K)   the pretraining corpus first
+    gap                      float64 (P,)     bits of what a point minimises
+    forgetting, ..low, ..high  float64 (P,)   bits, with the 95% interval of that mixture over half-samples
+    gain, ..low, ..high      float64 (P, T)   bits, likewise
+    """
+
+    corpora: tuple[str, ...]
+    targets: tuple[str, ...]
+    emphasis: np.ndarray
+    trade_off: np.ndarray
+    weights: np.ndarray
+    gap: np.ndarray
+    forgetting: np.ndarray
+    forgetting_low: np.ndarray
+    forgetting_high: np.ndarray
+    gain: np.ndarray
+    gain_low: np.ndarray
+    gain_high: np.ndarray
+    feature: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    def to_polars(self) -> "pl.DataFrame":
+        """One row a point and target; the shares of the point's mixture are in columns share_CORPUS."""
+        import polars as pl
+
+        n_points, n_targets = self.gain.shape
+        point, target = np.divmod(np.arange(n_points * n_targets), n_targets)
+        return pl.DataFrame(
+            {
+                "point": point,
+                "trade_off": self.trade_off[point],
+                "forgetting_bits": self.forgetting[point],
+                "forgetting_low": self.forgetting_low[point],
+                "forgetting_high": self.forgetting_high[point],
+                "target": [self.targets[t] for t in target],
+                "target_weight": self.emphasis[target],
+                "gain_bits": self.gain.ravel(),
+                "gain_low": self.gain_low.ravel(),
+                "gain_high": self.gain_high.ravel(),
+                "feature": self.feature,
+                **{f"share_{name}": self.weights[point, k] for k, name in enumerate(self.corpora)},
+            }
+        )
+
+
+def frontier(
+    profiles: Mapping[str, Profile],
+    pretrain: str,
+    candidates: Sequence[str],
+    targets: Mapping[str, float],
+    limits: Limits | None = None,
+    feature: str = "token",
+    points: int = 21,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Frontier:
+    """What is gained on the targets for what is forgotten, as `recommend`; limits.forgetting plays no part.
+
+    From the two ends, the widest step in target and forgetting is halved in its trade-off until there are `points`.
+    """
+    limits = limits or Limits()
+    corpora, emphasis = _named(pretrain, candidates), _emphasis(targets)
+    rng = np.random.default_rng(seed)
+    counts = count(profiles, corpora, list(targets), limits, feature, rng)
+    splits = half_splits(counts.sizes(), resamples, rng)
+    problem = counts.whole()
+    found = trace(problem, emphasis, points)
+    weights = np.stack([point.weights for point in found])
+    whole_PT = effects(problem, weights)
+    (effects_RPT,) = _over_halves(lambda half: (effects(half, weights),), counts, splits)
+    low_PT, high_PT = _about(whole_PT, effects_RPT)
+    return Frontier(
+        corpora=corpora,
+        targets=tuple(targets),
+        emphasis=emphasis,
+        trade_off=np.array([point.trade_off for point in found]),
+        weights=weights,
+        gap=np.array([point.gap for point in found]),
+        forgetting=whole_PT[:, -1],
+        forgetting_low=low_PT[:, -1],
+        forgetting_high=high_PT[:, -1],
+        gain=whole_PT[:, :-1],
+        gain_low=low_PT[:, :-1],
+        gain_high=high_PT[:, :-1],
+        feature=feature,
+    )
+
+
+def trace(problem: Problem, emphasis: np.ndarray, points: int) -> list[Optimum]:
+    """Optima from the least forgetting to the best for the targets, closest where either changes fastest."""
+    found = [at_trade_off(problem, emphasis, t) for t in (1.0, 0.0)]
+    sums = np.zeros((len(emphasis) + 1, 2))  # of the targets by weight, and of the pretraining corpus
+    sums[:-1, 0], sums[-1, 1] = emphasis, 1
+    bits = [problem.bits(point.weights) @ sums for point in found]
+    while len(found) < points:
+        curve = np.array(bits)
+        steps = (np.abs(np.diff(curve, axis=0)) / np.maximum(np.ptp(curve, axis=0), EDGE)).sum(axis=1)
+        steps *= -np.diff([point.trade_off for point in found]) > LEAST_EMPHASIS  # a corner has no width to halve
+        i = int(np.argmax(steps))
+        t = (found[i].trade_off + found[i + 1].trade_off) / 2
+        found.insert(i + 1, at_trade_off(problem, emphasis, t, found[i + 1].weights))
+        bits.insert(i + 1, problem.bits(found[i + 1].weights) @ sums)
+    return found
