@@ -78,22 +78,22 @@ def difference(
     used = {name: profiles[name] for name in {**a, **b}}
     check_same_tokenizer(used.values())
     counts = feature_counts(used, feature)
-    p, q = (_shares(used, counts, parts) for parts in (a, b))
+    p, q = (mixed_shares(used, counts, parts) for parts in (a, b))
     middle = (p + q) / 2
     bits = np.zeros(len(p))
     for share in (p, q):
         seen = share > 0
         bits[seen] += share[seen] * np.log2(share[seen] / middle[seen]) / 2
-    return Difference(feature, bits, p, q, _names(list(used.values()), feature, len(p), token_text))
+    return Difference(feature, bits, p, q, ngram_names(list(used.values()), feature, len(p), token_text))
 
 
-def _shares(profiles: Mapping[str, Profile], counts: Mapping[str, np.ndarray], parts: Parts) -> np.ndarray:
+def mixed_shares(profiles: Mapping[str, Profile], counts: Mapping[str, np.ndarray], parts: Parts) -> np.ndarray:
     """The share of each entry in a mixture: what a token of it holds of each, then brought to sum 1."""
     mixed = sum(share * counts[name].sum(axis=0) / profiles[name].size["tokens"] for name, share in parts.items())
     return mixed / mixed.sum()
 
 
-def _names(
+def ngram_names(
     profiles: list[Profile], feature: str, dimension: int, token_text: Callable[[int], str] | None
 ) -> dict[int, str]:
     view = FEATURES[feature].view

@@ -10,7 +10,7 @@ from simtool.errors import unknown
 from simtool.mixture import Mixture
 from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile, check_same_tokenizer
-from simtool.similarity.compare import _names, _shares
+from simtool.similarity.compare import ngram_names, mixed_shares
 from simtool.similarity.matrix import feature_counts
 from simtool.similarity.metrics import smooth
 
@@ -98,8 +98,8 @@ def explain(
     used = {name: profiles[name] for name in corpora}
     check_same_tokenizer(used.values())
     counts = feature_counts(used, feature)
-    p, m, q = (_shares(used, counts, parts) for parts in (pretrain.weights, mixture.weights, {target: 1.0}))
+    p, m, q = (mixed_shares(used, counts, parts) for parts in (pretrain.weights, mixture.weights, {target: 1.0}))
     V = len(q)
     bits = smooth(q, V) * np.log2(smooth(m, V) / smooth(p, V))
-    names = _names(list(used.values()), feature, V, token_text)
+    names = ngram_names(list(used.values()), feature, V, token_text)
     return Explanation(target, feature, bits, q, p, m, names)
