@@ -357,7 +357,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             else:
                 grad_w += grad.T @ h[rows]
         ctx.save_for_backward(grad_h.to(hidden_ND.dtype), grad_w)
-        return loss + extra, loss.detach()
+        ctx.mark_non_differentiable(loss)
+        return loss + extra, loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:

@@ -112,6 +112,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.phases:
             raise SimtoolError("A recipe needs at least one phase.")
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise SimtoolError(f"Phases need names of their own. Got {', '.join(names)}.")
         if self.precision not in ("fp32", "bf16"):
             raise SimtoolError(f"Precision is fp32 or bf16. Got {self.precision!r}.")
         for phase in self.phases:
@@ -130,16 +133,25 @@ class Recipe:
         assert phase.tokens is not None
         return phase.tokens // self.step_tokens(phase)
 
-    def stretches(self) -> "tuple[Phase, ...]":
+    def stretches(self) -> tuple[Phase, ...]:
         """The phases with those that only go on joined to the one before; what the loop runs."""
+        return self._joined()[0]
+
+    def ends(self) -> tuple[tuple[str, int, int | None], ...]:
+        """(name, stretch, steps into it) of the end of every phase; None for the steps of SFT, which the text says."""
+        return self._joined()[1]
+
+    def _joined(self) -> tuple[tuple[Phase, ...], tuple[tuple[str, int, int | None], ...]]:
         joined: list[Phase] = []
+        ends: list[tuple[str, int, int | None]] = []
         for phase in self.phases:
-            phase = phase.spelled_out()
+            name, phase = phase.name, phase.spelled_out()
             if joined and _goes_on(joined[-1], phase, self):
                 joined[-1] = replace(joined[-1], tokens=self._whole(joined[-1]) + self._whole(phase))
             else:
                 joined.append(phase)
-        return tuple(joined)
+            ends.append((name, len(joined) - 1, None if phase.is_sft else self.n_steps(joined[-1])))
+        return tuple(joined), tuple(ends)
 
     def _whole(self, phase: Phase) -> int:
         return self.n_steps(phase) * self.step_tokens(phase)
