@@ -68,6 +68,9 @@ class Execution:
     spike: float | None = 2.0
 
 
+PLAIN = Execution()
+
+
 @dataclass(frozen=True)
 class Progress:
     """A message: where training is. Losses are nats a counted token, over the steps since the last message."""
@@ -102,7 +105,7 @@ def train(
     recipe: Recipe,
     stores: Mapping[str, TokenStore],
     folder: Path,
-    execution: Execution = Execution(),
+    execution: Execution = PLAIN,
     parents: Sequence[Path] = (),
     report: Callable[[Any], None] = lambda message: None,
 ) -> Trained:
@@ -152,17 +155,25 @@ def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBat
     return batches
 
 
+def find_device(name: str) -> torch.device:
+    """The device of a name; "auto": this process's GPU, or the CPU. Raises SimtoolError where there is none such."""
+    if name == "auto":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SimtoolError(f"No device {name!r}. Known: auto, cpu, cuda, cuda:1 and so on.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SimtoolError("No CUDA device here. Use --device cpu.")
+    return device
+
+
 class _World:
     """The processes that train together; one, unless torchrun started more."""
 
     def __init__(self, execution: Execution):
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        device = execution.device
-        if device == "auto":
-            device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise SimtoolError("No CUDA device here. Use --device cpu.")
-        self.device = torch.device(device)
+        self.device = find_device(execution.device)
         self.deterministic = execution.deterministic
 
     def __enter__(self) -> "_World":
