@@ -25,7 +25,7 @@ from simtool.errors import SimtoolError, unknown
 MULTIPLE = 128  # the vocabulary is padded to: whole tiles for the matrix units
 ROTARY_SHARE = 0.25  # of each head; Pythia
 ROTARY_BASE = 10_000.0
-# of fp32 logits alive at once; 16 MB stays in a CPU's cache: nano trains at 4,400 tokens/s, at 3,600 with 128 MB
+# of fp32 logits alive at once; 16 MB stays in a CPU's cache
 CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 512 << 20}
 IGNORED = -100
 
