@@ -303,3 +303,65 @@ class Counting:
     def _done(self) -> str:
         seconds = max(time.monotonic() - self.began, 1e-3)
         return f"{self.n_tokens:,} tokens, {self.n_bytes / 1e6:,.1f} MB, {self.n_bytes / 1e6 / seconds:,.0f} MB/s"
+
+
+# ---- training --------------------------------------------------------------------------------------------
+
+
+class Training:
+    """Shows training while it goes on: one line that changes in a terminal, a line every few seconds elsewhere."""
+
+    SECONDS = 15.0  # between lines where they stay
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.told, self.phase = 0.0, ""
+
+    def __enter__(self) -> "Training":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            print(file=sys.stderr)
+
+    def report(self, message: Any) -> None:
+        """A Progress of the training loop, or a plain sentence."""
+        if isinstance(message, str):
+            print(("\r\033[K" if self.live else "") + message, file=sys.stderr, flush=True)
+        elif hasattr(message, "gradient_norm"):
+            last, new = message.step == message.n_steps, message.phase != self.phase
+            if not (self.live or last or new or time.monotonic() - self.told > self.SECONDS):
+                return
+            self.told, self.phase = time.monotonic(), message.phase
+            line = (
+                f"{message.phase} {message.step:,}/{message.n_steps:,}  loss {message.loss:.3f}"
+                f"  lr {message.learning_rate:.2e}  {message.tokens_per_second:,.0f} tokens/s"
+                f"  MFU {message.mfu:.0%}  {_left(message.seconds_left)} left"
+            )
+            ending = "\n" if last or not self.live else ""
+            print(("\r\033[K" if self.live else "") + line, end=ending, file=sys.stderr, flush=True)
+
+
+def _left(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def print_losses(rows: list[dict[str, Any]], form: str) -> None:
+    """One line a measurement."""
+    header = ["phase", "corpus", "split", "counted", "nats/token", "bits/byte", "documents", "tokens"]
+    cells = [
+        [
+            str(row.get("phase", "")),
+            row["corpus"],
+            row["split"],
+            row["counted"],
+            f"{row['nats_per_token']:.4f}",
+            f"{row['bits_per_byte']:.4f}",
+            f"{row['n_documents']:,}",
+            f"{row['n_tokens']:,}",
+        ]
+        for row in rows
+    ]
+    print_rows(header, cells, form)

@@ -127,6 +127,11 @@ def find_text(name: str, options: Options) -> Corpus | None:
     return None
 
 
+def find_text_or_hub(name: str, options: Options) -> Corpus:
+    """The text of a corpus: on this machine if it is there, else the hub's. Raises SimtoolError for unknown names."""
+    return find_text(name, options) or _hub_corpus(name, options)
+
+
 def in_data_folder(corpus: Corpus, data: Path, split: str) -> Corpus | None:
     """A catalogue corpus as its files in a data folder serve it: NAME_SPLIT.jsonl.zst, NAME.jsonl.zst, ..."""
     if not data.is_dir():

@@ -1,0 +1,226 @@
+"""Loss on held-out documents: nats per token and bits per byte, sums first and divided once, each document kept.
+
+A document is read behind an end-of-text token, in windows of the model's length that do not overlap, so that every
+token is predicted once and the first tokens of a later window have little before them. End-of-text tokens are not
+counted, so a document's nats are about its text alone, and bits per byte can be compared across tokenizers.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from simtool.errors import SimtoolError
+from simtool.tables import written_whole
+from simtool.tokens.store import TokenStore
+from simtool.training.model import load_model, token_losses
+
+Counted = Literal["text", "response"]
+WINDOW_TOKENS = 8192  # of a forward pass
+
+
+@dataclass(frozen=True)
+class DocumentLosses:
+    """The loss of every document, in the store's order; arrays are read-only.
+
+    nats       float64 (n_documents,)   summed over the counted tokens
+    n_tokens   int64 (n_documents,)     counted tokens
+    n_bytes    int64 (n_documents,)     UTF-8 bytes of what is counted
+    hashes     uint64 (n_documents,)    which document it is: losses of two models are paired by it
+    """
+
+    corpus: str
+    split: str
+    counted: Counted
+    store: str  # the store's fingerprint
+    nats: np.ndarray
+    n_tokens: np.ndarray
+    n_bytes: np.ndarray
+    hashes: np.ndarray
+
+    def __post_init__(self) -> None:
+        for array in (self.nats, self.n_tokens, self.n_bytes, self.hashes):
+            array.flags.writeable = False
+
+    @property
+    def nats_per_token(self) -> float:
+        """Raises SimtoolError when nothing was counted."""
+        return math.fsum(self.nats) / self._some(int(self.n_tokens.sum()), "tokens")
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Comparable across tokenizers (The Pile, arXiv:2101.00027). In responses, a token that straddles the border
+        to the prompt counts as theirs. Raises SimtoolError when nothing was counted."""
+        return math.fsum(self.nats) / math.log(2) / self._some(int(self.n_bytes.sum()), "bytes")
+
+    def _some(self, n: int, what: str) -> int:
+        if not n:
+            raise SimtoolError(f"The {self.counted} of {self.corpus} ({self.split}) holds no {what} to measure.")
+        return n
+
+    def row(self) -> dict[str, Any]:
+        """One row of a table of losses."""
+        return {
+            "corpus": self.corpus,
+            "split": self.split,
+            "counted": self.counted,
+            "nats_per_token": self.nats_per_token,
+            "bits_per_byte": self.bits_per_byte,
+            "n_documents": len(self.nats),
+            "n_tokens": int(self.n_tokens.sum()),
+            "n_bytes": int(self.n_bytes.sum()),
+            "store": self.store,
+        }
+
+
+def evaluate(
+    model: Path | torch.nn.Module,
+    store: TokenStore,
+    length: int | None = None,
+    device: str | torch.device = "cpu",
+    counted: Counted = "text",
+    precision: str = "fp32",
+    documents: int | None = None,
+    report: Callable[[float], None] = lambda fraction: None,
+) -> DocumentLosses:
+    """The loss of a model on the documents of a store, in their order.
+
+    model       a checkpoint, an export, any folder of transformers, or a model with `hidden` and `head`
+    length      tokens a window; for a folder, what its config allows by default
+    counted     "text": every token; "response": those behind the prompt, for SFT sets
+    documents   only the first so many
+
+    Under torchrun every process measures its part of the documents, and all get the whole. Raises SimtoolError when
+    the model's vocabulary is smaller than the tokenizer's, or the store is empty.
+    """
+    if isinstance(model, str | Path):
+        length = length or _length(Path(model))
+        model = load_model(Path(model)).to(device)
+    length = length or 2048
+    n = store.n_documents if documents is None else min(documents, store.n_documents)
+    if not n:
+        raise SimtoolError(f"{store.corpus} ({store.split}) holds no documents to measure.")
+    if store.vocabulary_size > model.vocabulary_size:
+        raise SimtoolError(
+            f"{store.corpus} is tokenized under {store.tokenizer!r} with {store.vocabulary_size:,} entries, but the"
+            f" model knows {model.vocabulary_size:,}. Tokenize it under the model's tokenizer."
+        )
+    rank, size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    nats = np.zeros(n)
+    training = model.training
+    model.eval()
+    device = torch.device(device)
+    total = max(int(store.offsets[n]), 1)
+    read = 0
+    with torch.inference_mode():
+        # lengths differ by document: alike ones go together, so that little is padding
+        for batch in _batches(store, n, length, rank, size):
+            losses = _losses(model, store, batch, device, precision, counted)
+            np.add.at(nats, [window.document for window in batch], losses)
+            read += sum(window.stop - window.start for window in batch)
+            report(min(read * size / total, 1.0))
+    model.train(training)
+    if size > 1:
+        summed = torch.from_numpy(nats).to(device)
+        dist.all_reduce(summed)
+        nats = summed.cpu().numpy()
+    if not np.isfinite(nats).all():
+        worst = int(np.flatnonzero(~np.isfinite(nats))[0])
+        raise SimtoolError(f"The loss on document {worst} of {store.corpus} ({store.split}) is {nats[worst]}.")
+    tokens, n_bytes = np.diff(store.offsets[: n + 1]), np.array(store.n_bytes[:n])
+    if counted == "response":
+        tokens, n_bytes = tokens - store.n_prompt_tokens[:n], n_bytes - store.n_prompt_bytes[:n]
+    hashes = np.array(store.hashes[:n])
+    return DocumentLosses(
+        store.corpus, store.split, counted, store.fingerprint, nats, np.array(tokens), n_bytes, hashes
+    )
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Tokens start .. stop of a document, predicted from the token before start on."""
+
+    document: int
+    start: int
+    stop: int
+
+
+def _batches(store: TokenStore, n: int, length: int, rank: int, size: int) -> Iterator[list[_Window]]:
+    lengths = np.diff(store.offsets[: n + 1])
+    windows = [
+        _Window(d, start, min(start + length, int(lengths[d])))
+        for d in range(rank, n, size)
+        for start in range(0, int(lengths[d]), length)
+    ]
+    windows.sort(key=lambda window: (window.start - window.stop, window.document, window.start))
+    batch: list[_Window] = []
+    for window in windows:
+        longest = batch[0].stop - batch[0].start if batch else 0
+        if batch and longest * (len(batch) + 1) > WINDOW_TOKENS:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def _losses(
+    model: Any, store: TokenStore, batch: list[_Window], device: torch.device, precision: str, counted: Counted
+) -> np.ndarray:
+    """Summed nats of each window."""
+    width = max(window.stop - window.start for window in batch)
+    ids, targets = np.zeros((len(batch), width), np.int64), np.full((len(batch), width), -100, np.int64)
+    for row, window in enumerate(batch):
+        document = store.document(window.document).astype(np.int64)
+        n = window.stop - window.start
+        targets[row, :n] = document[window.start : window.stop]
+        before = document[window.start - 1] if window.start else _first(store)
+        ids[row, 0], ids[row, 1:n] = before, document[window.start : window.stop - 1]
+        if counted == "response":
+            targets[row, : max(int(store.n_prompt_tokens[window.document]) - window.start, 0)] = -100
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        hidden = model.hidden(torch.from_numpy(ids).to(device))
+        losses = token_losses(hidden, model.head, torch.from_numpy(targets).to(device))
+    return losses.double().sum(dim=1).cpu().numpy()
+
+
+def _first(store: TokenStore) -> int:
+    if store.end_of_text is None:
+        raise SimtoolError(
+            f"The tokenizer {store.tokenizer!r} has no end-of-text token to read a document's first token behind."
+        )
+    return store.end_of_text
+
+
+def _length(folder: Path) -> int:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SimtoolError(f"No model at {folder}: it has no config.json that can be read.") from error
+    return int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
+
+
+def save_losses(losses: DocumentLosses, path: Path, facts: dict[str, Any] | None = None) -> None:
+    """Document-level losses in one compressed file (.npz, nothing pickled), for statistics paired by document."""
+    named = {name: getattr(losses, name) for name in ("nats", "n_tokens", "n_bytes", "hashes")}
+    told = {name: value for name, value in asdict(losses).items() if name not in named}
+    with written_whole(Path(path)) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **named, facts=np.array(json.dumps({**told, "facts": facts or {}})))
+
+
+def load_losses(path: Path) -> DocumentLosses:
+    """The inverse of `save_losses`. Raises SimtoolError when the file is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            told = json.loads(str(file["facts"]))
+            arrays = {name: file[name] for name in ("nats", "n_tokens", "n_bytes", "hashes")}
+    except (OSError, ValueError, KeyError) as error:
+        raise SimtoolError(f"{path} cannot be read as document losses: {error}.") from error
+    named = {name: told[name] for name in ("corpus", "split", "counted", "store")}
+    return DocumentLosses(**named, **arrays)

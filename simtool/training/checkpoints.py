@@ -1,0 +1,254 @@
+"""Checkpoints: a folder each, written whole, named by the fingerprint of the recipe's beginning that made it.
+
+A checkpoint is a folder that transformers loads (config.json, model.safetensors), with optimizer.safetensors and
+position.json beside them. To resume is to look for the longest beginning of a recipe that is saved, and so is to
+fork: a recipe that begins alike finds the checkpoint of another. Nothing is pickled, so loading runs no code.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from simtool.errors import SimtoolError
+from simtool.training.model import FromTransformers, GPTNeoX
+from simtool.training.recipes import Recipe, recipe_from_json, recipe_to_json
+
+FILES = ("model.safetensors", "optimizer.safetensors", "config.json")
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+Model = GPTNeoX | FromTransformers
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a checkpoint is of.
+
+    fingerprint   of the recipe's beginning
+    done          steps of each stretch begun, the last perhaps unfinished
+    tokens        read so far
+    stores        {corpus: fingerprint} of what was read
+    kept          never removed to make room: the end of a phase, from which others may fork
+    """
+
+    fingerprint: str
+    done: tuple[int, ...]
+    tokens: int
+    stores: Mapping[str, str]
+    kept: bool
+    end_of_text: int | None = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint, and where it stands in the recipe at hand: before this step of this stretch."""
+
+    folder: Path
+    position: Position
+    stretch: int
+    step: int
+
+
+def save_checkpoint(
+    checkpoints: Path, model: Model, optimizer: torch.optim.Optimizer, position: Position, recipe: Recipe
+) -> Path:
+    """Write a checkpoint, whole or not at all. Raises SimtoolError when the disk is full or cannot be written."""
+    folder = Path(checkpoints) / position.fingerprint
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".saving.", dir=folder.parent))
+        save_file(_state(model), temporary / "model.safetensors", {"format": "pt"})
+        save_file(_optimizer_state(model, optimizer), temporary / "optimizer.safetensors")
+        config = model.config(recipe.length, position.end_of_text)
+        (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        told = {
+            **asdict(position),
+            "recipe": recipe_to_json(recipe),
+            "sha256": {name: _sha256(temporary / name) for name in FILES},
+        }
+        (temporary / "position.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        for path in temporary.iterdir():
+            _to_disk(path)
+        if folder.exists():  # the same weights, or damaged ones
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+        _to_disk(folder.parent)
+    except Exception as error:
+        # safetensors has an error of its own for a full disk
+        if isinstance(error, OSError) or type(error).__module__.startswith("safetensors"):
+            reason = getattr(error, "strerror", None) or error
+            raise SimtoolError(
+                f"Cannot save a checkpoint in {checkpoints}: {reason}. Make room, and run the same command again:"
+                " it goes on from the checkpoint before."
+            ) from error
+        raise
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def prune(checkpoints: Path, keep_last: int) -> None:
+    """Remove all but the newest checkpoints and those that are kept; and what a killed run left half-written."""
+    for folder in Path(checkpoints).glob(".saving.*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    passing = sorted((p.tokens, folder) for folder, p in _positions([checkpoints]) if not p.kept)
+    for _, folder in passing[: max(len(passing) - keep_last, 0)]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_checkpoint(recipe: Recipe, folders: Iterable[Path]) -> Saved | None:
+    """The longest beginning of the recipe that is saved in any of these checkpoint folders."""
+    found = [saved for folder, position in _positions(folders) if (saved := place(recipe, folder, position))]
+    return max(found, key=lambda saved: (saved.stretch, saved.step), default=None)
+
+
+def place(recipe: Recipe, folder: Path, position: Position) -> Saved | None:
+    """Where a checkpoint stands in a recipe; None where the recipe does not begin so."""
+    stretches = recipe.stretches()
+    last, step = len(position.done) - 1, position.done[-1]
+    for stretch, at in ((last + 1, 0), (last, step)):
+        inside = stretch < len(stretches) or at == 0
+        if stretch <= len(stretches) and inside and recipe.prefix(stretch, at) == position.fingerprint:
+            return Saved(folder, position, stretch, at)
+    return None
+
+
+def _positions(folders: Iterable[Path]) -> Iterator[tuple[Path, Position]]:
+    for checkpoints in folders:
+        for path in sorted(Path(checkpoints).glob("*/position.json")):
+            yield path.parent, read_position(path.parent)[0]
+
+
+def read_position(folder: Path) -> tuple[Position, dict[str, Any]]:
+    """A checkpoint's position, and all that its file says. Raises SimtoolError when it cannot be read."""
+    path = Path(folder) / "position.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        position = {name: told[name] for name in Position.__dataclass_fields__}
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No checkpoint at {folder}.") from error
+    except (ValueError, KeyError) as error:
+        raise SimtoolError(f"{path} is damaged. Remove {folder} to go on from the checkpoint before.") from error
+    return Position(**{**position, "done": tuple(position["done"])}), told
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe that a checkpoint was made by."""
+    return recipe_from_json(read_position(folder)[1]["recipe"])
+
+
+def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer | None, recipe: Recipe) -> Position:
+    """Put the saved weights, and the optimizer's state if one is given, into these.
+
+    Raises SimtoolError when a file is missing or damaged, or when another tokenizer or shape made it.
+    """
+    position, told = read_position(folder)
+    for name, digest in told["sha256"].items():
+        path = folder / name
+        if not path.exists() or _sha256(path) != digest:
+            raise SimtoolError(
+                f"{path} is damaged: its content does not match its hash."
+                f" Remove {folder} to go on from the checkpoint before."
+            )
+    if told["recipe"]["tokenizer"] != recipe.tokenizer:
+        raise SimtoolError(
+            f"{folder} was trained under the tokenizer {told['recipe']['tokenizer']}, the recipe says"
+            f" {recipe.tokenizer}. Use the tokenizer of the checkpoint."
+        )
+    state = load_file(folder / "model.safetensors")
+    wanted = _state(model)
+    if any(state.get(name) is None or state[name].shape != value.shape for name, value in wanted.items()):
+        raise SimtoolError(f"{folder} is of another model than {recipe.model} with this vocabulary.")
+    with torch.no_grad():
+        for name, value in wanted.items():
+            value.copy_(state[name])
+    if optimizer is not None:
+        moments = load_file(folder / "optimizer.safetensors")
+        for name, parameter in model.named_parameters():
+            if f"exp_avg.{name}" in moments:
+                device = parameter.device
+                optimizer.state[parameter] = {kind: moments[f"{kind}.{name}"].to(device) for kind in MOMENTS}
+    return position
+
+
+def _state(model: Model) -> dict[str, torch.Tensor]:
+    """Weights under the names of transformers. What is tied is saved once."""
+    inner: nn.Module = model.model if isinstance(model, FromTransformers) else model
+    seen: set[int] = set()
+    return {
+        name: p.detach()
+        for name, p in inner.state_dict().items()
+        if not (p.data_ptr() in seen or seen.add(p.data_ptr()))
+    }
+
+
+def _optimizer_state(model: Model, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    return {
+        f"{kind}.{name}": optimizer.state[parameter][kind].detach().clone()
+        for name, parameter in model.named_parameters()
+        if parameter in optimizer.state
+        for kind in MOMENTS
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """This folder is ours alone while we train. Raises SimtoolError when another process has it."""
+    from filelock import FileLock, Timeout  # torch brings it
+
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise SimtoolError(f"Another run is training in {folder}. Wait for it, or name another folder.") from error
+    except OSError as error:
+        raise SimtoolError(f"Cannot write to {folder}: {error.strerror or error}. Name another folder.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def export_checkpoint(checkpoint: Path, folder: Path, tokenizer_file: Path | None, end_of_text: str | None) -> Path:
+    """A folder for Hugging Face's tools: the model as `AutoModelForCausalLM` loads it, and its tokenizer."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("config.json", "model.safetensors"):
+            shutil.copyfile(Path(checkpoint) / name, folder / name)
+        if tokenizer_file is not None:
+            shutil.copyfile(tokenizer_file, folder / "tokenizer.json")
+            told = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+            told |= {"bos_token": end_of_text, "eos_token": end_of_text} if end_of_text else {}
+            (folder / "tokenizer_config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No checkpoint at {checkpoint}: {error.filename} is missing.") from error
+    except OSError as error:
+        raise SimtoolError(f"Cannot write to {folder}: {error.strerror or error}.") from error
+    return folder

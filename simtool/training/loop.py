@@ -1,0 +1,521 @@
+"""The one loop: batch i -> loss -> step, from wherever the recipe's longest saved beginning ends.
+
+Weights are fp32, and so is the optimizer; bf16 is only what matrices are multiplied in. A step's gradient is the sum
+over the whole batch divided by its counted targets, so it does not depend on how many pieces or devices compute it.
+
+Under torchrun every process takes its part of each batch's rows, and gradients are summed.
+"""
+
+import json
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from simtool.errors import SimtoolError
+from simtool.tables import written_whole
+from simtool.tokens.batches import Batch, ExampleBatches, TextBatches, check_stores
+from simtool.tokens.store import TokenStore
+from simtool.training.checkpoints import (
+    Model,
+    Position,
+    Saved,
+    find_checkpoint,
+    load_checkpoint,
+    locked,
+    prune,
+    save_checkpoint,
+)
+from simtool.training.model import build_model, chunked_cross_entropy, flops_per_token, parameter_groups
+from simtool.training.recipes import Phase, Recipe, recipe_from_json, recipe_to_json
+
+BETAS = (0.9, 0.95)  # Pythia
+EPSILON = 1e-8
+MICRO_TOKENS = {"cpu": 4096, "cuda": 65_536}  # of a forward pass, where no micro-batch is given; halved if too many
+SPIKE_HISTORY = 100  # steps behind the median that a loss is held against
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a recipe is run: what may change the time it takes, and rounding, but nothing else.
+
+    device          "auto", "cpu", "cuda" or "cuda:1"
+    micro_batch     rows of a forward pass; halved, with the accumulation doubled, when memory does not suffice
+    compile         torch.compile: a minute at the start, faster steps
+    deterministic   same seed, same device, same bits; needs CUBLAS_WORKSPACE_CONFIG on a GPU, which is set here
+    save_steps      steps between checkpoints, beside save_seconds
+    keep_last       how many checkpoints stay, beside those at the ends of phases
+    spike           stop when the loss is so many nats above the median of the last steps; None: never
+    """
+
+    device: str = "auto"
+    micro_batch: int | None = None
+    compile: bool = False
+    deterministic: bool = False
+    save_seconds: float = 120.0
+    save_steps: int | None = None
+    keep_last: int = 2
+    log_steps: int = 10
+    spike: float | None = 2.0
+
+
+PLAIN = Execution()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A message: where training is. Losses are nats a counted token, over the steps since the last message."""
+
+    phase: str
+    step: int
+    n_steps: int
+    tokens: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens_per_second: float
+    mfu: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run. ends: {phase: its checkpoint}; began: where it was taken up, None from initial weights."""
+
+    recipe: Recipe
+    folder: Path
+    ends: Mapping[str, Path]
+    began: Path | None
+
+    @property
+    def checkpoint(self) -> Path:
+        return list(self.ends.values())[-1]
+
+
+def train(
+    recipe: Recipe,
+    stores: Mapping[str, TokenStore],
+    folder: Path,
+    execution: Execution = PLAIN,
+    parents: Sequence[Path] = (),
+    report: Callable[[Any], None] = lambda message: None,
+) -> Trained:
+    """Train a recipe to its end in a folder of its own, from the longest beginning saved there or in the parents.
+
+    stores    {corpus: its training split}
+    parents   folders of other runs, whose checkpoints may be forked from
+    report    is called with a Progress now and then
+
+    The same call again does what is left to do. Raises SimtoolError when the stores cannot serve the recipe, when
+    another run has the folder, when a checkpoint is damaged, or when the loss is no number or leaps.
+    """
+    folder = Path(folder)
+    with ExitStack() as stack:
+        world = stack.enter_context(_World(execution))
+        if world.rank == 0:
+            stack.enter_context(locked(folder))
+            _claim(folder, recipe)
+        world.wait()
+        return _Run(recipe, stores, folder, execution, parents, report, world).to_the_end()
+
+
+def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBatches | ExampleBatches]:
+    """The batches of every stretch. Raises SimtoolError where the stores do not hold what the recipe asks for."""
+    check_stores(stores, [name for phase in recipe.phases for name in phase.mixture.weights])
+    for phase in recipe.phases:
+        for name in phase.mixture.weights:
+            if stores[name].tokenizer_fingerprint != recipe.tokenizer:
+                raise SimtoolError(
+                    f"{name} is tokenized under {stores[name].tokenizer_fingerprint}, the recipe says"
+                    f" {recipe.tokenizer}. Tokenize it under the recipe's tokenizer."
+                )
+    batches: list[TextBatches | ExampleBatches] = []
+    taken: dict[str, int] = {}
+    for phase in recipe.stretches():
+        seed = recipe.seed if phase.seed is None else phase.seed
+        if phase.is_sft:
+            (name,) = phase.mixture.weights
+            batches.append(ExampleBatches(stores[name], seed, recipe.length, phase.batch_size, phase.train_on))
+        else:
+            n = recipe.n_steps(phase)
+            text = TextBatches(
+                stores, phase.mixture, seed, recipe.length, phase.batch_size, n, taken, recipe.max_epochs
+            )
+            taken = text.taken_after(n)
+            batches.append(text)
+    return batches
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name; "auto": this process's GPU, or the CPU. Raises SimtoolError where there is none such."""
+    if name == "auto":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SimtoolError(f"No device {name!r}. Known: auto, cpu, cuda, cuda:1 and so on.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SimtoolError("No CUDA device here. Use --device cpu.")
+    return device
+
+
+class _World:
+    """The processes that train together; one, unless torchrun started more."""
+
+    def __init__(self, execution: Execution):
+        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device = find_device(execution.device)
+        self.deterministic = execution.deterministic
+
+    def __enter__(self) -> "_World":
+        self.started = self.size > 1 and not dist.is_initialized()
+        if self.started:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        self.before = torch.are_deterministic_algorithms_enabled()
+        if self.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        torch.use_deterministic_algorithms(self.before)
+        if self.started:
+            dist.destroy_process_group()
+
+    def wait(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+    def mine(self, batch: Batch) -> Batch:
+        """The rows of a batch that this process computes."""
+        edges = np.linspace(0, len(batch.ids), self.size + 1).round().astype(int)
+        return batch.rows(edges[self.rank], edges[self.rank + 1])
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        if self.size == 1:
+            return
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+        flat = self.sum(torch.cat([g.reshape(-1) for g in gradients]))
+        for p, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            p.grad = gradient.view_as(p)
+
+
+class _Run:
+    """A recipe being trained: the model, the optimizer, and where they are."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        stores: Mapping[str, TokenStore],
+        folder: Path,
+        execution: Execution,
+        parents: Sequence[Path],
+        report: Callable[[Any], None],
+        world: _World,
+    ):
+        self.recipe, self.folder, self.execution, self.report, self.world = recipe, folder, execution, report, world
+        self.stretches = recipe.stretches()
+        self.batches = batches_of(recipe, stores)
+        self.stores = {
+            name: stores[name].fingerprint for phase in recipe.phases for name in sorted(phase.mixture.weights)
+        }
+        any_store = stores[next(iter(recipe.phases[0].mixture.weights))]
+        self.end_of_text = any_store.end_of_text
+        self.model: Model = build_model(recipe.model, any_store.vocabulary_size, recipe.seed).to(world.device)
+        if any_store.vocabulary_size > self.model.vocabulary_size:
+            raise SimtoolError(
+                f"The tokenizer has {any_store.vocabulary_size:,} entries, the model only"
+                f" {self.model.vocabulary_size:,}."
+            )
+        self.model.train()
+        self.hidden = torch.compile(self.model.hidden) if execution.compile else self.model.hidden
+        self.parameters = list(self.model.parameters())
+        self.optimizer = self._fresh_optimizer()
+        self.places = [folder / "checkpoints", *(Path(parent) / "checkpoints" for parent in parents)]
+        self.micro_tokens = MICRO_TOKENS.get(world.device.type, MICRO_TOKENS["cpu"])
+        self.micro_batch = execution.micro_batch
+        self.history: deque[float] = deque(maxlen=SPIKE_HISTORY)
+        self.last_saved: Path | None = None
+        self.done: list[int] = []
+        self.tokens = 0
+
+    def _fresh_optimizer(self) -> torch.optim.Optimizer:
+        groups = parameter_groups(self.model, self.recipe.weight_decay)
+        return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=True)
+
+    def to_the_end(self) -> Trained:
+        saved = find_checkpoint(self.recipe, self.places)
+        begun, step = self._take_up(saved)
+        self.peak = measured_peak(self.world.device, self.recipe.precision) if begun < len(self.stretches) else 1.0
+        for stretch in range(begun, len(self.stretches)):
+            self._stretch(stretch, step if stretch == begun else 0)
+        return Trained(self.recipe, self.folder, self._ends(), saved.folder if saved else None)
+
+    def _take_up(self, saved: Saved | None) -> tuple[int, int]:
+        """Start at a checkpoint, or at initial weights; what was logged after it is forgotten."""
+        if saved is None:
+            stretch = step = 0
+        else:
+            for name, fingerprint in saved.position.stores.items():
+                if self.stores.get(name, fingerprint) != fingerprint:
+                    raise SimtoolError(
+                        f"{saved.folder} was trained on another text of {name} ({fingerprint}, here"
+                        f" {self.stores[name]}). Use the same stores, or name another folder."
+                    )
+            load_checkpoint(saved.folder, self.model, self.optimizer, self.recipe)
+            stretch, step, self.last_saved = saved.stretch, saved.step, saved.folder
+            self.tokens = saved.position.tokens
+            self.done = list(saved.position.done[:stretch])
+        if self.world.rank == 0:
+            _cut_metrics(self.folder / "metrics.jsonl", stretch, step)
+        return stretch, step
+
+    def _stretch(self, s: int, first: int) -> None:
+        phase, batches = self.stretches[s], self.batches[s]
+        n_steps = batches.n_batches * phase.epochs if phase.is_sft else batches.n_batches
+        if first == 0 and phase.optimizer == "fresh":
+            self.optimizer = self._fresh_optimizer()
+        self.history.clear()
+        ends = {at for _, stretch, at in self.recipe.ends() if stretch == s}
+        meter = _Meter(self, phase, n_steps)
+        saved_at = time.monotonic()
+        for step in range(first, n_steps):
+            rate = self._learning_rate(phase, step, n_steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            batch = batches.batch(step)
+            loss, norm = self._step(batch, phase)
+            self._check(loss, norm, phase, s, step)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.tokens += batch.n_targets
+            meter.add(s, step, loss, norm, rate, batch)
+            due = time.monotonic() - saved_at > self.execution.save_seconds
+            due |= bool(self.execution.save_steps) and (step + 1) % self.execution.save_steps == 0
+            if self.world.size > 1:  # clocks differ
+                due = bool(self.world.sum(torch.tensor(float(due and self.world.rank == 0), device=self.world.device)))
+            if step + 1 == n_steps or step + 1 in ends or due:
+                self._save(s, step + 1, n_steps, kept=step + 1 == n_steps or step + 1 in ends)
+                saved_at = time.monotonic()
+        if self.world.rank == 0:
+            achieved = batches.achieved(n_steps) if isinstance(batches, TextBatches) else {"epochs": phase.epochs}
+            line = {"event": "end", "phase": phase.name, "stretch": s, "step": n_steps, "achieved": achieved}
+            _log(self.folder / "metrics.jsonl", line)
+
+    def _learning_rate(self, phase: Phase, step: int, n_steps: int) -> float:
+        # at the middle of the step, so that neither the first nor the last one is lost to a rate of zero
+        if phase.is_sft:
+            return phase.learning_rate_at((step + 0.5) / n_steps)
+        tokens = phase.schedule_done + (step + 0.5) * self.recipe.step_tokens(phase)
+        return phase.learning_rate_at(tokens / phase.schedule_length)
+
+    def _step(self, batch: Batch, phase: Phase) -> tuple[float, float]:
+        """Gradients of the batch's mean loss, clipped; the loss and the norm before. Halves what does not fit."""
+        n_targets = batch.n_targets
+        mine = self.world.mine(batch)
+        while True:
+            rows = self.micro_batch or max(1, self.micro_tokens // batch.ids.shape[1])
+            try:
+                loss = self._accumulate(mine, n_targets, rows, phase)
+                break
+            except torch.OutOfMemoryError as error:
+                self._halve(min(rows, len(mine.ids)), error)
+        self.world.sum_gradients(self.parameters)
+        total = float(self.world.sum(loss))
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        return total / max(n_targets, 1), float(norm)
+
+    def _accumulate(self, batch: Batch, n_targets: int, rows: int, phase: Phase) -> torch.Tensor:
+        total = torch.zeros((), device=self.world.device)
+        masked = phase.is_sft or self.recipe.mask_documents
+        for start in range(0, len(batch.ids), rows):
+            part = batch.rows(start, start + rows)
+            ids, targets = self._moved(part.ids), self._moved(part.targets)
+            documents = self._moved(part.documents) if masked else None
+            with autocast(self.world.device, self.recipe.precision):
+                hidden = self.hidden(ids, documents)
+                loss, alone = chunked_cross_entropy(hidden, self.model.head, targets, self.recipe.z_loss)
+            (loss / n_targets).backward()
+            total += alone
+        return total
+
+    def _moved(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self.world.device.type == "cuda":
+            return tensor.pin_memory().to(self.world.device, non_blocking=True)
+        return tensor
+
+    def _halve(self, rows: int, error: Exception) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        if rows <= 1 or self.world.size > 1:
+            fits = "not even one row fits" if rows <= 1 else f"{rows} rows a process do not fit"
+            raise SimtoolError(
+                f"Out of memory: {fits} on {self.world.device}. Use a smaller --micro-batch, --length or model."
+            ) from error
+        self.micro_batch = rows // 2
+        if self.world.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.report(f"Out of memory with {rows} rows at a time: going on with {self.micro_batch}, the same numbers.")
+
+    def _check(self, loss: float, norm: float, phase: Phase, s: int, step: int) -> None:
+        """Raises SimtoolError before a step that would spoil the weights."""
+        problem = None
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            problem = f"the loss is {loss} and its gradient's norm {norm}"
+        elif self.execution.spike is not None and len(self.history) == SPIKE_HISTORY:
+            usual = float(np.median(self.history))
+            if loss > usual + self.execution.spike:
+                problem = f"the loss leapt from {usual:.3f} to {loss:.3f}"
+        self.history.append(loss)
+        if problem is None:
+            return
+        rows = self.batches[s].origins(step)
+        told = "; ".join(
+            f"{one.corpus} {one.documents[0]}" + (f"-{one.documents[-1]}" if len(one.documents) > 1 else "")
+            for one in rows[:8]
+        )
+        more = f"; and {len(rows) - 8} more rows" if len(rows) > 8 else ""
+        raise SimtoolError(
+            f"Step {step:,} of phase {phase.name!r}: {problem}. Nothing was changed by it.\n"
+            f"Documents of the batch, by their numbers: {told}{more}.\n"
+            f"Last good checkpoint: {self.last_saved or 'none yet'}.\n"
+            "Lower the learning rate, or look at these documents."
+        )
+
+    def _save(self, s: int, step: int, n_steps: int, kept: bool) -> None:
+        if self.world.rank == 0:
+            whole = step == n_steps
+            fingerprint = self.recipe.prefix(s + 1, 0) if whole else self.recipe.prefix(s, step)
+            position = Position(fingerprint, (*self.done, step), self.tokens, self.stores, kept, self.end_of_text)
+            self.last_saved = save_checkpoint(
+                self.folder / "checkpoints", self.model, self.optimizer, position, self.recipe
+            )
+            prune(self.folder / "checkpoints", self.execution.keep_last)
+        if step == n_steps:
+            self.done.append(step)
+        self.world.wait()
+
+    def _ends(self) -> dict[str, Path]:
+        """The checkpoint at the end of every phase, wherever it lies."""
+        ends = {}
+        for name, stretch, step in self.recipe.ends():
+            whole = step is None or step == self.recipe.n_steps(self.stretches[stretch])
+            fingerprint = self.recipe.prefix(stretch + 1, 0) if whole else self.recipe.prefix(stretch, step)
+            folders = [place / fingerprint for place in self.places]
+            found = next((folder for folder in folders if (folder / "position.json").exists()), None)
+            if found is not None:
+                ends[name] = found
+        return ends
+
+
+class _Meter:
+    """Counts between messages: loss by token, tokens a second, and how long it will take."""
+
+    def __init__(self, run: _Run, phase: Phase, n_steps: int):
+        self.run, self.phase, self.n_steps = run, phase, n_steps
+        self.flops = flops_per_token(run.model, run.recipe.length)
+        self._restart()
+
+    def _restart(self) -> None:
+        self.since, self.nats, self.targets, self.read, self.steps = time.perf_counter(), 0.0, 0, 0, 0
+
+    def add(self, s: int, step: int, loss: float, norm: float, rate: float, batch: Batch) -> None:
+        run = self.run
+        self.nats += loss * batch.n_targets
+        self.targets += batch.n_targets
+        self.read += batch.ids.size
+        self.steps += 1
+        if (step + 1) % run.execution.log_steps and step + 1 != self.n_steps:
+            return
+        seconds = time.perf_counter() - self.since
+        speed = self.read / seconds
+        progress = Progress(
+            self.phase.name,
+            step + 1,
+            self.n_steps,
+            run.tokens,
+            self.nats / max(self.targets, 1),
+            rate,
+            norm,
+            speed,
+            self.flops * speed / (run.peak * run.world.size),
+            (self.n_steps - step - 1) * seconds / self.steps,
+        )
+        if run.world.rank == 0:
+            _log(run.folder / "metrics.jsonl", {"event": "step", "stretch": s, **progress.__dict__})
+            run.report(progress)
+        self._restart()
+
+
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Any:
+    """bf16 for matrix products over fp32 weights, or nothing."""
+    context = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    with context:
+        yield
+
+
+def measured_peak(device: torch.device, precision: str) -> float:
+    """Floating-point operations a second of a large square matrix product here: what MFU is a share of."""
+    n = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    best = math.inf
+    for _ in range(4 if device.type == "cuda" else 40):  # others may be using the same cores
+        start = time.perf_counter()
+        a @ a
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """The folder belongs to one recipe. Raises SimtoolError where it belongs to another."""
+    path = folder / "recipe.json"
+    if path.exists():
+        try:
+            there = recipe_from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise SimtoolError(f"{path} is damaged ({error}). Name another folder.") from error
+        if there.fingerprint != recipe.fingerprint:
+            raise SimtoolError(
+                f"{folder} holds another recipe ({there.fingerprint}, not {recipe.fingerprint})."
+                " Name another folder, or repeat the settings of the first run."
+            )
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(recipe_to_json(recipe), indent=2) + "\n", encoding="utf-8")
+
+
+def _log(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _cut_metrics(path: Path, stretch: int, step: int) -> None:
+    """Forget what was logged after the checkpoint that training goes on from: those steps are done again."""
+    if not path.exists():
+        return
+    kept = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:  # the kill came in the middle of a line
+            continue
+        if (line["stretch"], line["step"]) <= (stretch, step) or line["stretch"] < stretch:
+            kept.append(text)
+    with written_whole(path) as temporary:
+        temporary.write_text("".join(f"{text}\n" for text in kept), encoding="utf-8")

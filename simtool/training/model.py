@@ -1,0 +1,439 @@
+"""GPT-NeoX (Pythia) by size name, and any other causal model of transformers by its config. To add a size: `SIZES`.
+
+The module is our own, because it compiles without breaks, runs under `vmap` for batched replicas and masks
+documents; its parameters have the names of Pythia's checkpoints, so that saving it is exporting it. Tests hold its
+logits against those of transformers.
+
+The loss never sees all logits: they are made, and their gradient taken, for a few rows at a time.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from simtool.errors import SimtoolError, unknown
+
+# B row, T position, D width, H heads, N tokens of a batch, V vocabulary
+
+MULTIPLE = 128  # the vocabulary is padded to: whole tiles for the matrix units
+ROTARY_SHARE = 0.25  # of each head; Pythia
+ROTARY_BASE = 10_000.0
+# of fp32 logits alive at once; 16 MB stays in a CPU's cache
+CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 512 << 20}
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Layers, width and heads; the feed-forward part is four times as wide."""
+
+    n_layers: int
+    width: int
+    n_heads: int
+
+    def __post_init__(self) -> None:
+        if self.width % self.n_heads:
+            raise ValueError(f"width {self.width} must be a multiple of the {self.n_heads} heads")
+
+    @property
+    def n_parameters(self) -> int:
+        """Without the embeddings, as Pythia counts."""
+        return self.n_layers * (12 * self.width**2 + 13 * self.width) + 2 * self.width
+
+
+SIZES = {
+    "nano": Shape(4, 96, 3),
+    "micro": Shape(4, 192, 6),
+    # Pythia's (arXiv:2304.01373, table 1; 14m and 31m from their model cards)
+    "14m": Shape(6, 128, 4),
+    "31m": Shape(6, 256, 8),
+    "70m": Shape(6, 512, 8),
+    "160m": Shape(12, 768, 12),
+    "410m": Shape(24, 1024, 16),
+    "1b": Shape(16, 2048, 8),
+    "1.4b": Shape(24, 2048, 16),
+}
+
+
+def padded_vocabulary(size: int) -> int:
+    return -(-size // MULTIPLE) * MULTIPLE
+
+
+# ---- GPT-NeoX --------------------------------------------------------------------------------------------
+
+
+class Attention(nn.Module):
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.n_heads = shape.n_heads
+        self.query_key_value = nn.Linear(shape.width, 3 * shape.width)
+        self.dense = nn.Linear(shape.width, shape.width)
+
+    def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        B, T, D = x_BTD.shape
+        # a head's query, key and value lie side by side
+        qkv = self.query_key_value(x_BTD).view(B, T, self.n_heads, 3 * D // self.n_heads).transpose(1, 2)
+        q, k, v = qkv.chunk(3, dim=-1)
+        q, k = rotated(q, cos, sin), rotated(k, cos, sin)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        return self.dense(y.transpose(1, 2).reshape(B, T, D))
+
+
+def rotated(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """The first dimensions of each head turned by their position's angle (arXiv:2104.09864)."""
+    n = cos.shape[-1]
+    turned, kept = x_BHTK[..., :n], x_BHTK[..., n:]
+    a, b = turned.chunk(2, dim=-1)
+    turned = turned * cos + torch.cat((-b, a), dim=-1) * sin
+    return torch.cat((turned.to(x_BHTK.dtype), kept), dim=-1)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.dense_h_to_4h = nn.Linear(shape.width, 4 * shape.width)
+        self.dense_4h_to_h = nn.Linear(4 * shape.width, shape.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense_4h_to_h(F.gelu(self.dense_h_to_4h(x)))
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward side by side, as in GPT-J and Pythia."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.input_layernorm = nn.LayerNorm(shape.width)
+        self.post_attention_layernorm = nn.LayerNorm(shape.width)
+        self.attention = Attention(shape)
+        self.mlp = FeedForward(shape)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        return x + self.attention(self.input_layernorm(x), cos, sin, mask) + self.mlp(self.post_attention_layernorm(x))
+
+
+class Body(nn.Module):
+    def __init__(self, shape: Shape, vocabulary_size: int):
+        super().__init__()
+        self.embed_in = nn.Embedding(vocabulary_size, shape.width)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.n_layers))
+        self.final_layer_norm = nn.LayerNorm(shape.width)
+        n_turned = int(shape.width // shape.n_heads * ROTARY_SHARE)
+        frequencies = ROTARY_BASE ** -(torch.arange(0, n_turned, 2).float() / n_turned)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+        T = ids_BT.shape[1]
+        # angles are relative, so a document in the middle of a row need not be counted from zero
+        angles = torch.arange(T, device=ids_BT.device).float()[:, None] * self.frequencies
+        angles = torch.cat((angles, angles), dim=-1)
+        cos, sin = angles.cos(), angles.sin()
+        mask = None if documents_BT is None else document_mask(documents_BT)
+        x = self.embed_in(ids_BT)
+        for layer in self.layers:
+            x = layer(x, cos, sin, mask)
+        return self.final_layer_norm(x)
+
+
+def document_mask(documents_BT: Tensor) -> Tensor:
+    """bool (B, 1, T, T): a position sees those of its own document up to itself."""
+    T = documents_BT.shape[1]
+    same = documents_BT[:, :, None] == documents_BT[:, None, :]
+    return (same & torch.ones(T, T, dtype=torch.bool, device=documents_BT.device).tril())[:, None]
+
+
+class GPTNeoX(nn.Module):
+    """Pythia's architecture. `hidden` is everything but the last matrix, which the loss applies in pieces."""
+
+    def __init__(self, shape: Shape, vocabulary_size: int):
+        super().__init__()
+        self.shape, self.vocabulary_size = shape, vocabulary_size
+        self.gpt_neox = Body(shape, vocabulary_size)
+        self.embed_out = nn.Linear(shape.width, vocabulary_size, bias=False)
+
+    def hidden(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+        return self.gpt_neox(ids_BT, documents_BT)
+
+    @property
+    def head(self) -> Tensor:
+        """(V, D)"""
+        return self.embed_out.weight
+
+    def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+        """The logits (B, T, V), all of them."""
+        return self.embed_out(self.hidden(ids_BT, documents_BT))
+
+    def reset(self, seed: int) -> None:
+        """Initial weights, the same on every device: small init, and Wang's for what writes to the residual stream
+        (GPT-NeoX's `small_init` and `wang_init`, as Pythia; arXiv:2204.06745)."""
+        rng = torch.Generator().manual_seed(seed)
+        small = math.sqrt(2 / (5 * self.shape.width))
+        wang = 2 / (self.shape.n_layers * math.sqrt(self.shape.width))
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if parameter.dim() < 2:
+                    parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+                    continue
+                std = wang if name.endswith(("attention.dense.weight", "dense_4h_to_h.weight")) else small
+                parameter.copy_(torch.randn(parameter.shape, generator=rng) * std)
+
+    def config(self, length: int, end_of_text: int | None) -> dict[str, Any]:
+        """The config.json with which transformers builds the same model."""
+        return {
+            "architectures": ["GPTNeoXForCausalLM"],
+            "model_type": "gpt_neox",
+            "vocab_size": self.vocabulary_size,
+            "hidden_size": self.shape.width,
+            "num_hidden_layers": self.shape.n_layers,
+            "num_attention_heads": self.shape.n_heads,
+            "intermediate_size": 4 * self.shape.width,
+            "hidden_act": "gelu",
+            "rotary_pct": ROTARY_SHARE,
+            "rotary_emb_base": int(ROTARY_BASE),
+            "max_position_embeddings": length,
+            "layer_norm_eps": 1e-5,
+            "use_parallel_residual": True,
+            "attention_bias": True,
+            "tie_word_embeddings": False,
+            "attention_dropout": 0.0,
+            "hidden_dropout": 0.0,
+            "bos_token_id": end_of_text,
+            "eos_token_id": end_of_text,
+            "torch_dtype": "float32",
+        }
+
+
+# ---- any other model of transformers ---------------------------------------------------------------------
+
+
+class FromTransformers(nn.Module):
+    """A causal model of transformers behind the same face. It cannot mask documents."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+        self.vocabulary_size = model.get_output_embeddings().weight.shape[0]
+        self._check_head()
+
+    def hidden(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+        if documents_BT is not None:
+            # the end-of-text tokens still tell documents apart
+            raise SimtoolError("Attention within documents is offered for the sizes by name only. Use text phases.")
+        return self.model.base_model(ids_BT, use_cache=False).last_hidden_state
+
+    @property
+    def head(self) -> Tensor:
+        return self.model.get_output_embeddings().weight
+
+    def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+        return self.model(ids_BT, use_cache=False).logits
+
+    def config(self, length: int, end_of_text: int | None) -> dict[str, Any]:
+        return self.model.config.to_dict()
+
+    def _check_head(self) -> None:
+        """Raises SimtoolError where the logits are more than the last matrix times the hidden state."""
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            ids = torch.arange(8)[None] % self.vocabulary_size
+            logits = self.forward(ids).float()
+            plain = (self.hidden(ids) @ self.head.T.to(self.hidden(ids).dtype)).float()
+        self.model.train(training)
+        if not torch.allclose(logits, plain, atol=1e-3, rtol=1e-3):
+            raise SimtoolError(
+                f"{type(self.model).__name__} changes its logits after the last matrix (a cap, a scale or a bias),"
+                " which simtool's loss does not know. Choose another architecture."
+            )
+
+
+def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTransformers":
+    """A model with initial weights: a name from `SIZES`, or a folder whose config.json transformers reads.
+
+    vocabulary_size   of the tokenizer; the model's is padded to a multiple of 128
+    """
+    if name in SIZES:
+        model = GPTNeoX(SIZES[name], padded_vocabulary(vocabulary_size))
+        model.reset(seed)
+        return model
+    if (Path(name) / "config.json").exists():
+        transformers = import_transformers()
+        config = transformers.AutoConfig.from_pretrained(name)
+        config.vocab_size = padded_vocabulary(vocabulary_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return FromTransformers(transformers.AutoModelForCausalLM.from_config(config))
+    raise unknown("model", name, SIZES)
+
+
+def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
+    """The model of a checkpoint, an export, or any folder of transformers, in fp32."""
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No model at {folder}: it has no config.json.") from error
+    weights = folder / "model.safetensors"
+    if _is_ours(config) and weights.exists():
+        shape = Shape(config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"])
+        model = GPTNeoX(shape, config["vocab_size"])
+        state = {k.replace("lm_head.", "embed_out."): v for k, v in load_file(weights).items()}
+        wanted = model.state_dict().keys()
+        if wanted <= state.keys():
+            model.load_state_dict({name: state[name].float() for name in wanted})
+            return model
+    transformers = import_transformers()
+    try:
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise SimtoolError(f"transformers cannot load a causal model from {folder}: {error}") from error
+    return FromTransformers(model)
+
+
+def _is_ours(config: dict[str, Any]) -> bool:
+    """Whether our module is exactly what this config says."""
+    rope = config.get("rope_parameters") or {}
+    return (
+        config.get("model_type") == "gpt_neox"
+        and config.get("rotary_pct", rope.get("partial_rotary_factor", ROTARY_SHARE)) == ROTARY_SHARE
+        and config.get("rotary_emb_base", rope.get("rope_theta", ROTARY_BASE)) == ROTARY_BASE
+        and rope.get("rope_type", "default") == "default"
+        and not config.get("rope_scaling")
+        and config.get("use_parallel_residual", True)
+        and config.get("hidden_act") == "gelu"
+        and config.get("layer_norm_eps", 1e-5) == 1e-5
+        and config.get("attention_bias", True)
+        and config["intermediate_size"] == 4 * config["hidden_size"]
+        and not config.get("tie_word_embeddings", False)
+    )
+
+
+def import_transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise SimtoolError("This needs transformers: pip install 'simtool[train]'.") from error
+    return transformers
+
+
+# ---- the loss --------------------------------------------------------------------------------------------
+
+
+class ChunkedCrossEntropy(torch.autograd.Function):
+    """The summed cross-entropy of hidden states against targets, with its gradients taken on the way.
+
+    A chunk's logits become their own gradient in place and are gone, so memory does not grow with the batch, and
+    nothing is computed twice: a plain loss keeps the fp32 logits of all tokens, three times over.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, z_loss: float) -> Any:
+        dtype = compute_dtype(hidden_ND)
+        h, w = hidden_ND.detach().to(dtype), head_VD.detach().to(dtype)
+        grad_h, grad_w = torch.empty_like(h), torch.zeros_like(head_VD)
+        loss, extra = hidden_ND.new_zeros((), dtype=torch.float32), 0.0
+        for rows in chunks(len(h), len(w), h.device.type):
+            logits, lse, at, counted = scored(h[rows] @ w.T, targets_N[rows])
+            loss = loss + ((lse - at) * counted).sum()
+            if z_loss:
+                extra = extra + z_loss * (lse.square() * counted).sum()
+            scale = counted if not z_loss else counted * (1 + 2 * z_loss * lse)
+            logits.mul_(scale[:, None])
+            index = targets_N[rows].clamp_min(0)[:, None]
+            logits.scatter_add_(1, index, -counted[:, None])
+            grad = logits.to(dtype)
+            grad_h[rows] = grad @ w
+            if dtype == grad_w.dtype:
+                grad_w.addmm_(grad.T, h[rows])
+            else:
+                grad_w += grad.T @ h[rows]
+        ctx.save_for_backward(grad_h.to(hidden_ND.dtype), grad_w)
+        ctx.mark_non_differentiable(loss)
+        return loss + extra, loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:
+        grad_h, grad_w = ctx.saved_tensors
+        return grad_h * grad, grad_w * grad, None, None
+
+
+def chunked_cross_entropy(
+    hidden: Tensor, head_VD: Tensor, targets: Tensor, z_loss: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """(what to minimise, the cross-entropy alone): sums over counted targets, in nats.
+
+    z_loss adds z * logsumexp^2 a token, which keeps logits from drifting (arXiv:2204.02311).
+    """
+    return ChunkedCrossEntropy.apply(hidden.reshape(-1, hidden.shape[-1]), head_VD, targets.reshape(-1), z_loss)
+
+
+@torch.no_grad()
+def token_losses(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> Tensor:
+    """Nats of every target, float32 in the shape of the targets; 0 where it is not counted."""
+    h = hidden.reshape(-1, hidden.shape[-1])
+    dtype = compute_dtype(h)
+    h, w, flat = h.to(dtype), head_VD.to(dtype), targets.reshape(-1)
+    losses = torch.empty(len(h), device=h.device)
+    for rows in chunks(len(h), len(w), h.device.type):
+        _, lse, at, counted = scored(h[rows] @ w.T, flat[rows])
+        losses[rows] = (lse - at) * counted
+    return losses.view(targets.shape)
+
+
+def scored(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Probabilities (fp32), logsumexp, the target's logit, and 1.0 where the target is counted, of each row."""
+    logits = logits.float()
+    top, where = logits.max(dim=1)
+    at = logits.gather(1, targets.clamp_min(0)[:, None])[:, 0]
+    probabilities = torch.softmax(logits, dim=1)
+    # the largest probability is exp(top - lse) >= 1 / V, so its logarithm is safe, and one exp of all is saved
+    lse = top - probabilities.gather(1, where[:, None])[:, 0].log()
+    return probabilities, lse, at, (targets != IGNORED).float()
+
+
+def chunks(n: int, vocabulary_size: int, device: str) -> Iterator[slice]:
+    size = max(1, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (4 * vocabulary_size))
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def compute_dtype(tensor: Tensor) -> torch.dtype:
+    """What matrices are multiplied in here: autocast's type, or the tensor's own."""
+    kind = tensor.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
+
+
+# ---- its price -------------------------------------------------------------------------------------------
+
+
+def flops_per_token(model: nn.Module, length: int) -> float:
+    """Floating-point operations a trained token: 6 N + 12 L D T, as PaLM counts (arXiv:2204.02311, appendix B).
+
+    N counts every parameter but the input embedding, which is looked up and not multiplied; the output matrix is
+    in. Attention is counted whole, though a causal kernel does half of it; both conventions are the common ones.
+    """
+    if isinstance(model, GPTNeoX):
+        n = model.shape.n_parameters + model.head.numel()
+        return 6.0 * n + 12.0 * model.shape.n_layers * model.shape.width * length
+    n = sum(parameter.numel() for parameter in model.parameters())
+    embedding = model.model.get_input_embeddings().weight
+    n -= embedding.numel() if embedding is not model.head else 0
+    config = model.model.config
+    return 6.0 * n + 12.0 * config.num_hidden_layers * config.hidden_size * length
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay on matrices only: embeddings and linear weights; not biases and norms."""
+    named = list(model.named_parameters())
+    return [
+        {"params": [p for _, p in named if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for _, p in named if p.dim() < 2], "weight_decay": 0.0},
+    ]

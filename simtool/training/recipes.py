@@ -1,0 +1,206 @@
+"""What is trained: a model through phases. Equal recipes have equal fingerprints; so have equal beginnings of them.
+
+A phase reads either so many tokens of a mixture (pretraining, midtraining, continued pretraining) or so many epochs
+of examples (SFT). Where a phase only goes on with the settings of the one before, the two are one stretch: a run
+that is planned in two pieces does the same steps, and has the same fingerprints, as one planned whole.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture
+from simtool.training.schedules import find_schedule
+
+WARMUP = 0.01  # of the schedule; Pythia
+FLOOR = 0.1  # of the peak; Pythia
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training on one mixture. Either tokens > 0, or epochs > 0 of a single corpus of examples.
+
+    tokens            of the mixture, rounded to whole batches
+    epochs            SFT: passes over the examples of the one corpus of the mixture
+    learning_rate     the peak
+    schedule          a name from `SCHEDULES`; warmup, floor and decay are its settings
+    schedule_done     tokens of the schedule that lie before this phase, where it goes on from an earlier one
+    schedule_tokens   length of the schedule in tokens; this phase's, with what is done, where it is None
+    batch_size        sequences a step; in SFT, examples a step
+    optimizer         "carry" the state of the phase before (midtraining), or start "fresh" (SFT)
+    train_on          SFT: "response", "text", or None for what the store says
+    seed              of the order of the data; the recipe's where it is None
+    """
+
+    name: str
+    mixture: Mixture
+    tokens: int | None
+    learning_rate: float
+    epochs: int | None = None
+    schedule: str = "cosine"
+    warmup: float = WARMUP
+    floor: float = FLOOR
+    decay: float = 0.2
+    schedule_done: int = 0
+    schedule_tokens: int | None = None
+    batch_size: int = 32
+    optimizer: Literal["carry", "fresh"] = "carry"
+    train_on: str | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        find_schedule(self.schedule)
+        if (self.tokens is None) == (self.epochs is None):
+            raise SimtoolError(f"Phase {self.name!r} needs either tokens or epochs.")
+        for name in ("tokens", "epochs", "batch_size", "learning_rate", "schedule_tokens"):
+            if (given := getattr(self, name)) is not None and not given > 0:
+                raise SimtoolError(f"Phase {self.name!r}: {name.replace('_', ' ')} must be above 0. Got {given}.")
+        for name in ("warmup", "floor", "decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SimtoolError(f"Phase {self.name!r}: {name} must be from 0 to 1. Got {getattr(self, name)}.")
+        if self.is_sft and len(self.mixture.weights) != 1:
+            raise SimtoolError(f"Phase {self.name!r} counts epochs, so it needs one corpus. Got {self.mixture}.")
+        if self.is_sft and (self.schedule_done or self.schedule_tokens is not None):
+            raise SimtoolError(f"Phase {self.name!r} counts epochs, so its schedule is its own length.")
+        if self.optimizer not in ("carry", "fresh"):
+            raise SimtoolError(f"Phase {self.name!r}: the optimizer is carried or fresh. Got {self.optimizer!r}.")
+
+    @property
+    def is_sft(self) -> bool:
+        return self.epochs is not None
+
+    @property
+    def schedule_length(self) -> int:
+        """Tokens of the whole schedule that this phase is on."""
+        assert self.tokens is not None
+        return self.schedule_tokens or self.schedule_done + self.tokens
+
+    def learning_rate_at(self, progress: float) -> float:
+        """The learning rate at this progress through the schedule."""
+        share = find_schedule(self.schedule)(min(progress, 1.0), self.warmup, self.floor, self.decay)
+        return self.learning_rate * share
+
+    def spelled_out(self) -> "Phase":
+        """With its schedule's length given, so that a part of the phase can say which schedule it is on."""
+        return self if self.is_sft else replace(self, schedule_tokens=self.schedule_length)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model, its tokenizer's fingerprint, its phases in order, and a seed; and all else that changes the weights.
+
+    model             a name from `SIZES`, or a folder with a config.json of transformers
+    length            tokens a sequence
+    mask_documents    whether attention ends at a document's border in text; in SFT it always does
+    precision         "fp32", or "bf16": autocast over fp32 master weights
+    """
+
+    model: str
+    tokenizer: str
+    phases: tuple[Phase, ...]
+    seed: int = 0
+    length: int = 2048
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    z_loss: float = 0.0
+    mask_documents: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"
+    max_epochs: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not self.phases:
+            raise SimtoolError("A recipe needs at least one phase.")
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise SimtoolError(f"Phases need names of their own. Got {', '.join(names)}.")
+        if self.precision not in ("fp32", "bf16"):
+            raise SimtoolError(f"Precision is fp32 or bf16. Got {self.precision!r}.")
+        for phase in self.phases:
+            if phase.tokens is not None and phase.tokens < self.step_tokens(phase):
+                raise SimtoolError(
+                    f"Phase {phase.name!r} of {phase.tokens:,} tokens is shorter than one batch of"
+                    f" {phase.batch_size} x {self.length:,} tokens. Ask for more tokens or a smaller batch."
+                )
+
+    def step_tokens(self, phase: Phase) -> int:
+        """Tokens of one step of a text phase."""
+        return phase.batch_size * self.length
+
+    def n_steps(self, phase: Phase) -> int:
+        """Steps of a text phase: its tokens in whole batches, rounded down."""
+        assert phase.tokens is not None
+        return phase.tokens // self.step_tokens(phase)
+
+    def stretches(self) -> tuple[Phase, ...]:
+        """The phases with those that only go on joined to the one before; what the loop runs."""
+        return self._joined()[0]
+
+    def ends(self) -> tuple[tuple[str, int, int | None], ...]:
+        """(name, stretch, steps into it) of the end of every phase; None for the steps of SFT, which the text says."""
+        return self._joined()[1]
+
+    def _joined(self) -> tuple[tuple[Phase, ...], tuple[tuple[str, int, int | None], ...]]:
+        joined: list[Phase] = []
+        ends: list[tuple[str, int, int | None]] = []
+        for phase in self.phases:
+            name, phase = phase.name, phase.spelled_out()
+            if joined and _goes_on(joined[-1], phase, self):
+                joined[-1] = replace(joined[-1], tokens=self._whole(joined[-1]) + self._whole(phase))
+            else:
+                joined.append(phase)
+            ends.append((name, len(joined) - 1, None if phase.is_sft else self.n_steps(joined[-1])))
+        return tuple(joined), tuple(ends)
+
+    def _whole(self, phase: Phase) -> int:
+        return self.n_steps(phase) * self.step_tokens(phase)
+
+    def prefix(self, stretch: int, step: int) -> str:
+        """16 hex digits that name the weights after so many steps of a stretch: equal for all recipes that begin
+        alike. Names of phases do not count, nor does what comes later."""
+        done = [_told(phase, self) for phase in self.stretches()[:stretch]]
+        if step:
+            done.append({**_told(self.stretches()[stretch], self), "n_steps": step})
+        # what may be read how often does not change what was read
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("phases", "max_epochs")}
+        text = json.dumps({**told, "done": done}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the finished run."""
+        return self.prefix(len(self.stretches()), 0)
+
+
+def _goes_on(before: Phase, phase: Phase, recipe: Recipe) -> bool:
+    """Whether a phase is the mere continuation of the one before, on the same schedule."""
+    if before.is_sft or phase.is_sft or phase.optimizer != "carry":
+        return False
+    ends = before.schedule_done + recipe._whole(before)
+    moved = replace(
+        phase, name=before.name, tokens=before.tokens, optimizer=before.optimizer, schedule_done=before.schedule_done
+    )
+    return moved == before and phase.schedule_done == ends
+
+
+def _told(phase: Phase, recipe: Recipe) -> dict[str, Any]:
+    """What of a whole phase changes the weights."""
+    told = {one.name: getattr(phase, one.name) for one in fields(phase)}
+    told |= {"mixture": dict(phase.mixture.weights), "seed": recipe.seed if phase.seed is None else phase.seed}
+    del told["name"], told["tokens"]
+    told["n_steps"] = "all" if phase.is_sft else recipe.n_steps(phase)
+    return told
+
+
+def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
+    """Plain values, saved with every run and checkpoint."""
+    told = {one.name: getattr(recipe, one.name) for one in fields(recipe)}
+    phases = [{one.name: getattr(phase, one.name) for one in fields(phase)} for phase in recipe.phases]
+    return told | {"phases": [phase | {"mixture": dict(phase["mixture"].weights)} for phase in phases]}
+
+
+def recipe_from_json(told: dict[str, Any]) -> Recipe:
+    """The inverse of `recipe_to_json`."""
+    phases = tuple(Phase(**{**phase, "mixture": Mixture(phase["mixture"])}) for phase in told["phases"])
+    return Recipe(**{**told, "phases": phases})

@@ -1,0 +1,59 @@
+"""The commands, from text to an exported model, on a corpus of the user's own."""
+
+import json
+import random
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from simtool import cli  # noqa: E402
+from simtool.errors import SimtoolError  # noqa: E402
+
+WORDS = ["the", "a", "cat", "dog", "river", "stone", "sees", "finds", "takes", "leaves", "over", "and", "then"]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    rng = random.Random(0)
+    path = tmp_path_factory.mktemp("text") / "stories.jsonl"
+    texts = [" ".join(rng.choices(WORDS, k=rng.randint(20, 60))) for _ in range(300)]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def simtool(*given, expect=0):
+    result = CliRunner().invoke(cli.app, [str(one) for one in given], catch_exceptions=False)
+    assert result.exit_code == expect, result.output
+    return result
+
+
+def test_tokenize_train_evaluate_export(corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMTOOL_STORES", str(tmp_path / "stores"))
+    told = simtool("tokenize", corpus, "--format", "json").stdout
+    assert [row["split"] for row in json.loads(told)] == ["train", "validation", "test"]
+    given = ("train", "--pretrain", corpus, "--tokens", "4k", "--length", 32, "--batch-size", 8, "--device", "cpu")
+    first = simtool(*given, "--out", tmp_path / "run", "--format", "json").stdout
+    assert json.loads(first)[0]["phase"] == "pretrain"
+    simtool("evaluate", tmp_path / "run", corpus, "--device", "cpu", "--save", tmp_path / "losses")
+    simtool("export", tmp_path / "run", tmp_path / "model")
+
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = (kind.from_pretrained(tmp_path / "model") for kind in (AutoModelForCausalLM, AutoTokenizer))
+    ids = tokenizer("the cat", return_tensors="pt").input_ids
+    written = model.generate(ids, max_new_tokens=3, do_sample=False, pad_token_id=0)
+    assert tokenizer.decode(written[0]).startswith("the cat")
+
+
+def test_amounts():
+    told = [cli._amount(text) for text in ("2M", "500k", "1.5B", "2_000", 7)]
+    assert told == [2_000_000, 500_000, 1_500_000_000, 2_000, 7]
+
+
+def test_a_corpus_that_is_not_here(tmp_path):
+    with pytest.raises(SimtoolError, match=r"c4 is not tokenized under 'default'"):
+        simtool("train", "--pretrain", "c4", "--tokens", "8k", "--stores", tmp_path, "--out", tmp_path / "run")

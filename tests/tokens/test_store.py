@@ -1,0 +1,191 @@
+"""Ids on disk are the tokenizer's ids, once; splits are disjoint; damage is found; near-duplicates are counted."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from simtool.corpora.corpus import Corpus, Document, Reading
+from simtool.errors import SimtoolError
+from simtool.tokens import store as module
+from simtool.tokens.store import TokenStore, find_store, load_store, overlap, store_folder, tokenize_corpus
+from simtool.tokens.tokenizer import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Rows:
+    rows: tuple
+
+    def read(self, shard: int, n_shards: int, reading: Reading):
+        for start in range(0, len(self.rows), 7):
+            yield [{"pair": pair} for pair in self.rows[start : start + 7]]
+
+    def describe(self) -> str:
+        return "rows of a test"
+
+    def identity(self) -> str:
+        return str(hash(self.rows))
+
+
+def render(row) -> Document:
+    return Document(*row["pair"])
+
+
+def corpus_of(*pairs, name: str = "toy") -> Corpus:
+    return Corpus(name, "A test.", "sft", "ours", render, {}, Rows(pairs), train_on="response")
+
+
+PAIRS = [
+    (f"What is {a} and {b}?\n", f"It is {a + b}, because {a} and {b} make that.") for a in range(20) for b in range(20)
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer("default")
+
+
+@pytest.fixture(scope="module")
+def stores(tokenizer, tmp_path_factory):
+    root = tmp_path_factory.mktemp("stores")
+    return tokenize_corpus(corpus_of(*PAIRS), tokenizer, root)
+
+
+def test_every_document_is_in_one_split_with_the_tokenizers_ids(stores, tokenizer):
+    texts = {"".join(pair): pair for pair in PAIRS}
+    seen = []
+    for store in stores.values():
+        for d in range(store.n_documents):
+            text = tokenizer.decode(store.document(d))
+            ids, _ = tokenizer.encode([text])
+            assert store.document(d).tolist() == ids.tolist()
+            assert store.n_bytes[d] == len(text.encode())
+            prompt, response = texts[text]
+            assert store.n_prompt_bytes[d] == len(prompt)
+            assert tokenizer.decode(store.document(d)[store.n_prompt_tokens[d] :]) == response
+            seen.append(text)
+    assert sorted(seen) == sorted(texts)
+
+
+def test_splits_have_their_shares_and_no_document_in_common(stores):
+    sizes = {split: store.n_documents for split, store in stores.items()}
+    assert sum(sizes.values()) == len(PAIRS)
+    assert abs(sizes["train"] - 360) < 4 * (400 * 0.9 * 0.1) ** 0.5  # four standard deviations of a binomial
+    hashes = [set(store.hashes.tolist()) for store in stores.values()]
+    assert not (hashes[0] & hashes[1] or hashes[0] & hashes[2] or hashes[1] & hashes[2])
+
+
+def test_a_copy_is_in_the_split_of_its_original_and_order_does_not_matter(tokenizer, tmp_path, stores):
+    other = tokenize_corpus(corpus_of(*reversed(PAIRS), *PAIRS[:50]), tokenizer, tmp_path)
+    for split, store in other.items():
+        assert set(store.hashes.tolist()) == set(stores[split].hashes.tolist())
+
+
+def test_splits_do_not_follow_the_folds(stores):
+    folds = np.bincount((stores["train"].hashes % np.uint64(16)).astype(int), minlength=16)
+    assert (folds > 0).all()
+
+
+def test_arrays_are_mapped_and_read_only(stores):
+    store = stores["train"]
+    assert isinstance(store.ids, np.memmap)
+    for name in module.ARRAYS:
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(store, name)[0] = 1
+
+
+def test_what_is_there_is_not_made_again(tokenizer, tmp_path, monkeypatch):
+    first = tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)
+    monkeypatch.setattr(module, "_write_splits", None)
+    second = tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)
+    assert first["train"].fingerprint == second["train"].fingerprint
+
+
+def test_another_text_under_the_same_name_is_an_error(tokenizer, tmp_path):
+    tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)
+    with pytest.raises(SimtoolError, match=r"holds another text or division: rows of a test"):
+        tokenize_corpus(corpus_of(*PAIRS[1:]), tokenizer, tmp_path)
+
+
+def test_nothing_is_left_when_the_text_cannot_be_read(tokenizer, tmp_path):
+    with pytest.raises(SimtoolError):
+        tokenize_corpus(corpus_of(*PAIRS[:9], (1, 2, 3)), tokenizer, tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_empty_corpus_is_an_error(tokenizer, tmp_path):
+    with pytest.raises(SimtoolError, match="toy holds no text"):
+        tokenize_corpus(corpus_of(), tokenizer, tmp_path)
+
+
+def test_a_budget_ends_with_the_document_that_reaches_it(tokenizer, tmp_path):
+    lengths = np.cumsum([len(tokenizer.encode(["".join(pair)])[0]) for pair in PAIRS])
+    stores = tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 1.0}, tokens=int(lengths[9]))
+    assert stores["train"].n_tokens == lengths[9]
+
+
+def test_a_missing_store_says_how_to_make_it(tokenizer, tmp_path, stores):
+    with pytest.raises(SimtoolError) as error:
+        find_store(tmp_path, "c4", "train", tokenizer)
+    assert str(error.value) == (f"c4 is not tokenized under 'default' in {tmp_path}.\nMake it: simtool tokenize c4")
+    tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 1.0})
+    with pytest.raises(SimtoolError, match=r"toy has no split 'test' in .*\. It has: train\."):
+        find_store(tmp_path, "toy", "test", tokenizer)
+
+
+def test_damage_is_found(tokenizer, tmp_path):
+    tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 1.0})
+    folder = store_folder(tmp_path, "toy", "train", tokenizer.fingerprint)
+    ids = (folder / "ids.bin").read_bytes()
+    (folder / "ids.bin").write_bytes(bytes([ids[0] ^ 1]) + ids[1:])
+    with pytest.raises(SimtoolError, match=r"ids\.bin is damaged: its content does not match its hash"):
+        load_store(folder, check=True)
+    (folder / "ids.bin").write_bytes(ids[:-1])
+    with pytest.raises(SimtoolError, match=r"ids\.bin is damaged: it holds"):
+        load_store(folder)
+    (folder / "ids.bin").write_bytes(ids)
+    header = json.loads((folder / "header.json").read_text())
+    (folder / "header.json").write_text(json.dumps({**header, "train_on": "text"}))
+    with pytest.raises(SimtoolError, match="header does not match its hash"):
+        load_store(folder)
+
+
+def test_a_store_in_memory_has_the_fingerprint_of_the_same_on_disk(stores):
+    store = stores["train"]
+    arrays = {name: np.array(getattr(store, name)) for name in module.ARRAYS}
+    identity = (store.corpus, store.split, store.tokenizer, store.tokenizer_fingerprint)
+    here = TokenStore(*identity, store.vocabulary_size, store.end_of_text, **arrays, train_on="response")
+    assert here.fingerprint == store.fingerprint
+
+
+def test_overlap_counts_shared_13_grams(tokenizer, tmp_path):
+    words = [f"word{i} " for i in range(300)]
+    train = "".join(words[:200])
+    half, none, short = "".join(words[150:250]), "".join(words[200:300]), "A short one."
+    kept = {
+        name: tokenize_corpus(corpus_of(*[("", text) for text in texts], name=name), tokenizer, tmp_path, {"all": 1.0})
+        for name, texts in (("train", [train, short]), ("validation", [train + "more", half, none, short, "Another."]))
+    }
+    found = overlap(kept["validation"]["all"], kept["train"]["all"])
+    assert found.shares[0] > 0.9
+    assert 0.35 < found.shares[1] < 0.55
+    assert found.shares[2:].tolist() == [0, 1, 0]
+    naive = {
+        tuple(doc[i : i + 13]) for doc in [kept["train"]["all"].document(0).tolist()] for i in range(len(doc) - 12)
+    }
+    halved = kept["validation"]["all"].document(1).tolist()
+    grams = [tuple(halved[i : i + 13]) in naive for i in range(len(halved) - 12)]
+    assert found.shares[1] == pytest.approx(sum(grams) / len(grams))
+
+
+def test_reading_a_store_loads_no_corpora(stores, tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from simtool.tokens.store import load_store\n"
+        f"load_store(Path({str(module.Path(stores['train'].ids.filename).parent)!r}))\n"
+        "heavy = {'polars', 'datasets', 'zstandard', 'orjson', 'xxhash', 'rich', 'typer', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,176 @@
+"""The model is Pythia: its sizes, its names, and the logits of transformers. The loss is torch's, in pieces."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from safetensors.torch import save_file  # noqa: E402
+
+from simtool.errors import SimtoolError  # noqa: E402
+from simtool.training import model as module  # noqa: E402
+from simtool.training.model import (  # noqa: E402
+    IGNORED,
+    SIZES,
+    Shape,
+    build_model,
+    chunked_cross_entropy,
+    flops_per_token,
+    load_model,
+    padded_vocabulary,
+    parameter_groups,
+    token_losses,
+)
+
+TINY = Shape(2, 32, 2)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(SIZES, "tiny", TINY)
+    return build_model("tiny", 200, 0)
+
+
+def test_sizes_are_those_that_pythia_publishes():
+    published = {"70m": 18_915_328, "160m": 85_056_000, "410m": 302_311_424, "1b": 805_736_448, "1.4b": 1_208_602_624}
+    assert {name: SIZES[name].n_parameters for name in published} == published
+    assert 0.4e6 < SIZES["nano"].n_parameters < 0.6e6
+    assert 1.6e6 < SIZES["micro"].n_parameters < 2.4e6
+
+
+@pytest.mark.parametrize("name", ["nano", "micro"])
+def test_parameters_are_what_the_shape_says(name):
+    model = build_model(name, 300, 0)
+    n = sum(p.numel() for key, p in model.named_parameters() if "embed" not in key)
+    assert n == SIZES[name].n_parameters
+    assert model.vocabulary_size == padded_vocabulary(300) == 384
+
+
+@pytest.mark.parametrize("shape", [TINY, SIZES["nano"], SIZES["14m"]])
+def test_logits_are_those_of_transformers(shape, tmp_path):
+    ours = module.GPTNeoX(shape, 256)
+    ours.reset(1)
+    with torch.no_grad():  # biases and norms too
+        for parameter in ours.parameters():
+            if parameter.dim() < 2:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    save_file(ours.state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
+    (tmp_path / "config.json").write_text(json.dumps(ours.config(64, 0)))
+    theirs, told = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not told["missing_keys"] and not told["unexpected_keys"]
+    ids = torch.randint(0, 256, (3, 64), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        assert torch.allclose(ours(ids), theirs.eval()(ids).logits, atol=1e-4)
+        back = load_model(tmp_path)
+        assert isinstance(back, module.GPTNeoX)
+        assert torch.equal(back(ids), ours(ids))
+
+
+def test_what_transformers_saves_is_read(tmp_path):
+    config = transformers.GPTNeoXConfig(
+        vocab_size=256, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
+    )
+    theirs = transformers.GPTNeoXForCausalLM(config).eval()
+    theirs.save_pretrained(tmp_path)
+    ours = load_model(tmp_path)
+    ids = torch.arange(40)[None]
+    assert isinstance(ours, module.GPTNeoX)
+    with torch.no_grad():
+        assert torch.allclose(ours(ids), theirs(ids).logits, atol=1e-4)
+
+
+def test_any_causal_model_of_transformers_is_accepted(tmp_path):
+    config = transformers.LlamaConfig(
+        vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    config.save_pretrained(tmp_path)
+    model = build_model(str(tmp_path), 200, 0)
+    assert model.head.shape == (256, 32)
+    again = build_model(str(tmp_path), 200, 0)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    hidden = model.hidden(torch.arange(10)[None])
+    assert torch.allclose(hidden @ model.head.T, model(torch.arange(10)[None]), atol=1e-5)
+
+
+def test_a_capped_model_is_refused(tmp_path):
+    config = transformers.Gemma2Config(
+        vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+        intermediate_size=64, head_dim=16, final_logit_softcapping=0.01, pad_token_id=0,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path)
+    with pytest.raises(SimtoolError, match="changes its logits after the last matrix"):
+        build_model(str(tmp_path), 200, 0)
+
+
+def test_documents_do_not_see_each_other(tiny):
+    a, b = torch.tensor([[0, 5, 6, 7]]), torch.tensor([[0, 9, 8]])
+    together = torch.cat([a, b], dim=1)
+    documents = torch.tensor([[1, 1, 1, 1, 2, 2, 2]])
+    with torch.no_grad():
+        packed = tiny(together, documents)
+        assert torch.allclose(packed[:, :4], tiny(a), atol=1e-5)
+        assert torch.allclose(packed[:, 4:], tiny(b), atol=1e-5)
+        assert not torch.allclose(tiny(together)[:, 4:], tiny(b), atol=1e-3)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    first, second, other = build_model("nano", 200, 0), build_model("nano", 200, 0), build_model("nano", 200, 1)
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not torch.equal(first.head, other.head)
+
+
+@pytest.mark.parametrize("z_loss", [0.0, 0.01])
+def test_the_chunked_loss_and_its_gradients_are_torchs(z_loss, monkeypatch):
+    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * 50 * 7)  # seven rows at a time, and a rest
+    rng = torch.Generator().manual_seed(0)
+    hidden = torch.randn(4, 8, 16, generator=rng, requires_grad=True)
+    head = torch.randn(50, 16, generator=rng, requires_grad=True)
+    targets = torch.randint(0, 50, (4, 8), generator=rng)
+    targets[0, :5] = IGNORED
+    loss, alone = chunked_cross_entropy(hidden, head, targets, z_loss)
+    grads = torch.autograd.grad(loss * 0.5, (hidden, head))
+
+    logits = hidden @ head.T
+    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+    z = z_loss * (logits.logsumexp(-1).square() * (targets != IGNORED)).sum()
+    expected = torch.autograd.grad((plain + z) * 0.5, (hidden, head))
+    assert torch.allclose(alone, plain, rtol=1e-5)
+    assert torch.allclose(loss, plain + z, rtol=1e-5)
+    for one, other in zip(grads, expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+    each = token_losses(hidden, head, targets)
+    assert torch.allclose(each.sum(), plain, rtol=1e-5)
+    assert (each[0, :5] == 0).all()
+
+
+def test_the_loss_runs_in_bf16_under_autocast():
+    rng = torch.Generator().manual_seed(0)
+    hidden, head = torch.randn(64, 32, generator=rng), torch.randn(100, 32, generator=rng, requires_grad=True)
+    targets = torch.randint(0, 100, (64,), generator=rng)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = chunked_cross_entropy(hidden, head, targets)
+    loss.backward()
+    assert head.grad.dtype == torch.float32
+    assert loss.item() == pytest.approx(
+        torch.nn.functional.cross_entropy(hidden @ head.T, targets).item() * 64, rel=0.02
+    )
+
+
+def test_flops_by_hand(tiny):
+    # 6 x (2 layers x (12 x 32^2 + 13 x 32) + 64 + 256 x 32) + 12 x 2 x 32 x 10
+    assert flops_per_token(tiny, 10) == 6 * (2 * (12 * 1024 + 416) + 64 + 8192) + 7680
+
+
+def test_only_matrices_decay(tiny):
+    decayed, kept = parameter_groups(tiny, 0.1)
+    assert {p.dim() for p in decayed["params"]} == {2}
+    assert {p.dim() for p in kept["params"]} == {1}
+    assert sum(len(group["params"]) for group in (decayed, kept)) == len(list(tiny.parameters()))
+
+
+def test_an_unknown_size_names_the_nearest():
+    with pytest.raises(SimtoolError, match=r"Unknown model '160'\. Did you mean '160m'\?"):
+        build_model("160", 200, 0)

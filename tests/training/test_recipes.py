@@ -1,0 +1,107 @@
+"""Equal beginnings have equal fingerprints, however they were planned; everything that changes weights changes them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture
+from simtool.training.recipes import Phase, Recipe, recipe_from_json, recipe_to_json
+
+C4 = Mixture({"c4": 1.0})
+MIX = Mixture({"c4": 0.8, "starcoder": 0.2})
+STEP = 4 * 16  # tokens
+
+
+def phase(tokens=100 * STEP, **options) -> Phase:
+    return Phase(**{"name": "pre", "mixture": C4, "tokens": tokens, "learning_rate": 1e-3, "batch_size": 4} | options)
+
+
+def recipe(*phases, **options) -> Recipe:
+    return Recipe("nano", "f" * 16, phases or (phase(),), length=16, **options)
+
+
+def test_the_prefix_of_a_whole_phase_is_the_beginning_of_the_next():
+    two = recipe(phase(), phase(name="mid", mixture=MIX))
+    assert recipe().fingerprint == two.prefix(0, 100) == two.prefix(1, 0)
+
+
+def test_arms_share_their_trunk():
+    trunk = phase(schedule_tokens=200 * STEP)
+    arms = [recipe(trunk, phase(name="mid", mixture=mix, schedule_done=100 * STEP)) for mix in (C4, MIX)]
+    assert arms[0].prefix(0, 60) == arms[1].prefix(0, 60)
+    assert arms[0].fingerprint != arms[1].fingerprint
+
+
+def test_a_phase_planned_in_two_pieces_is_the_same_phase():
+    whole = recipe(phase(200 * STEP))
+    halves = recipe(
+        phase(120 * STEP, schedule_tokens=200 * STEP), phase(80 * STEP, name="more", schedule_done=120 * STEP)
+    )
+    assert halves.stretches() == whole.stretches()
+    assert halves.prefix(0, 150) == whole.prefix(0, 150)
+    assert halves.fingerprint == whole.fingerprint
+
+
+def test_a_trunk_is_shared_by_forks_at_different_places():
+    early = recipe(phase(50 * STEP, schedule_tokens=200 * STEP), phase(name="mid", mixture=MIX))
+    late = recipe(phase(90 * STEP, schedule_tokens=200 * STEP), phase(name="mid", mixture=MIX))
+    assert early.prefix(1, 0) == late.prefix(0, 50)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        recipe(phase(learning_rate=2e-3)),
+        recipe(phase(schedule="linear")),
+        recipe(phase(warmup=0.0)),
+        recipe(phase(batch_size=8)),
+        recipe(phase(mixture=MIX)),
+        recipe(phase(seed=3)),
+        recipe(phase(schedule_tokens=300 * STEP)),
+        recipe(seed=1),
+        recipe(clip=0.5),
+        recipe(z_loss=1e-4),
+        recipe(precision="bf16"),
+        recipe(mask_documents=True),
+    ],
+)
+def test_what_changes_the_weights_changes_the_fingerprint(other):
+    assert other.prefix(0, 10) != recipe().prefix(0, 10)
+
+
+def test_names_and_allowances_do_not_change_the_fingerprint():
+    assert recipe(phase(name="trunk"), max_epochs=9).fingerprint == recipe().fingerprint
+    assert recipe(phase(seed=0)).fingerprint == recipe().fingerprint  # the recipe's own, spelled out
+
+
+def test_a_recipe_comes_back_from_json():
+    given = recipe(phase(), phase(name="sft", tokens=None, epochs=3, mixture=Mixture({"gsm8k": 1.0})))
+    assert recipe_from_json(json.loads(json.dumps(recipe_to_json(given)))) == given
+
+
+def test_the_learning_rate_goes_on_across_phases():
+    trunk = phase(schedule_tokens=200 * STEP, warmup=0.0, floor=0.0)
+    assert trunk.learning_rate_at(0.5) == pytest.approx(5e-4)  # half-way of a cosine
+    assert phase(schedule_done=100 * STEP).schedule_length == 200 * STEP
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: phase(tokens=0), "Phase 'pre': tokens must be above 0. Got 0."),
+        (lambda: phase(tokens=None), "Phase 'pre' needs either tokens or epochs."),
+        (lambda: phase(learning_rate=-1.0), "Phase 'pre': learning rate must be above 0. Got -1.0."),
+        (lambda: phase(warmup=1.5), "Phase 'pre': warmup must be from 0 to 1. Got 1.5."),
+        (lambda: replace(phase(mixture=MIX), tokens=None, epochs=2),
+         "Phase 'pre' counts epochs, so it needs one corpus. Got c4:0.8+starcoder:0.2."),
+        (lambda: recipe(phase(tokens=63)),
+         "Phase 'pre' of 63 tokens is shorter than one batch of 4 x 16 tokens."
+         " Ask for more tokens or a smaller batch."),
+    ],
+)  # fmt: skip
+def test_bad_recipes_are_told(make, message):
+    with pytest.raises(SimtoolError) as error:
+        make()
+    assert str(error.value) == message
