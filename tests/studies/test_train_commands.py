@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 from typer.testing import CliRunner  # noqa: E402
 
 from simtool import cli  # noqa: E402
+from simtool.cli.options import amount  # noqa: E402
 from simtool.errors import SimtoolError  # noqa: E402
 
 WORDS = ["the", "a", "cat", "dog", "river", "stone", "sees", "finds", "takes", "leaves", "over", "and", "then"]
@@ -50,7 +51,7 @@ def test_tokenize_train_evaluate_export(corpus, tmp_path, monkeypatch):
 
 
 def test_amounts():
-    told = [cli._amount(text) for text in ("2M", "500k", "1.5B", "2_000", 7)]
+    told = [amount(text) for text in ("2M", "500k", "1.5B", "2_000", 7)]
     assert told == [2_000_000, 500_000, 1_500_000_000, 2_000, 7]
 
 

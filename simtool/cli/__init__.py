@@ -1,0 +1,73 @@
+"""The command line: parse, call, print. Nothing is computed here.
+
+To add a command, write a function in the module of its kind and name it in COMMANDS; what several commands take is
+named once, in `options.py`. Imports are inside the functions, so that `--help` is quick and `matrix` never loads what
+it does not use.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from simtool.cli import advise, compare, train
+from simtool.errors import SimtoolError
+
+COMMANDS = (
+    *(compare.matrix, compare.compare, compare.profile),
+    *(advise.advantage, advise.mix, advise.predict, advise.verify, advise.explain),
+    *(train.tokenize, train.train, train.evaluate, train.export),
+    *(compare.corpora, compare.metrics, compare.tokenizers),
+)
+
+app = typer.Typer(
+    help="Which data to mix in, when, and how much.\n\nStart with: simtool matrix c4 pycode gsm8k",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+for command in COMMANDS:
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from simtool.version import __version__
+
+        typer.echo(f"simtool {__version__}")
+        raise typer.Exit()
+
+
+INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
+def main() -> None:
+    """Run the command line. What the user can mend is one message and exit code 2; Ctrl-C is 130."""
+    try:
+        code = app(standalone_mode=False)  # what typer.Exit was raised with; 130 where Ctrl-C was pressed
+    except SimtoolError as error:
+        print(f"simtool: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        print(
+            "simtool: interrupted. What was counted is kept: the same command goes on from there.",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    except BrokenPipeError:  # `simtool corpora | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:  # wrong usage; typer brings its own copy of click, whose classes have no public name
+        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
+            raise
+        error.show()
+        sys.exit(error.exit_code)
+    if code == INTERRUPTED:
+        print("simtool: interrupted. What was counted is kept: the same command goes on from there.", file=sys.stderr)
+    sys.exit(code or 0)

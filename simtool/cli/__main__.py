@@ -1,0 +1,5 @@
+"""python -m simtool.cli"""
+
+from simtool.cli import main
+
+main()
