@@ -350,10 +350,11 @@ def _left(seconds: float) -> str:
 
 def print_losses(rows: list[dict[str, Any]], form: str) -> None:
     """One line a measurement."""
-    header = ["phase", "corpus", "split", "counted", "nats/token", "bits/byte", "documents", "tokens"]
+    header = ["corpus", "split", "counted", "nats/token", "bits/byte", "documents", "tokens"]
+    in_phases = any("phase" in row for row in rows)
     cells = [
         [
-            str(row.get("phase", "")),
+            *([row["phase"]] if in_phases else []),
             row["corpus"],
             row["split"],
             row["counted"],
@@ -364,4 +365,4 @@ def print_losses(rows: list[dict[str, Any]], form: str) -> None:
         ]
         for row in rows
     ]
-    print_rows(header, cells, form)
+    print_rows(["phase", *header] if in_phases else header, cells, form)
