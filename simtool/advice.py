@@ -17,7 +17,7 @@ from simtool.similarity.metrics import find_metric
 from simtool.similarity.mixing import Frontier, Limits, Recommendation, frontier, recommend
 from simtool.similarity.prediction import Prediction, Verification
 from simtool.similarity.predictors import find_predictor
-from simtool.similarity.proximity import Advantage, Curve, Question
+from simtool.similarity.proximity import Advantage, Curve, Question, Unit
 from simtool.tokens.tokenizer import load_tokenizer
 
 TEXT_DOCUMENTS = 20_000  # of a corpus are read for predictors that need text
@@ -42,16 +42,20 @@ def advantage(
     resamples: int = 1000,
     seed: int = 0,
     options: Options | None = None,
+    unit: Unit = "tokens",
 ) -> Advantage:
     """How much closer each mixture is to each target than the pretraining corpus is. See `proximity.advantage`.
 
     mid      "starcoder:0.2" is a fifth StarCoder, the rest the pretraining corpus; or a whole mixture
     metric   a similarity, or "auto": the one that did best in the tournament
+    unit     what the shares in `mid` are shares of; the result's mixtures are always in shares of tokens
     """
     metric, feature = _measure(metric, feature)
     before, mixtures = _midtraining(pretrain, mid)
     found = find_all({**mixtures, pretrain: before} | alone(targets), feature.split("+"), options or Options())
     profiles = {name: one.profile for name, one in found.items()}
+    if unit != "tokens":
+        mixtures = {name: proximity.convert_weights(one.weights, unit, profiles) for name, one in mixtures.items()}
     result = proximity.advantage(profiles, before, mixtures, targets, metric, feature, tokens, resamples, seed)
     return replace(result, facts=facts_of(found, metric=metric, feature=feature, seed=seed))
 

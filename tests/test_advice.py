@@ -87,6 +87,15 @@ def test_predict_verify_explain_and_an_edit_is_noticed(tmp_path):
     assert "was edited after it was made" in noticed.stderr
 
 
+def test_shares_of_bytes_are_shown_as_shares_of_tokens():
+    asked = ("advantage", "--mid", "starcoder:0.2", "--target", "pycode", "--resamples", "20")
+    told = simtool(*asked, "--unit", "bytes").stdout
+    line = next(line for line in told.splitlines() if line.startswith("starcoder = "))
+    share = float(line.split("starcoder:")[1].split("+")[0])
+    assert share > 0.21  # code has fewer bytes a token than web pages, so the same bytes are more tokens
+    assert "starcoder = starcoder:0.2+c4:0.8" in simtool(*asked).stdout
+
+
 def test_a_leak_is_said():
     done = simtool("advantage", "--mid", "gsm8k:0.1", "--target", "gsm8k", "--resamples", "20", "--metric", "js")
     assert "Leak: the target gsm8k is a part of the mixture gsm8k." in done.stdout

@@ -18,6 +18,7 @@ from simtool.cli.options import (
     Targets,
     TokenizerName,
     Tokens,
+    Unit,
     Workers,
     amount,
     options_of,
@@ -37,6 +38,7 @@ def advantage(
     ] = None,
     metric: Annotated[str, typer.Option(help="A name from `simtool metrics`, or auto: what did best.")] = "auto",
     feature: Feature = None,
+    unit: Annotated[Unit, typer.Option(help="What the shares in --mid are shares of; shown as tokens.")] = Unit.tokens,
     tokenizer: TokenizerName = "default",
     tokens: Tokens = None,
     resamples: Resamples = 1000,
@@ -62,7 +64,7 @@ def advantage(
         if curve is not None:
             result = advice.advantage_curve(pretrain, curve, target or [], *how)
         else:
-            result = advice.advantage(pretrain, mid or [], target or [], *how)
+            result = advice.advantage(pretrain, mid or [], target or [], *how, unit.value)
     name = "advantage" if curve is None else "advantage_curve"
     if save is not None:
         tell_saved(api.save_result({name: result.to_polars()}, result.facts, save))

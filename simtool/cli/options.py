@@ -18,6 +18,12 @@ class Engine(StrEnum):
     ray = "ray"
 
 
+class Unit(StrEnum):
+    tokens = "tokens"
+    documents = "documents"
+    bytes = "bytes"
+
+
 class Format(StrEnum):
     table = "table"
     csv = "csv"

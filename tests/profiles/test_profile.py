@@ -138,3 +138,16 @@ def test_nothing_is_left_half_written_where_saving_fails(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SimtoolError, match=r"^Cannot write .*Choose another folder\.$"):
         save_profile(profile_of(some_counts(1)), tmp_path / "file" / "a.parquet")
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path, monkeypatch):
+    import errno
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(SimtoolError) as caught:
+        save_profile(profile_of(some_counts(1)), tmp_path / "a.parquet")
+    assert str(caught.value) == f"Cannot write {tmp_path / 'a.parquet'}: No space left on device."
+    assert not list(tmp_path.iterdir())
