@@ -11,6 +11,7 @@ from simtool.advice import Advice
 from simtool.printing import console, print_rows, readable, sources
 from simtool.similarity.explain import Explanation
 from simtool.similarity.metrics import METRICS
+from simtool.similarity.mixing import TOLERANCE
 from simtool.similarity.prediction import Prediction, Verification
 from simtool.similarity.proximity import Advantage, Curve, share_text
 
@@ -116,11 +117,15 @@ def print_advice(advice: Advice, form: str) -> None:
     )
     lines.append(
         f"By cross-entropy on {best.feature}. Certified: no mixture within the limits is better by more than"
-        f" {best.gap:.1e} bits. Intervals over {best.resamples} half-splits."
+        f" {max(best.gap, TOLERANCE):.0e} bits. Intervals over {best.resamples} half-splits."
     )
     lines += [f"Binding: {limit}" for limit in best.binding]
     lines += [f"Shares of {a} and {b} cannot be told apart." for a, b in best.alike]
-    _notes(form, [*lines, *best.notes, *sources(advice.facts), f"To train it: {best.command}"])
+    lines += [*best.notes, *sources(advice.facts)]
+    lines += [f"To train it: {best.command(target)}" for target in best.targets]
+    if best.limits.tokens is None:
+        lines.append("Add --tokens and --midtrain-tokens: how long to pretrain, and then to train on the mixture.")
+    _notes(form, lines)
 
 
 def print_prediction(result: Prediction) -> None:

@@ -57,7 +57,7 @@ def test_mix_keeps_its_floor_and_is_certified(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Binding: c4>=0.5" in done.stdout
     assert "Certified: no mixture within the limits is better by more than" in done.stdout
-    assert "To train it: simtool train-eval --pre c4 --mid c4:0.5+starcoder:0." in done.stdout
+    assert "To train it: simtool train --pretrain c4 --midtrain c4:0.5+starcoder:0." in done.stdout
     rows = {row["corpus"]: float(row["share"]) for row in table_of(tmp_path / "mixture.csv")}
     assert rows["c4"] == pytest.approx(0.5)
     assert sum(rows.values()) == pytest.approx(1)

@@ -589,13 +589,15 @@ class Recommendation:
         used = np.flatnonzero((self.weights >= NO_SHARE) & self.from_zero)
         return [(self.corpora[i], self.corpora[j]) for i in used for j in used if i < j and not self.apart[i, j]]
 
-    @property
-    def command(self) -> str:
-        """The command line that trains on it, shares rounded to 1/10,000. The command is the training wing's."""
-        parts = ["simtool", "train-eval", "--pre", self.corpora[0], "--mid", str(rounded(self.mixture))]
-        for target in self.targets:
-            parts += ["--target", target]
-        return shlex.join(parts)
+    def command(self, target: str) -> str:
+        """The command line that trains on it and fine-tunes on a target, shares rounded to 1/10,000.
+
+        It belongs to the training wing, and pretrains for as long as it midtrains where `tokens` says how long.
+        """
+        parts = ["simtool", "train", "--pretrain", self.corpora[0], "--midtrain", str(rounded(self.mixture))]
+        if self.limits.tokens is not None:
+            parts += ["--tokens", str(self.limits.tokens), "--midtrain-tokens", str(self.limits.tokens)]
+        return shlex.join([*parts, "--sft", target])
 
     def to_polars(self) -> "pl.DataFrame":
         """One row a corpus: share, its interval and limits; epochs and effective tokens, null where not known."""

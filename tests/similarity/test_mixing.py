@@ -395,7 +395,7 @@ def test_a_mixture_leaves_out_what_has_no_share(profiles):
     result = mix(profiles, candidates=("useless", "maths"), targets=["other"])
     assert result.weights[1] < 1e-6 and set(result.mixture.weights) == {"web", "maths"}
     told = parse_mixture(str(rounded(result.mixture)))
-    assert result.command == f"simtool train-eval --pre web --mid {told} --target other"
+    assert result.command("other") == f"simtool train --pretrain web --midtrain {told} --sft other"
     assert told.weights["maths"] == pytest.approx(result.weights[2], abs=1e-4)
 
 
