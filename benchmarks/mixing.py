@@ -18,7 +18,8 @@ import numpy as np
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import smooth
-from simtool.similarity.mixing import TOLERANCE, Limits, Problem, recommend, within_budget
+from simtool.similarity.mixing import Limits, recommend
+from simtool.similarity.optimum import TOLERANCE, Problem, within_budget
 
 RUNS = 3
 EMPHASIS = np.ones(1)

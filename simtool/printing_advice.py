@@ -11,7 +11,7 @@ from simtool.advice import Advice
 from simtool.printing import console, print_rows, readable, sources
 from simtool.similarity.explain import Explanation
 from simtool.similarity.metrics import METRICS
-from simtool.similarity.mixing import TOLERANCE
+from simtool.similarity.optimum import TOLERANCE
 from simtool.similarity.prediction import Prediction, Verification
 from simtool.similarity.proximity import Advantage, Curve, share_text
 

@@ -4,15 +4,7 @@
 `metrics.cross_entropy`: linear in w, so the cross-entropy of a target, -sum of q log2 m, is convex in w. What is
 forgotten is predicted as the bits that text like the pretraining corpus costs more under the mixture than under
 that corpus alone, KL(pretraining || mixture): one more target. Limits are floors and caps of single corpora
-(repetition becomes a cap), and a budget of forgetting.
-
-**The solver.** Newton's method over the corpora that have a share or deserve one; each step is the exact minimum
-of a quadratic under the floors and caps. A budget becomes a trade-off t: minimise (1 - t) target + t forgetting,
-with the t that just meets the budget. Half-samples start from the solution of the whole.
-
-**The certificate.** A convex function lies above its tangents, so from any mixture no allowed one can be better by
-more than the best vertex promises on the tangent (Frank and Wolfe 1956, doi:10.1002/nav.3800030109; the gap as in
-Jaggi 2013). That vertex has a closed form, and with a budget t/(1 - t) is its Lagrange multiplier.
+(repetition becomes a cap), and a budget of forgetting. Its certified solver is in `optimum`.
 
 **Other features than tokens.** Shares are of tokens, but a corpus may have more symbols (skeletons, say) a token
 than another. Shares of symbols are a projective image of shares of tokens: vertices stay vertices, no local optimum
@@ -35,6 +27,7 @@ from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.similarity.matrix import feature_counts
 from simtool.similarity.metrics import TINY, UNIFORM_SHARE
+from simtool.similarity.optimum import EDGE, Problem, at_trade_off, mix_rows, trace, within_budget
 from simtool.similarity.uncertainty import half_splits, interval, thin
 
 if TYPE_CHECKING:
@@ -45,15 +38,10 @@ if TYPE_CHECKING:
 RESAMPLES = 100
 MAX_EPOCHS = 4.0  # "up to 4 epochs ... negligible changes to loss compared to having unique data", arXiv:2305.16264
 REPETITION_SCALE = 15.39  # R*_D, fitted there
-TOLERANCE = 1e-9  # bits: the gap at which the solver stops
 HALF_TOLERANCE = (
-    1e-4  # bits: likewise on half-samples; shares then err by 0.4% of their spread at most (shipped profiles)
+    1e-4  # bits: the gap at which the solver stops on half-samples; shares then err by 0.4% of their spread at most
 )
-BUDGET_TOLERANCE = 1e-7  # bits: likewise under a budget of forgetting
-LEAST_EMPHASIS = 1e-7  # of the targets beside forgetting: where the budget is 0, less would only measure rounding
 NO_SHARE = 1e-6  # a smaller share is left out of the mixture
-EDGE = 1e-12  # so close to a floor or cap, a share is on it
-STEPS = 200
 HALVES_BYTES = 64 << 20  # half-samples are counted in chunks of this size, one a thread
 
 
@@ -154,261 +142,6 @@ def effective_tokens(trained: float, available: float) -> float:
     return new * (1 + REPETITION_SCALE * -math.expm1(-repetitions / REPETITION_SCALE))
 
 
-# --- The problem as arrays, and its solver ---
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Distributions to mix, and distributions to come close to; all smoothed as in `metrics.cross_entropy`.
-
-    sources_KV     float64   distribution of each corpus, times its per_token_K
-    per_token_K    float64   symbols of the feature a token
-    wanted_TV      float64   distribution of each target, the pretraining corpus last
-    lower_K, upper_K         floors and caps that some mixture satisfies
-
-    An entry may stand for many that no source has: each of these is as likely under every mixture.
-    """
-
-    sources_KV: np.ndarray
-    per_token_K: np.ndarray
-    wanted_TV: np.ndarray
-    lower_K: np.ndarray
-    upper_K: np.ndarray
-
-    def bits(self, weights: np.ndarray) -> np.ndarray:
-        """Cross-entropy of every target under mixtures (..., K): (..., T)."""
-        mixed = _mix(weights, self.sources_KV) / (weights @ self.per_token_K)[..., None]
-        return -np.einsum("...v,tv->...t", np.log2(mixed), self.wanted_TV)
-
-    def forgetting(self, weights: np.ndarray) -> np.ndarray:
-        """Bits that the pretraining corpus costs more under mixtures (..., K) than under itself: (...)."""
-        return self.bits(weights)[..., -1] - self.bits(np.eye(len(self.per_token_K))[0])[-1]
-
-
-@dataclass(frozen=True)
-class Optimum:
-    """The best mixture found, and how much better another could be at most.
-
-    gap        bits
-    trade_off  t in 0 .. 1: what was minimised is (1 - t) target + t forgetting
-    """
-
-    weights: np.ndarray
-    gap: float
-    trade_off: float = 0.0
-
-
-def minimise(
-    problem: Problem, emphasis: np.ndarray, start: np.ndarray | None = None, tolerance: float = TOLERANCE
-) -> Optimum:
-    """The mixture that minimises emphasis @ bits, within floors and caps.
-
-    emphasis   (T,)   weight of each target, 0 or more
-    start      (K,)   a mixture within the limits (None: between floors and caps)
-    """
-    S, r = problem.sources_KV, problem.per_token_K
-    wanted_V = emphasis @ problem.wanted_TV
-    total = wanted_V.sum()
-    w = _between(problem.lower_K, problem.upper_K) if start is None else start
-    gap = math.inf
-    for _ in range(STEPS):
-        mixed_V = _mix(w, S)
-        pull_K = np.einsum("kv,v->k", S, wanted_V / mixed_V)
-        per_token = w @ r
-        vertex = _best_vertex(pull_K, r, problem.lower_K, problem.upper_K, total / per_token)
-        gap = max((pull_K @ vertex * per_token / (r @ vertex) - total) / math.log(2), 0.0)
-        if gap <= tolerance:
-            break
-        slope_K = total * r / per_token - pull_K  # nats
-        step = _newton_step(problem, w, slope_K, pull_K, np.sqrt(wanted_V) / mixed_V, total)
-        step *= _step_length(_mix(step, S) / mixed_V, step @ r / per_token, wanted_V, total, slope_K @ step)
-        if not step.any():  # rounding hides what is left
-            break
-        w = w + step
-        w = np.where(w - problem.lower_K < EDGE, problem.lower_K, np.minimum(w, problem.upper_K))
-    return Optimum(w, gap)
-
-
-def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """A mixture as far from every floor as from every cap, in proportion."""
-    room = upper - lower
-    return lower + room * ((1 - lower.sum()) / max(room.sum(), EDGE))
-
-
-def _best_vertex(
-    pull_K: np.ndarray, per_token_K: np.ndarray, lower: np.ndarray, upper: np.ndarray, rate: float
-) -> np.ndarray:
-    """The mixture s within the limits with the largest (pull @ s) / (per_token @ s), which is at least `rate`.
-
-    Dinkelbach 1967, doi:10.1287/mnsc.13.7.492: the ratio exceeds a rate where (pull - rate per_token) @ s is above
-    0, and the largest of those is found by filling the best corpora first.
-    """
-    while True:
-        order = np.argsort(rate * per_token_K - pull_K, kind="stable")
-        room = (upper - lower)[order]
-        before = np.cumsum(room) - room
-        s = lower.copy()
-        s[order] += np.clip(1 - lower.sum() - before, 0, room)
-        better = pull_K @ s / (per_token_K @ s)
-        if better <= rate * (1 + 1e-14):
-            return s
-        rate = better
-
-
-# Half-samples are solved in threads of our own, and OpenBLAS, which shares long products among its own threads, then
-# waits for them: where other work kept two cores busy, 22 steps over 50 corpora x 50,000 entries took 20 s. In pieces
-# that it does not share they take 0.25 s, and on idle cores a quarter more than with its threads.
-CHUNK = 8192  # entries
-UNSHARED = 4 * 65536  # multiplications of a matrix product that OpenBLAS keeps on one thread
-
-
-def _mix(weights: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """weights (K,) or (N, K) @ table (K, V)."""
-    if weights.ndim == 1:
-        return np.einsum("k,kv->v", weights, table)
-    mixed = np.empty((len(weights), table.shape[1]), np.result_type(weights, table))
-    width = max(32, UNSHARED // weights.size)
-    for start in range(0, table.shape[1], width):
-        mixed[:, start : start + width] = weights @ table[:, start : start + width]
-    return mixed
-
-
-def _inner(S_KV: np.ndarray, rows: np.ndarray, scale_V: np.ndarray) -> np.ndarray:
-    """A @ A.T with A = S[rows] * scale, over chunks of A that stay in the cache, in blocks of columns."""
-    n = len(rows)
-    product = np.zeros((n, n))
-    width = max(32, UNSHARED // n**2)
-    for start in range(0, len(scale_V), CHUNK):
-        A = S_KV[rows, start : start + CHUNK] * scale_V[start : start + CHUNK]
-        whole = A.shape[1] - A.shape[1] % width
-        blocks = A[:, :whole].reshape(n, -1, width).transpose(1, 0, 2)
-        product += (blocks @ blocks.transpose(0, 2, 1)).sum(axis=0) + A[:, whole:] @ A[:, whole:].T
-    return product
-
-
-def _newton_step(
-    problem: Problem, w: np.ndarray, slope_K: np.ndarray, pull_K: np.ndarray, root_V: np.ndarray, total: float
-) -> np.ndarray:
-    """Where the quadratic model is least within the limits, minus w.
-
-    The curvature is that of the logarithm less the square of its mean slope: a covariance, so never negative, and
-    at the optimum that of the objective. Corpora on their floor that pull less than all others are left out.
-    """
-    at_floor = w <= problem.lower_K
-    some = np.flatnonzero(~at_floor | (slope_K < slope_K[~at_floor].max(initial=-math.inf)))
-    curvature = _inner(problem.sources_KV, some, root_V)
-    H = curvature - np.outer(pull_K[some], pull_K[some]) / total
-    H += np.eye(len(some)) * (1e-9 * np.trace(curvature) / len(some))  # two corpora may be one
-    step = np.zeros(len(w))
-    step[some] = _quadratic_minimum(H, slope_K[some], (problem.lower_K - w)[some], (problem.upper_K - w)[some])
-    return step
-
-
-def _quadratic_minimum(H: np.ndarray, slope: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """argmin of slope @ d + d @ H @ d / 2 over low <= d <= high, sum of d = 0; low <= 0 <= high, H > 0.
-
-    The primal active-set method (Nocedal and Wright, Numerical Optimization, algorithm 16.3), from d = 0.
-    """
-    n = len(slope)
-    d = np.zeros(n)
-    held = np.zeros(n, np.int8)  # -1 at low, 1 at high
-    for _ in range(20 * n):
-        free = np.flatnonzero(held == 0)
-        system = np.ones((len(free) + 1, len(free) + 1))
-        system[:-1, :-1], system[-1, -1] = H[np.ix_(free, free)], 0
-        gradient = slope + H @ d
-        solved = np.linalg.solve(system, np.append(-gradient[free], 0))
-        move, level = np.zeros(n), -solved[-1]
-        move[free] = solved[:-1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            reach = np.where(move > 0, (high - d) / move, np.where(move < 0, (low - d) / move, math.inf))
-        first = int(np.argmin(reach))
-        if reach[first] < 1:
-            d += max(reach[first], 0.0) * move
-            held[first] = 1 if move[first] > 0 else -1
-            d[first] = high[first] if move[first] > 0 else low[first]
-            continue
-        d += move
-        wish = held * (slope + H @ d - level)  # above 0: it would rather leave its bound
-        worst = int(np.argmax(wish))
-        if wish[worst] <= 1e-12 * (1 + abs(level)):
-            break
-        held[worst] = 0
-    return d
-
-
-def _step_length(change_V: np.ndarray, change: float, wanted_V: np.ndarray, total: float, slope: float) -> float:
-    """The first of 1, 1/2, 1/4 ... that gains a fair part of what the slope promises (Armijo 1966); 0: none does.
-
-    change_V, change   relative change of the mixture's entries, and of its symbols a token, by a whole step
-    """
-    length = 1.0
-    while length > 1e-12:
-        # not a dot product, which OpenBLAS shares among threads, see UNSHARED
-        gained = (wanted_V * np.log1p(length * change_V)).sum() - total * math.log1p(length * change)
-        if gained > 0 and gained >= -1e-4 * length * slope:
-            return length
-        length /= 2
-    return 0.0
-
-
-def at_trade_off(
-    problem: Problem,
-    emphasis: np.ndarray,
-    trade_off: float,
-    start: np.ndarray | None = None,
-    tolerance: float = TOLERANCE,
-) -> Optimum:
-    """Minimise (1 - t) of the targets' bits + t of what is forgotten; t = 1 is the least forgetting."""
-    both = np.append((1 - trade_off) * emphasis, trade_off)
-    # a small part of the sum stands for the targets, so the gap must be as much smaller
-    found = minimise(problem, both, start, max(tolerance * (1 - trade_off), 1e-13))
-    return Optimum(found.weights, found.gap, trade_off)
-
-
-def within_budget(
-    problem: Problem, emphasis: np.ndarray, budget: float | None, start: np.ndarray | None = None
-) -> Optimum | None:
-    """The mixture that minimises the targets' bits and forgets `budget` bits at most (within 1e-12); None: none does.
-
-    Forgetting falls as the trade-off t rises, so t is found by false position (the Illinois rule). Every t tried
-    bounds the optimum from below: target + t/(1 - t) (forgetting - budget), less the gap. The gap returned is that
-    from the best bound to the best mixture within the budget.
-    """
-    best = at_trade_off(problem, emphasis, 0.0, start)
-    if budget is None or problem.forgetting(best.weights) <= budget:
-        return best
-    chosen = at_trade_off(problem, emphasis, 1.0, start)
-    if problem.forgetting(chosen.weights) > budget + BUDGET_TOLERANCE:
-        return None
-
-    def bits(found: Optimum) -> float:
-        return float(emphasis @ problem.bits(found.weights)[:-1])
-
-    def excess(forgotten: float) -> float:
-        # little is forgotten as the square of what is mixed in, and that goes with 1 - t: so roots are nearly straight
-        return math.sqrt(max(forgotten, 0.0)) - math.sqrt(budget)
-
-    ends, start, last_side = [0.0, 1.0], best.weights, None
-    heights = [excess(float(problem.forgetting(found.weights))) for found in (best, chosen)]
-    bound, least = bits(best) - best.gap, bits(chosen)
-    for _ in range(STEPS):
-        if least - bound <= BUDGET_TOLERANCE or 1 - ends[0] < LEAST_EMPHASIS:
-            break
-        reach = heights[0] / (heights[0] - min(heights[1], 0.0))
-        t = ends[0] + (ends[1] - ends[0]) * min(max(reach, 0.02), 0.98)
-        found = at_trade_off(problem, emphasis, t, start)
-        start, forgotten = found.weights, float(problem.forgetting(found.weights))
-        bound = max(bound, bits(found) + (t * (forgotten - budget) - found.gap) / (1 - t))
-        if forgotten <= budget + EDGE and bits(found) < least:
-            least, chosen = bits(found), found
-        side = 0 if forgotten > budget else 1
-        if side == last_side:
-            heights[1 - side] /= 2
-        ends[side], heights[side], last_side = t, excess(forgotten), side
-    return Optimum(chosen.weights, max(least - bound, 0.0), chosen.trade_off)
-
-
 # --- From profiles to the problem ---
 
 
@@ -435,8 +168,8 @@ class Counts:
         """For each split (n_splits, n_folds): the sources in one half of the documents, the targets in the other."""
         n_folds, K, V = self.sources.shape
         chosen = splits.astype(np.float32)
-        sources = _mix(chosen, self.sources.reshape(n_folds, -1)).reshape(-1, K, V)
-        targets = _mix(1 - chosen, self.targets.reshape(n_folds, -1)).reshape(len(splits), -1, V)
+        sources = mix_rows(chosen, self.sources.reshape(n_folds, -1)).reshape(-1, K, V)
+        targets = mix_rows(1 - chosen, self.targets.reshape(n_folds, -1)).reshape(len(splits), -1, V)
         return zip(sources, targets, strict=True)
 
     def problem(self, sources: np.ndarray, targets: np.ndarray) -> Problem:
@@ -922,20 +655,3 @@ def frontier(
         gain_high=high_PT[:, :-1],
         feature=feature,
     )
-
-
-def trace(problem: Problem, emphasis: np.ndarray, points: int) -> list[Optimum]:
-    """Optima from the least forgetting to the best for the targets, closest where either changes fastest."""
-    found = [at_trade_off(problem, emphasis, t) for t in (1.0, 0.0)]
-    sums = np.zeros((len(emphasis) + 1, 2))  # of the targets by weight, and of the pretraining corpus
-    sums[:-1, 0], sums[-1, 1] = emphasis, 1
-    bits = [problem.bits(point.weights) @ sums for point in found]
-    while len(found) < points:
-        curve = np.array(bits)
-        steps = (np.abs(np.diff(curve, axis=0)) / np.maximum(np.ptp(curve, axis=0), EDGE)).sum(axis=1)
-        steps *= -np.diff([point.trade_off for point in found]) > LEAST_EMPHASIS  # a corner has no width to halve
-        i = int(np.argmax(steps))
-        t = (found[i].trade_off + found[i + 1].trade_off) / 2
-        found.insert(i + 1, at_trade_off(problem, emphasis, t, found[i + 1].weights))
-        bits.insert(i + 1, problem.bits(found[i + 1].weights) @ sums)
-    return found

@@ -13,17 +13,13 @@ from simtool.mixture import Mixture, parse_mixture
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import METRICS, UNIFORM_SHARE, smooth
-from simtool.similarity.mixing import (
+from simtool.similarity.mixing import Limits, effective_tokens, frontier, recommend, rounded
+from simtool.similarity.optimum import (
     BUDGET_TOLERANCE,
     TOLERANCE,
-    Limits,
     Problem,
     at_trade_off,
-    effective_tokens,
-    frontier,
     minimise,
-    recommend,
-    rounded,
     trace,
     within_budget,
 )
