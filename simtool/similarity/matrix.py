@@ -105,7 +105,7 @@ def similarity_matrix(
     mixtures = mixtures or {name: Mixture({name: 1.0}) for name in profiles}
     rng = np.random.default_rng(seed)
     samples, tokens = equal_samples(profiles, mixtures, feature, tokens, rng)
-    splits = half_splits(samples.sum(axis=2), resamples, rng)
+    splits = half_splits(samples.sum(axis=2), resamples, rng, tuple(mixtures))
     measured = _measure(chosen, samples, splits)
     low, high = interval(measured)
     values = measured.mean(axis=0)

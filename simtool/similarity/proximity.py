@@ -157,7 +157,8 @@ def halves(question: Question, feature: str) -> tuple[np.ndarray, np.ndarray, np
     mixtures = {("source", i): mixture for i, mixture in enumerate(question.sources)}
     mixtures |= {("target", name): Mixture({name: 1.0}) for name in question.targets}
     samples, tokens = equal_samples(question.profiles, mixtures, feature, question.tokens, sampling)
-    splits = half_splits(samples.sum(axis=2), question.resamples, splitting)
+    names = (*map(str, question.sources), *question.targets)
+    splits = half_splits(samples.sum(axis=2), question.resamples, splitting, names)
     n = len(question.sources)
     return samples[:n], samples[n:], splits, tokens
 

@@ -9,11 +9,14 @@ The spread over half-samples estimates the sampling error of the whole (half-sam
 replication: half samples", Review of the ISI 37); with few folds it is widened by Student's t.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from simtool.errors import SimtoolError
 
 CONFIDENCE = 0.95
+FEWEST_FOLDS = 8  # half of a profile's
 T_OVER_Z = 1.0875  # t(15) / z at 97.5%, from SciPy, for the 16 folds of a profile: 2.1314 / 1.9600
 
 
@@ -45,25 +48,28 @@ def _largest_remainder(shares: np.ndarray, total: int) -> np.ndarray:
     return whole
 
 
-def half_splits(sizes: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+def half_splits(sizes: np.ndarray, n_resamples: int, rng: np.random.Generator, names: Sequence[str] = ()) -> np.ndarray:
     """Random halves of the folds that leave every corpus something on both sides: bool (n_resamples, n_folds).
 
     sizes   (n_corpora, n_folds)   how much each corpus has in each fold
+    names   of the corpora, for the message
 
-    Raises SimtoolError when a corpus has documents in too few folds for that.
+    Raises SimtoolError when a corpus has documents in so few folds that their spread would be luck: two documents
+    can be split in one way only, and the interval would have no width.
     """
     n_folds = sizes.shape[1]
+    filled = (sizes > 0).sum(axis=1)
+    if filled.min() < FEWEST_FOLDS:
+        who = names[int(filled.argmin())] if names else "A corpus"
+        raise SimtoolError(
+            f"{who} has documents in only {filled.min()} of {n_folds} folds: too few for an interval.\n"
+            "Give more documents (a few hundred are a good start)."
+        )
     order = np.argsort(rng.random((8 * n_resamples, n_folds)), axis=1)
     halves = order < n_folds // 2
     first, second = halves @ sizes.T, ~halves @ sizes.T
-    halves = halves[(first > 0).all(axis=1) & (second > 0).all(axis=1)][:n_resamples]
-    if len(halves) < n_resamples:
-        fewest = int((sizes > 0).sum(axis=1).min())
-        raise SimtoolError(
-            f"A corpus has documents in only {fewest} of {n_folds} folds: too few to split into halves.\n"
-            "Give more documents (a few hundred are a good start)."
-        )
-    return halves
+    # with FEWEST_FOLDS filled, a split that leaves a side empty is one in thousands
+    return halves[(first > 0).all(axis=1) & (second > 0).all(axis=1)][:n_resamples]
 
 
 def interval(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -160,7 +160,7 @@ def test_too_few_tokens_for_the_budget():
 
 def test_too_few_documents_for_halves():
     lone = corpus_of("lone", zipf(), 100, 1)
-    with pytest.raises(SimtoolError, match=r"^A corpus has documents in only 1 of 16 folds: too few to split"):
+    with pytest.raises(SimtoolError, match=r"^lone has documents in only 1 of 16 folds: too few for an interval\.\n"):
         matrix_of(lone, corpus_of("other", zipf(), 10_000, 2))
 
 
