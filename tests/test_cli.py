@@ -180,7 +180,7 @@ def test_ctrl_c_keeps_what_was_counted(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.endswith("interrupted. What was counted is kept: the same command goes on from there.\n")
+    assert err.endswith("interrupted. What was done so far is kept: the same command goes on from there.\n")
     cache = Path(os.environ["SIMTOOL_CACHE"]) / "profiles"
     assert list(cache.glob("*.parts/*/0-of-1.parquet"))
     done = simtool("profile", path, "--workers", "1")

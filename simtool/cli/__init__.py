@@ -55,11 +55,7 @@ def main() -> None:
         print(f"simtool: {error}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
-        print(
-            "simtool: interrupted. What was counted is kept: the same command goes on from there.",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+        code = INTERRUPTED
     except BrokenPipeError:  # `simtool corpora | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -69,5 +65,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     if code == INTERRUPTED:
-        print("simtool: interrupted. What was counted is kept: the same command goes on from there.", file=sys.stderr)
+        print(
+            "simtool: interrupted. What was done so far is kept: the same command goes on from there.", file=sys.stderr
+        )
     sys.exit(code or 0)
