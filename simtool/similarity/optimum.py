@@ -76,23 +76,26 @@ def minimise(
     wanted_V = emphasis @ problem.wanted_TV
     total = wanted_V.sum()
     w = _between(problem.lower_K, problem.upper_K) if start is None else start
-    gap = math.inf
+    best, blind = Optimum(w, math.inf), False
     for _ in range(STEPS):
         mixed_V = mix_rows(w, S)
         pull_K = np.einsum("kv,v->k", S, wanted_V / mixed_V)
         per_token = w @ r
         vertex = _best_vertex(pull_K, r, problem.lower_K, problem.upper_K, total / per_token)
         gap = max((pull_K @ vertex * per_token / (r @ vertex) - total) / math.log(2), 0.0)
+        if gap >= best.gap and blind:
+            break
+        best = min(best, Optimum(w, gap), key=lambda found: found.gap)
         if gap <= tolerance:
             break
         slope_K = total * r / per_token - pull_K  # nats
         step = _newton_step(problem, w, slope_K, pull_K, np.sqrt(wanted_V) / mixed_V, total)
-        step *= _step_length(mix_rows(step, S) / mixed_V, step @ r / per_token, wanted_V, total, slope_K @ step)
-        if not step.any():  # rounding hides what is left
-            break
-        w = w + step
+        length = _step_length(mix_rows(step, S) / mixed_V, step @ r / per_token, wanted_V, total, slope_K @ step)
+        # near the optimum the objective gains less than it rounds; the gap still tells whether the step was good
+        blind = length == 0
+        w = w + step * (1.0 if blind else length)
         w = np.where(w - problem.lower_K < EDGE, problem.lower_K, np.minimum(w, problem.upper_K))
-    return Optimum(w, gap)
+    return best
 
 
 def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

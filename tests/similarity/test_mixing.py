@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simtool.errors import SimtoolError
@@ -195,6 +195,8 @@ def test_the_gap_bounds_what_is_missing(seed, K, limited, skeletal, tolerance):
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 12), st.booleans(), st.floats(0, 1))
+@example(95, 8, True, 0.25)  # the last step gains less than the objective rounds
+@example(1031, 12, True, 0.9)
 def test_every_problem_is_solved_within_its_limits(seed, K, skeletal, trade_off):
     problem = random_problem(seed, K, skeletal=skeletal)
     found = at_trade_off(problem, ONE, trade_off)
