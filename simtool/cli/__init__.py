@@ -11,12 +11,13 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import advise, compare, train
+from simtool.cli import advise, compare, report, train
 from simtool.errors import SimtoolError
 
 COMMANDS = (
     *(compare.matrix, compare.compare, compare.profile),
     *(advise.advantage, advise.mix, advise.predict, advise.verify, advise.explain),
+    report.report,
     *(train.tokenize, train.train, train.evaluate, train.export),
     *(compare.corpora, compare.metrics, compare.tokenizers),
 )
