@@ -56,7 +56,7 @@ def intervals(title: str, told: str, rows: Sequence[Interval], unit: str, digits
     right = WIDTH - max((len(text) for text in numbers), default=0) * 7.2 - 12
     low, high = min([0.0, *ends]), max([0.0, *ends])
     ticks = ticks_of(low, high, 4)
-    x = scale(min(low, ticks[0]), max(high, ticks[-1]), left + 6, right - 8)
+    x = scale(min(low, ticks[0]), max(high, ticks[-1]), left + 10, right - 8)
     bottom = len(rows) * ROW + 8
     parts: list[Html] = []
     for tick in ticks:
@@ -90,7 +90,7 @@ def lines(
     y_ticks, x_ticks = ticks_of(min([0.0, *ys]), max([0.0, *ys]), 4), ticks_of(min(xs), max(xs), 4)
     left = max(len(_tick(tick)) for tick in y_ticks) * CHARACTER + 10
     right = WIDTH - min(max(len(line.label) for line in series) * CHARACTER + 10, 110.0)
-    top, bottom = 24.0, height - 40.0
+    top, bottom = 38.0 if mark else 24.0, height - 40.0  # a mark is named above the plot
     x = scale(min(xs), max(xs), left, right)
     y = scale(min([0.0, *ys, y_ticks[0]]), max([0.0, *ys, y_ticks[-1]]), bottom, top)
     parts = [_text(2.0, 13.0, y_label, "start", "axis")]
@@ -102,8 +102,7 @@ def lines(
     parts.append(_text((left + right) / 2, height - 6.0, x_label, "middle", "axis"))
     if mark:
         parts.append(el("line", x1=x(mark[0]), x2=x(mark[0]), y1=top, y2=bottom, class_="mark"))
-        anchor = "start" if x(mark[0]) < (left + right) / 2 else "end"
-        parts.append(_text(x(mark[0]) + (4 if anchor == "start" else -4), bottom - 5, mark[1], anchor, "tick"))
+        parts.append(_text(x(mark[0]), top - 5, mark[1], "start" if x(mark[0]) < (left + right) / 2 else "end", "tick"))
     for line in series:
         if line.low and line.high:
             there = [(x(a), y(b)) for a, b in zip(line.x, line.high, strict=True)]
@@ -198,7 +197,7 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str, color: str | No
 
 
 def _number(value: float, digits: int, signed: bool) -> str:
-    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return (f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}").replace("-", "−")
 
 
 def _tick(value: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from simtool.reporting.gather import KEEP
 from simtool.similarity.matrix import SimilarityMatrix
 from simtool.similarity.mixing import Recommendation
-from simtool.similarity.proximity import Advantage, Curve, share_text
+from simtool.similarity.proximity import Advantage, Curve
 
 Names = Mapping[str, str]  # what a corpus is called on the page, by its full name
 
@@ -55,7 +55,8 @@ def advantage(result: Advantage, mixture: str, target: str, names: Names) -> str
         else f"{who} is {abs(value):.3g} {far} {goal} than {before} is"
     )
     share = result.share_positive[i, j] if value > 0 else 1 - result.share_positive[i, j]
-    return f"{what[0].upper()}{what[1:]} ({interval}; so in {share_text(share, result.resamples)} of half-splits)."
+    agree = f"{share * result.resamples:.0f} of {result.resamples} half-splits agree"
+    return f"{what[0].upper()}{what[1:]} ({interval}; {agree})."
 
 
 def standing(result: Advantage, mixture: str, target: str, names: Names) -> str:
@@ -147,12 +148,12 @@ def share(best: Recommendation, i: int, names: Names) -> str:
 def gain(best: Recommendation, t: int, names: Names) -> str:
     """What the recommended mixture gains on a target."""
     target, before = best.targets[t], best.corpora[0]
-    low, high = best.gain_low[t], best.gain_high[t]
-    part = f"{best.gain[t] / best.most[t]:.0%} of what its own text would gain" if best.most[t] > 0 else ""
-    sure = f"95%: {low:+.2f} to {high:+.2f}" + ("; not certain to be a gain" if low <= 0 else "")
+    value, low, high = best.gain[t], best.gain_low[t], best.gain_high[t]
+    part = f", {value / best.most[t]:.0%} of what its own text would gain" if best.most[t] > value > 0 else ""
+    sure = f"95% of the gain: {low:+.2f} to {high:+.2f}" + ("; this may be chance" if low <= 0 <= high else "")
     return (
-        f"A symbol of {names.get(target, target)} costs {best.gain[t]:.2f} bits less than under"
-        f" {names.get(before, before)} alone ({sure}){', ' + part if part else ''}."
+        f"A symbol of {names.get(target, target)} costs {abs(value):.2f} bits {'less' if value > 0 else 'more'} than"
+        f" under {names.get(before, before)} alone ({sure}){part}."
     )
 
 

@@ -18,7 +18,7 @@ RANKS = ("spearman", "spearman_low", "spearman_high")
 
 
 def trained(given: StudyTables) -> Section:
-    body = [el("p", f"Results of the study {given.name}: models trained, and their loss measured on held-out text.")]
+    body = [el("p", f"{given.name}: models trained, and their loss measured on held-out text.")]
     body += [el("p", sentence, class_="finding") for sentence in given.verdicts]
     parts = (
         ("study_effects", "Did it help?", _effects),
@@ -63,7 +63,7 @@ def _effects(rows: Sequence[Row]) -> list[Html]:
         title = f"{target} ({size}, {design})"
         header = ["arm", "improvement", "low", "high", "p (Holm)", "forgetting, nats"]
         said = el("ul", [el("li", sentences.effect(row)) for row in group], class_="words")
-        chart = charts.intervals(title, words_of(bars), bars, "% of the control's loss", 1)
+        chart = charts.intervals(title, words_of(bars), bars, "% of the control's loss", 1) if bars else Html("")
         drawn.append(charts.figure(title, chart, header, numbers, said))
     lead = "How far the loss on the target lies below the control arm's, after SFT; 95% over seeds and documents."
     return [el("p", lead), el("div", drawn, class_="charts")]
@@ -144,7 +144,7 @@ def _agreement(rows: Sequence[Row]) -> list[Html]:
         header = ["predictor", "left out", "pairs", "Spearman", "low", "high", "Pearson", "p"]
         said = el("ul", [el("li", sentences.agreement(row)) for row in group], class_="words")
         title = f"Rank correlation with what training gave ({size})"
-        chart = charts.intervals(title, words_of(bars), bars, "Spearman's ρ")
+        chart = charts.intervals(title, words_of(bars), bars, "Spearman's ρ") if bars else Html("")
         drawn.append(charts.figure(title, chart, header, numbers, said))
     return [el("div", drawn, class_="charts")]
 

@@ -34,7 +34,7 @@ def test_an_interval_chart_holds_every_row():
     assert drawn.count('class="dot"') == 2
     assert drawn.count('class="interval"') == 1
     assert "+1.00" in drawn
-    assert "-2.00" in drawn
+    assert "−2.00" in drawn
 
 
 def test_effects_in_words():

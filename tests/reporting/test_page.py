@@ -104,7 +104,7 @@ def test_every_chart_has_a_name_a_description_and_a_table(parsed):
     assert len(charts) >= 8
     assert all(a["role"] == "img" and len(a["aria-label"]) > 10 for a in charts)
     assert tags.count("desc") == len(charts)
-    assert tags.count("details") == tags.count("figure")
+    assert tags.count("details") == tags.count("figure")  # a figure has one table, whatever it draws
 
 
 def test_no_number_is_missing_as_nan(parsed):
