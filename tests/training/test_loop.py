@@ -148,6 +148,13 @@ def test_a_fork_is_the_run_it_forks_from(uninterrupted, tmp_path):
     assert weights(arm.checkpoint) == weights(uninterrupted.ends["mid"])
 
 
+def test_a_run_that_stayed_longer_is_no_beginning(tmp_path):
+    # 20 steps of web and no more cannot be where a recipe goes on that leaves web after 12
+    train(recipe(phase(steps=20)), STORES, tmp_path / "long", QUIET)
+    left = recipe(phase(steps=12, schedule_tokens=20 * toys.STEP), phase("mid", 8, MIX))
+    assert train(left, STORES, tmp_path / "left", QUIET, [tmp_path / "long"]).began is None
+
+
 def test_a_fork_in_the_middle_of_a_phase(tmp_path):
     whole = train(recipe(phase(steps=12)), STORES, tmp_path / "whole", QUIET)
     early = recipe(phase(steps=8, schedule_tokens=12 * STEP), phase("mid", 4, MIX))
