@@ -49,6 +49,18 @@ def records(folder: Path) -> pl.DataFrame:
     return pl.DataFrame(told, infer_schema_length=None)
 
 
+def filtered(table: pl.DataFrame, wanted: Mapping[str, Any]) -> pl.DataFrame:
+    """The rows with these values. Raises SimtoolError that names the values there are where one is not among them."""
+    for column, value in wanted.items():
+        if value is None:
+            continue
+        there = table[column].drop_nulls().unique().sort().to_list()
+        if value not in there:
+            raise SimtoolError(f"No rows with {column} {value!r}. There are: {', '.join(map(str, there))}.")
+        table = table.filter(pl.col(column) == value)
+    return table
+
+
 def chosen(table: pl.DataFrame) -> pl.DataFrame:
     """The rows after SFT at the learning rate that is best on the selection split, target by target and size by size,
     over all arms together, so that no arm is tuned by itself; all rows where one rate was tried."""
@@ -442,8 +454,9 @@ def verdicts(study: Study, found: pl.DataFrame, agreed: pl.DataFrame) -> list[st
         without = f"; at lowest {lowest[0]['pearson']:+.2f} without {lowest[0]['left_out']}" if lowest else ""
         what = "the prediction" if row["predictor"] == "predicted" else f"the guess '{row['predictor']}'"
         told.append(
-            f"{row['size']}: {what} and the improvement correlate at r = {row['pearson']:+.2f} [{_number(row['pearson_low'])}, {_number(row['pearson_high'])}], permutation"
-            f" p = {row['p']:.3f} (n = {row['n']}){without}."
+            f"{row['size']}: {what} and the improvement correlate at r = {row['pearson']:+.2f}"
+            f" [{_number(row['pearson_low'])}, {_number(row['pearson_high'])}],"
+            f" permutation p = {row['p']:.3f} (n = {row['n']}){without}."
         )
     return told
 

@@ -276,6 +276,13 @@ class Plan:
         whole = sum(self._whole(node) * len(node.ends) for node in self.nodes.values() if node.ends and not node.target)
         return whole + sum(node.tokens * len(node.ends) for node in self.nodes.values() if node.target)
 
+    @cached_property
+    def tokens_alone(self) -> int:
+        """What every run of SFT would train alone, from initial weights: a configuration a run, at one rate of SFT."""
+        one = self.study.sft_rates[0]
+        leaves = [node for node in self.nodes.values() if node.target and node.learning_rate == one]
+        return sum(self._whole(node) * len(node.ends) for node in leaves)
+
     def _whole(self, node: Node) -> int:
         return node.tokens + (self._whole(self.nodes[node.parent]) if node.parent else 0)
 

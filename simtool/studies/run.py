@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from simtool.similarity.prediction import Prediction
 
 Report = Callable[[Any], None]
+PROFILED = 500_000  # tokens of a corpus that predictions rest on; the profiles that ship hold about as many
 MANY = 0.05  # of a target's held-out documents standing in a training text: worth a warning
 
 
@@ -135,8 +136,12 @@ def leaks(study: Study, stores: Mapping[str, Mapping[str, TokenStore]]) -> list[
 
 def planned(study: Study, stores: Mapping[str, Mapping[str, TokenStore]], only: Iterable[str] = ()) -> Plan:
     fingerprint = next(iter(stores.values()))["train"].tokenizer_fingerprint
-    whole = plan(study, fingerprint, {target: stores[target]["train"].n_tokens for target in study.targets})
-    patterns = tuple(only)
+    return restricted(plan(study, fingerprint, {t: stores[t]["train"].n_tokens for t in study.targets}), only)
+
+
+def restricted(whole: Plan, only: Iterable[str]) -> Plan:
+    """The part of a plan that matches one of these patterns. Raises SimtoolError where nothing does."""
+    study, patterns = whole.study, tuple(only)
     if not patterns:
         return whole
     kept = [key for key, node in whole.nodes.items() if node.target and _matches(node, patterns)]
@@ -146,6 +151,29 @@ def planned(study: Study, stores: Mapping[str, Mapping[str, TokenStore]], only: 
             f" Targets: {', '.join(study.targets)}. Write --only 'ARM', 'ARM/TARGET' or 'seed 0'; * stands for any."
         )
     return whole.restricted(kept)
+
+
+def foreseen(study: Study, tokenizer: Any, options: "Options", only: Iterable[str] = ()) -> Plan:
+    """The plan before any text is tokenized: an epoch of each target by its profile's mean length of a document, or by
+    what the study takes of it. Raises SimtoolError where a target has neither."""
+    from simtool.api import alone, find_all
+    from simtool.studies.presets import EXAMPLES
+
+    known = {target: study.texts[target] for target in study.targets}
+    unknown = [target for target, n in known.items() if n is None]
+    wanted = replace(options, tokenizer=study.tokenizer)
+    sizes = {name: found.profile.size for name, found in find_all(alone(unknown), ["token"], wanted).items()}
+    for name, size in sizes.items():
+        known[name] = round(EXAMPLES.get(name, size["documents"]) * size["tokens"] / size["documents"])
+    epochs = {target: round(SHARES["train"] * (n or 0)) for target, n in known.items()}
+    return restricted(plan(study, tokenizer.fingerprint, epochs), only)
+
+
+def profiling(study: Study, options: "Options") -> "Options":
+    """How the corpora of a study are counted: no more of each than tells them apart."""
+    from simtool.profiles.build import Budget
+
+    return replace(options, tokenizer=study.tokenizer, budget=Budget(tokens=PROFILED))
 
 
 def _matches(node: Node, patterns: Iterable[str]) -> bool:
@@ -165,7 +193,7 @@ def predicted(study: Study, options: "Options", predictor: str = "auto", resampl
     chosen = find_predictor(name)
     mixtures = study.mixtures()
     wanted = {**mixtures, "pretrain": study.pretrain} | alone(study.targets)
-    found = find_all(wanted, chosen.features, replace(options, tokenizer=study.tokenizer))
+    found = find_all(wanted, chosen.features, profiling(study, options))
     profiles = {corpus: one.profile for corpus, one in found.items()}
     return prediction.predict(Question(profiles, study.pretrain, mixtures, study.targets, resamples=resamples), name)
 
@@ -296,7 +324,7 @@ def run_study(
             save_prediction(predicted(study, options), folder / "prediction.json")
         tree = planned(study, stores, place.only)
         jobs = _jobs(tree, stores, folder, place)
-        workers = place.workers or _usual_workers(place.device)
+        workers = place.workers or usual_workers(place.device)
         recorded = _Recorder(folder / "records.jsonl", tree, report)
         parents = {key: tree.nodes[key].parent for key in jobs}
         gpus = 1 if place.engine == "ray" and place.device.startswith("cuda") else 0
@@ -376,7 +404,7 @@ def _measured(study: Study, node: Node, stores: Any, root: Path) -> list[dict[st
     return measured
 
 
-def _usual_workers(device: str) -> int:
+def usual_workers(device: str) -> int:
     import torch
 
     if device != "cpu" and torch.cuda.is_available():
