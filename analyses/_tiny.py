@@ -1,9 +1,9 @@
-"""The tiny study that the analyses of checkpoints share: trained on a CPU, from text that every machine has.
+"""The tiny study that the analyses of checkpoints share: trained on a CPU, from text that is made here.
 
-A nano model reads docstrings of the installed packages, and then either more of them (control) or docstrings with 30%
-source code of Python's standard library (code). Each is fine-tuned on functions asked for by their docstrings, which is
-what the code should help with, and on `problems`, word problems in mathematics, which it should not. All settings were
-fixed before the first run. Small enough to show that a measurement works and what it costs, not to settle a question.
+A nano model reads generated chat, and then either more of it (control) or chat with 30% generated school mathematics
+(drills). Each is fine-tuned on generated word problems, which the drills should help with, and on generated questions
+about an invented world, which they should not. All settings were fixed before the first run. Small enough to show that
+a measurement works and what it costs, not to settle a question.
 """
 
 import tempfile
@@ -16,7 +16,6 @@ from typing import Any
 import polars as pl
 
 from simtool.corpora.catalogue import find_corpus
-from simtool.corpora.packages import Packages
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.tokens.store import TokenStore, tokenize_corpus
@@ -31,23 +30,18 @@ except ImportError as error:
 
 SIZE = "nano"
 SEEDS = (0, 1)
-GENERAL = "python_docstrings"
-ARMS = {"control": Mixture({GENERAL: 1.0}), "code": Mixture({GENERAL: 0.7, "python_source": 0.3})}
-TARGETS = ("python_functions", "problems")
-PRETRAIN_TOKENS, MIDTRAIN_TOKENS = 200_000, 60_000
-# of installed packages here, and of the standard library there, so that no held-out text stands in what is mixed in
-SOURCES = {
-    GENERAL: Packages("docstrings", stdlib=False),
-    "python_source": Packages("source", site=(), stdlib=True),
-    "python_functions": Packages("functions", stdlib=False),
-}
-TOKENS = {GENERAL: 360_000, "python_source": 60_000, "python_functions": 40_000, "problems": 40_000}
-SHARES = {"train": 0.8, "validation": 0.2}
+GENERAL = "gen_chat"
+ARMS = {"control": Mixture({GENERAL: 1.0}), "drills": Mixture({GENERAL: 0.7, "gen_drills": 0.3})}
+TARGETS = ("gen_problems", "gen_questions")
+PRETRAIN_TOKENS, MIDTRAIN_TOKENS = 150_000, 40_000
+TEXT, EXAMPLES = {"train": 0.8, "validation": 0.2}, {"train": 0.5, "validation": 0.5}
+TOKENS = {GENERAL: (300_000, TEXT), "gen_drills": (40_000, TEXT), **dict.fromkeys(TARGETS, (25_000, EXAMPLES))}
 SETTINGS = Asked(
     SIZE, pretrain=ARMS["control"], tokens=PRETRAIN_TOKENS, midtrain_tokens=MIDTRAIN_TOKENS, schedule="constant",
     length=128, batch_size=16, epochs=2, sft_learning_rate=1e-3, sft_batch_size=32, train_on="response",
 )  # fmt: skip
-METERED = 64  # held-out documents whose gradient is taken at every step of SFT
+MEASURED = 256  # held-out documents of each corpus
+METERED = 32  # held-out documents whose gradient is taken at every step of SFT
 CPU = Execution("cpu", save_seconds=1e9, log_steps=10_000)
 
 
@@ -88,11 +82,10 @@ def tiny_study() -> Tiny:
     folder = tempfile.TemporaryDirectory(prefix="simtool-tiny-")
     root = Path(folder.name)
     tokenizer = load_tokenizer("small")
-    stores = {}
-    for name in (*SOURCES, *(target for target in TARGETS if target not in SOURCES)):
-        corpus = find_corpus(name)
-        corpus = replace(corpus, source=SOURCES.get(name, corpus.source))
-        stores[name] = tokenize_corpus(corpus, tokenizer, root / "stores", SHARES, TOKENS[name])
+    stores = {
+        name: tokenize_corpus(find_corpus(name), tokenizer, root / "stores", shares, tokens)
+        for name, (tokens, shares) in TOKENS.items()
+    }
     training = {name: splits["train"] for name, splits in stores.items()}
     leaves, losses = [], []
     for seed in SEEDS:
@@ -138,7 +131,7 @@ _KEPT: list[tempfile.TemporaryDirectory] = []  # checkpoints live as long as the
 def _documents(run: Trained, stores: Mapping[str, Mapping[str, TokenStore]], named: dict[str, Any]) -> pl.DataFrame:
     held = [stores[name]["validation"] for name in (GENERAL, *TARGETS)]
     frames = []
-    for losses in measure(run.checkpoint, held, run.folder / "losses", CPU, run.recipe):
+    for losses in measure(run.checkpoint, held, run.folder / "losses", CPU, run.recipe, MEASURED):
         told = {"size": SIZE, **named, "corpus": losses.corpus, "counted": losses.counted}
         arrays = {"document": losses.hashes, "nats": losses.nats, "n_tokens": losses.n_tokens}
         frames.append(pl.DataFrame(arrays).select(*(pl.lit(v, _type(v)).alias(k) for k, v in told.items()), pl.all()))

@@ -22,7 +22,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     study = tiny_study()
     probes = study.stores[GENERAL]["validation"]
     table, differences = changes(study.leaves, probes, study.length)
-    return table, {**study.facts, "probes": f"{GENERAL}, validation", "code_minus_control": differences}
+    return table, {**study.facts, "probes": f"{GENERAL}, validation", "arm_minus_control": differences}
 
 
 def changes(leaves: Sequence[Leaf], probes: TokenStore, length: int) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
