@@ -173,7 +173,7 @@ def profiling(study: Study, options: "Options") -> "Options":
     """How the corpora of a study are counted: no more of each than tells them apart."""
     from simtool.profiles.build import Budget
 
-    return replace(options, tokenizer=study.tokenizer, budget=Budget(tokens=PROFILED))
+    return replace(options, tokenizer=study.tokenizer, budget=Budget(tokens=PROFILED, at_most=True))
 
 
 def _matches(node: Node, patterns: Iterable[str]) -> bool:
