@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import advise, compare, study, train
+from simtool.cli import advise, compare, report, study, train
 from simtool.errors import SimtoolError
 
 COMMANDS = (
     *(compare.matrix, compare.compare, compare.profile),
     *(advise.advantage, advise.mix, advise.predict, advise.verify, advise.explain),
-    *(study.train_eval, study.results),
+    *(study.train_eval, study.results, report.report),
     *(train.tokenize, train.train, train.evaluate, train.export),
     *(compare.corpora, compare.metrics, compare.tokenizers),
 )
