@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import advise, compare, train
+from simtool.cli import advise, compare, draw, train
 from simtool.errors import SimtoolError
 
 COMMANDS = (
     *(compare.matrix, compare.compare, compare.profile),
     *(advise.advantage, advise.mix, advise.predict, advise.verify, advise.explain),
     *(train.tokenize, train.train, train.evaluate, train.export),
+    draw.figures,
     *(compare.corpora, compare.metrics, compare.tokenizers),
 )
 
