@@ -3,6 +3,7 @@
 Rows as in study_agreement: one a size, predictor and what was left out.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import polars as pl
 
 from analyses import find_table
 from analyses.advantage_benefit import crossed, tables_of
-from simtool.similarity.agreement import agreement
+from simtool.similarity.agreement import Agreement, agreement
 
 FEWEST = 3  # results below which a correlation is not computed
+COLUMNS = ("pearson", "pearson_low", "pearson_high", "spearman", "spearman_low", "spearman_high", "p")
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
@@ -23,8 +25,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     for (source, size, predictor), group in tables_of(points).items():
         arms, targets, predicted, observed = crossed(group)
         told = {"source": source, "size": size, "predictor": predictor}
-        for left_out, kept in _leaving_out(arms, targets, observed):
-            rows.append({**told, "left_out": left_out, **_agreement(predicted, kept)})
+        rows += [{**told, **row} for row in _rows(arms, targets, predicted, observed)]
     return pl.DataFrame(rows).with_columns(pl.selectors.float().fill_nan(None)), {
         "points": "advantage_benefit",
         "results": facts["results"],
@@ -32,27 +33,40 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     }
 
 
-def _leaving_out(arms: list[tuple[str, float]], targets: list[str], observed: np.ndarray):
-    """(what is left out, the results that are kept): nothing, each target, each pair."""
-    yield "", observed
+def _rows(arms: list[tuple[str, float]], targets: list[str], predicted: np.ndarray, observed: np.ndarray):
+    """With nothing left out, and without each target, each with its intervals; and without each pair."""
+    whole = _agreement(predicted, observed)
+    yield {"left_out": "", **_told(observed, whole)}
     for t, target in enumerate(targets):
         kept = observed.copy()
         kept[:, t] = np.nan
-        yield f"target {target}", kept
-    for m, t in np.argwhere(np.isfinite(observed)):
-        kept = observed.copy()
-        kept[m, t] = np.nan
+        yield {"left_out": f"target {target}", **_told(kept, _agreement(predicted, kept))}
+    for m, t in whole.without_pair if whole else ():
         mix, weight = arms[m]
         name = mix if [one for one, _ in arms].count(mix) == 1 else f"{mix}:{weight:g}"
-        yield f"pair {name} -> {targets[t]}", kept
+        left = {"pearson": whole.without_pair[m, t], "spearman": whole.spearman_without_pair[m, t]}
+        yield {"left_out": f"pair {name} -> {targets[t]}", **_told(observed, None), "n": whole.n - 1, **left}
 
 
-def _agreement(predicted: np.ndarray, observed: np.ndarray) -> dict[str, Any]:
-    n = int(np.isfinite(observed).sum())
-    columns = ("pearson", "pearson_low", "pearson_high", "spearman", "spearman_low", "spearman_high", "p")
-    if n < FEWEST:
-        return {"n": n, **dict.fromkeys(columns, float("nan"))}
-    filled = observed[np.isfinite(observed).any(axis=1)][:, np.isfinite(observed).any(axis=0)]
-    asked = predicted[np.isfinite(observed).any(axis=1)][:, np.isfinite(observed).any(axis=0)]
-    found = agreement(asked, filled)
-    return {"n": n, **{column: getattr(found, column) for column in columns}}
+def _agreement(predicted: np.ndarray, observed: np.ndarray) -> Agreement | None:
+    """On the mixtures and targets that have a result; None where there are too few."""
+    there = np.isfinite(observed)
+    if there.sum() < FEWEST:
+        return None
+    some = np.ix_(there.any(axis=1), there.any(axis=0))
+    found = agreement(predicted[some], observed[some])
+    return found if there.all() else replace(found, **_renumbered(found, there))
+
+
+def _renumbered(found: Agreement, there: np.ndarray) -> dict[str, Any]:
+    """Pairs by their place in the whole table, where some mixtures or targets were left out."""
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    return {
+        name: {(int(rows[m]), int(columns[t])): r for (m, t), r in getattr(found, name).items()}
+        for name in ("without_pair", "spearman_without_pair")
+    }
+
+
+def _told(observed: np.ndarray, found: Agreement | None) -> dict[str, Any]:
+    values = {column: getattr(found, column) if found else float("nan") for column in COLUMNS}
+    return {"n": int(np.isfinite(observed).sum()), **values}

@@ -10,8 +10,9 @@ import polars as pl
 
 from analyses import shipped_profile
 from simtool.profiles.reference.build import CORPORA
-from simtool.similarity.matrix import RESAMPLES, similarity_matrix
+from simtool.similarity.matrix import similarity_matrix
 
+RESAMPLES = 100
 ASKED = (
     ("token", "token"),
     ("js", "token"),
@@ -30,7 +31,7 @@ def make() -> tuple[pl.DataFrame, dict[str, Any]]:
     stand_ins = [name for name, profile in profiles.items() if profile.facts["stand_in"]]
     parts = []
     for metric, feature in ASKED:
-        found = similarity_matrix(profiles, metric=metric, feature=feature)
+        found = similarity_matrix(profiles, metric=metric, feature=feature, resamples=RESAMPLES)
         parts.append(found.to_polars().with_columns(_stand_in("row", stand_ins), _stand_in("column", stand_ins)))
     return pl.concat(parts), {
         "corpora": {name: {**profile.size, **profile.facts} for name, profile in profiles.items()},

@@ -13,11 +13,12 @@ from simtool.profiles.build import Budget, count_corpus
 from simtool.profiles.find import Options, find_text
 from simtool.profiles.profile import Profile
 from simtool.profiles.reference.build import CORPORA, SEED
-from simtool.similarity.matrix import RESAMPLES, similarity_matrix
+from simtool.similarity.matrix import similarity_matrix
 from simtool.tokens.tokenizer import Tokenizer, find_tokenizer_file, load_tokenizer
 
 TOKENIZERS = ("default", "pythia", "gpt2", "llama2")
 METRICS = ("token", "js")
+RESAMPLES = 100
 
 
 def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
@@ -34,7 +35,7 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
         profiles = {corpus: _count(corpus, tokenizer, data) for corpus in CORPORA}
         sizes[name] = {corpus: profile.size for corpus, profile in profiles.items()}
         for metric in METRICS:
-            found = similarity_matrix(profiles, metric=metric, feature="token")
+            found = similarity_matrix(profiles, metric=metric, feature="token", resamples=RESAMPLES)
             parts.append(found.to_polars().with_columns(tokenizer=pl.lit(name)))
     columns = ["tokenizer", "metric", "row", "column", "value", "low", "high", "at_ceiling", "tokens"]
     return pl.concat(parts).select(columns), {

@@ -63,8 +63,8 @@ TITLES = {
 
 
 def color_of(corpus: str) -> str:
-    """The same colour for a corpus in every figure; one that we do not know gets one by its name."""
-    known = CORPUS_COLORS.get(corpus)
+    """The same colour for a corpus in every figure, with its share ("math:0.12") or without; others by their name."""
+    known = CORPUS_COLORS.get(corpus.split(":")[0])
     return known or COLORS[sum(corpus.encode()) % len(COLORS)]
 
 
