@@ -127,8 +127,21 @@ def bootstrap(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Genera
     columns = rng.integers(n_targets, size=(BOOTSTRAPS, 1, n_targets))
     y = observed[rows, columns].reshape(BOOTSTRAPS, -1)
     x = np.where(np.isfinite(y), predicted[rows, columns].reshape(BOOTSTRAPS, -1), np.nan)
-    ranks = (stats.rankdata(table, axis=1, nan_policy="omit") for table in (x, y))
-    return np.stack([_pearson_of_rows(x, y), _pearson_of_rows(*ranks)], axis=1)
+    return np.stack([_pearson_of_rows(x, y), _pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y))], axis=1)
+
+
+def _ranks_of_rows(x: np.ndarray) -> np.ndarray:
+    """Ranks within each row, ties sharing theirs, NaN for NaN; for the short rows here quicker than SciPy's.
+
+    A rank is 1 + how many are less + half of how many others are equal.
+    """
+    ranks = np.empty(x.shape)
+    for start in range(0, len(x), 100):  # some megabytes at a time
+        some = x[start : start + 100]
+        less = (some[:, :, None] > some[:, None, :]).sum(axis=2)
+        equal = (some[:, :, None] == some[:, None, :]).sum(axis=2)
+        ranks[start : start + 100] = less + (equal + 1) / 2
+    return np.where(np.isfinite(x), ranks, np.nan)
 
 
 def _pearson_of_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -162,8 +175,7 @@ def cells_agreement(one: np.ndarray, other: np.ndarray, seed: int = 0) -> CellsA
     drawn = np.random.default_rng(seed).integers(n, size=(BOOTSTRAPS, n))
     a, b = drawn[:, i], drawn[:, j]
     x, y = (np.where(a == b, np.nan, matrix[np.minimum(a, b), np.maximum(a, b)]) for matrix in (one, other))
-    ranks = (stats.rankdata(cells, axis=1, nan_policy="omit") for cells in (x, y))
-    low, high = np.nanquantile(_pearson_of_rows(*ranks), [0.025, 0.975])
+    low, high = np.nanquantile(_pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y)), [0.025, 0.975])
     return CellsAgreement(len(i), correlations(one[i, j], other[i, j])[1], float(low), float(high))
 
 

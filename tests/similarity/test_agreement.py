@@ -8,7 +8,15 @@ import pytest
 from scipy import stats
 
 from simtool.errors import SimtoolError
-from simtool.similarity.agreement import agreement, cells_agreement, correlations, fit_band, holm, permutation_p
+from simtool.similarity.agreement import (
+    _ranks_of_rows,
+    agreement,
+    cells_agreement,
+    correlations,
+    fit_band,
+    holm,
+    permutation_p,
+)
 
 
 def tables(seed: int, noise: float, shape=(5, 4)) -> tuple[np.ndarray, np.ndarray]:
@@ -124,3 +132,10 @@ def test_a_fitted_line_is_numpys_and_its_band_holds_it():
 def test_where_predictions_do_not_vary_there_is_no_line():
     line, low, high = fit_band(np.zeros((3, 2)), tables(8, 1, (3, 2))[1], np.linspace(0, 1, 3))
     assert np.isnan(line).all() and np.isnan(low).all() and np.isnan(high).all()
+
+
+def test_ranks_of_rows_are_scipys():
+    rows = np.random.default_rng(0).integers(0, 6, (250, 9)).astype(float)
+    rows[rows == 5] = np.nan
+    expected = stats.rankdata(rows, axis=1, nan_policy="omit")
+    np.testing.assert_array_equal(_ranks_of_rows(rows), np.where(np.isnan(rows), np.nan, expected))
