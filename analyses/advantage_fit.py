@@ -1,6 +1,7 @@
 """How much benefit goes with how much advantage?
 
 The least-squares line and its band, for each size of model.
+"""
 
 from pathlib import Path
 from typing import Any

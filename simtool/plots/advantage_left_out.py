@@ -28,7 +28,8 @@ def draw(advantage_agreement: pl.DataFrame) -> Figure:
         axes.invert_yaxis()
         axes.set_xlim(-1.02, 1.02)
         axes.set_title(f"{predictor}, {size}")
-    figure.supxlabel("correlation with the relative improvement", fontsize=7)
+    for axes in panels:
+        axes.set_xlabel("correlation with the relative improvement")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=3)
     return figure
 

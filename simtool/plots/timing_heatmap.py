@@ -9,7 +9,7 @@ from simtool.plots.timing_weight import DESIGNS, designs_of, largest
 
 
 def draw(study_timing: pl.DataFrame) -> Figure:
-    """A row a target, a column a design; the largest size. ·: told from 0 by its interval."""
+    """A row a target, a column a design; the largest size. Bold: told from 0 by its interval."""
     rows = largest(study_timing)
     targets, designs = rows["target"].unique(maintain_order=True).to_list(), designs_of(rows)
     starts, weights = (sorted(rows[name].unique()) for name in ("start", "weight"))
@@ -26,8 +26,9 @@ def draw(study_timing: pl.DataFrame) -> Figure:
                 values[y, x] = row["relative_improvement"] * 100
                 sure = row["low"] > 0 or row["high"] < 0
                 ink = "white" if abs(values[y, x]) > 0.6 * most else "black"
-                told = f"{values[y, x]:.1f}{'·' if sure else ''}"
-                axes.text(x, y, told, ha="center", va="center", fontsize=6, color=ink)
+                weight = "bold" if sure else "normal"
+                told = f"{values[y, x]:.1f}"
+                axes.text(x, y, told, ha="center", va="center", fontsize=6, color=ink, fontweight=weight)
             # blue and orange differ for every kind of colour blindness
             image = axes.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto", origin="lower")
             axes.set_xticks(range(len(starts)), [f"{start:.0%}" for start in starts])
@@ -37,6 +38,6 @@ def draw(study_timing: pl.DataFrame) -> Figure:
             if i == 0:
                 axes.set_title(DESIGNS.get(design, design))
         grid[i, 0].set_ylabel(f"{title_of(target)}\nweight")
-    figure.supxlabel("start of midtraining (share of pretraining); ·: the 95% interval leaves 0 out", fontsize=7)
+    figure.supxlabel("start of midtraining (share of pretraining); bold: the 95% interval leaves 0 out", fontsize=7)
     figure.colorbar(image, ax=grid, shrink=0.8, pad=0.01, label="improvement (%)")
     return figure

@@ -30,7 +30,7 @@ def draw(study_timing: pl.DataFrame) -> Figure:
             if i == 0:
                 grid[i, j].set_title(DESIGNS.get(design, design))
         grid[i, 0].set_ylabel(f"{title_of(target)}\nimprovement (%)")
-    figure.supxlabel("start of midtraining (share of pretraining)", fontsize=7)
+    grid[-1, len(designs) // 2].set_xlabel("start of midtraining (share of pretraining); lines: weight")
     handles = {label: one for axes in grid.flat for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     legend_below(figure, list(handles.values()), list(handles), columns=6)
     return figure
