@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import advise, compare, report, study, train
+from simtool.cli import advise, compare, draw, report, study, train
 from simtool.errors import SimtoolError
 
 COMMANDS = (
@@ -19,6 +19,7 @@ COMMANDS = (
     *(advise.advantage, advise.mix, advise.predict, advise.verify, advise.explain),
     *(study.train_eval, study.results, report.report),
     *(train.tokenize, train.train, train.evaluate, train.export),
+    draw.figures,
     *(compare.corpora, compare.metrics, compare.tokenizers),
 )
 
