@@ -29,9 +29,11 @@ def quick() -> Study:
         prose,
         arms_of(prose, mids, cpt=["python_source"]),
         targets,
-        {"python_docstrings": 400_000, **{name: 150_000 for name, _ in mids}, **dict.fromkeys(targets, 30_000)},
-        tokens=196_608,
-        held_out=60,
+        {"python_docstrings": 200_000, **{name: 80_000 for name, _ in mids}, **dict.fromkeys(targets, 15_000)},
+        tokens=98_304,
+        batch_size=4,
+        sft_batch_size=8,
+        held_out=40,
         matched=(
             ("python_source", "python_functions"), ("gen_drills", "gen_problems"),
             ("gen_facts", "gen_questions"), ("gen_chat", "gen_dialogue"),
@@ -48,16 +50,18 @@ def mini() -> Study:
         C4,
         arms_of(C4, mids, cpt=["starcoder", "math"]),
         PAPER_TARGETS,
-        {"c4": None, **{name: 1_000_000 for name, _ in mids}, **dict.fromkeys(PAPER_TARGETS, 40_000)},
-        tokens=307_200,
-        held_out=80,
+        {"c4": 400_000, **{name: 200_000 for name, _ in mids}, **dict.fromkeys(PAPER_TARGETS, 12_000)},
+        tokens=65_536,
+        batch_size=4,
+        sft_batch_size=8,
+        held_out=40,
         matched=PAPER_MATCHED,
     )
 
 
 def mini_timing() -> Study:
     """When and how much, at a size for two cores: StarCoder at three shares from three starts, in four designs."""
-    return _timing("mini-timing", "nano", replace(mini(), seeds=(0, 1), tokens=153_600), targets=("pycode",))
+    return _timing("mini-timing", "nano", replace(mini(), seeds=(0, 1), tokens=65_536), targets=("pycode",))
 
 
 def shared_mini() -> Study:
