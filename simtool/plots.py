@@ -11,7 +11,7 @@ from simtool.similarity.metrics import find_metric
 from simtool.tables import written_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import polars as pl
     from matplotlib.axes import Axes
@@ -28,6 +28,7 @@ STYLE = {
     "figure.dpi": 200,
 }
 FORMATS = ("png", "svg", "pdf")
+BESIDE = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}  # a legend that hides nothing
 
 
 @contextmanager
@@ -117,20 +118,20 @@ def advantage_bars(table: "pl.DataFrame", axes: "Axes") -> None:
     import numpy as np
 
     targets, mixtures = (table[column].unique(maintain_order=True).sort().to_list() for column in ("target", "mixture"))
-    height = 0.8 / len(mixtures)
+    height, colors = 0.8 / len(mixtures), colors_of(mixtures)
     for i, mixture in enumerate(mixtures):
         rows = table.filter(table["mixture"] == mixture).sort("target")
         value, low, high = (rows[column].to_numpy() for column in ("advantage", "low", "high"))
         places = np.arange(len(targets)) + (i - (len(mixtures) - 1) / 2) * height
         axes.barh(
-            places, value, height * 0.92, color=color_of(mixture), label=mixture,
+            places, value, height * 0.92, color=colors[mixture], label=mixture,
             xerr=np.maximum([value - low, high - value], 0), error_kw={"elinewidth": 0.7, "ecolor": "0.25"},
         )  # fmt: skip
     axes.axvline(0, color="0.2", linewidth=0.8)
     axes.set_yticks(range(len(targets)), targets)
     axes.invert_yaxis()
     axes.set_xlabel(f"proximity advantage: {table['metric'][0]} on {table['feature'][0]} (above 0: closer)")
-    axes.legend(frameon=False, fontsize=7)
+    axes.legend(**BESIDE)
 
 
 def advantage_curves(table: "pl.DataFrame", axes: "Axes") -> None:
@@ -138,9 +139,8 @@ def advantage_curves(table: "pl.DataFrame", axes: "Axes") -> None:
 
     table   Curve.to_polars()
     """
-    for target in table["target"].unique(maintain_order=True):
+    for target, color in colors_of(table["target"].unique(maintain_order=True)).items():
         rows = table.filter(table["target"] == target)
-        color = color_of(target)
         axes.fill_between(rows["share"], rows["low"], rows["high"], color=color, alpha=0.2, linewidth=0)
         axes.plot(rows["share"], rows["advantage"], color=color, label=target)
         peak = rows.filter(rows["share"] == rows["peak"])
@@ -157,14 +157,15 @@ def mixture_frontier(table: "pl.DataFrame", axes: "Axes") -> None:
     table   Frontier.to_polars()
     """
     forgotten = max(table["forgetting_bits"].max(), 1e-6)  # where nothing helps, the axis still has a width
-    for name in table["target"].unique(maintain_order=True):
-        rows, color = table.filter(table["target"] == name), color_of(name)
-        axes.plot(rows["forgetting_bits"], rows["gain_bits"], marker="o", markersize=2.5, linewidth=1, color=color)
+    for name, color in colors_of(table["target"].unique(maintain_order=True)).items():
+        rows = table.filter(table["target"] == name)
+        axes.plot(
+            rows["forgetting_bits"], rows["gain_bits"], "o-", markersize=2.5, linewidth=1, color=color, label=name
+        )
         axes.fill_between(
             rows["forgetting_bits"], rows["gain_low"], rows["gain_high"], color=color, alpha=0.2, linewidth=0
         )
-        end = (forgotten, rows["gain_bits"][-1])
-        axes.annotate(name, end, xytext=(4, 0), textcoords="offset points", va="center", color=color)
+    axes.legend(**BESIDE)
     axes.set_xlim(0, forgotten * 1.001)
     axes.set_ylim(bottom=min(0, table["gain_low"].min()))
     axes.set_ylabel("gain on the target\n(bits per symbol)")
@@ -180,9 +181,10 @@ def frontier_shares(table: "pl.DataFrame", axes: "Axes") -> None:
     columns = [column for column in table.columns if column.startswith("share_")]
     used = [column for column in columns if points[column].max() >= 0.005]  # a thinner layer cannot be seen
     names = [column.removeprefix("share_") for column in used]
-    colors = ["0.88" if column == columns[0] else color_of(name) for column, name in zip(used, names, strict=True)]
+    special = colors_of(column.removeprefix("share_") for column in columns[1:])
+    colors = ["0.88" if column == columns[0] else special[name] for column, name in zip(used, names, strict=True)]
     layers = axes.stackplot(points["forgetting_bits"], [points[column] for column in used], colors=colors, linewidth=0)
-    axes.legend(layers[::-1], names[::-1], loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axes.legend(layers[::-1], names[::-1], **BESIDE)
     axes.set_xlim(0, max(points["forgetting_bits"].max(), 1e-6) * 1.001)
     axes.set_ylim(0, 1)
     axes.set_xlabel("forgetting of the pretraining corpus (bits per symbol)")
@@ -193,7 +195,7 @@ def frontier_figure(table: "pl.DataFrame") -> "Figure":
     """Gain above, the mixtures that give it below, on one scale of forgetting."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 4.6), layout="constrained")
+    figure = Figure(figsize=(5.4, 4.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     mixture_frontier(table, above)
     frontier_shares(table, below)
@@ -208,16 +210,24 @@ CORPUS_COLORS = {
 } | {"pycode": COLORS[1], "sciq": COLORS[2]}
 
 
-def color_of(corpus: str) -> str:
-    """The same colour for a corpus in every figure; one that we do not know gets one by its name."""
-    known = CORPUS_COLORS.get(corpus)
-    return known or COLORS[sum(corpus.encode()) % len(COLORS)]
+def colors_of(names: "Iterable[str]") -> dict[str, str]:
+    """A colour for each: for a corpus that we know the same in every figure, and of the others one that is still free.
+
+    Beyond eight, colours come again.
+    """
+    colors: dict[str, str | None] = {}
+    for name in names:
+        known = CORPUS_COLORS.get(name)
+        colors[name] = None if known in colors.values() else known
+    free = [color for color in COLORS if color not in colors.values()] or COLORS
+    others = iter(range(len(colors)))
+    return {name: known or free[next(others) % len(free)] for name, known in colors.items()}
 
 
 # What `--save` draws, by the name of the table.
 DRAWINGS = {
     "similarity_matrix": matrix_figure,
-    "advantage": _one(advantage_bars, 5.5, 4.2),
+    "advantage": _one(advantage_bars, 6.2, 4.2),
     "advantage_curve": _one(advantage_curves),
     "mixture_frontier": frontier_figure,
 }
