@@ -218,7 +218,7 @@ def start(path: Path, cache: Path, workers: int = 1, seconds_a_batch: float = 0)
 def test_two_processes_on_the_same_corpus_count_it_once(tmp_path):
     path = write_jsonl(tmp_path / "text.jsonl", sentences(20_000))
     both = [start(path, tmp_path / "cache") for _ in range(2)]
-    told = [process.communicate(timeout=120) for process in both]
+    told = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert sorted(out.split(" ", 1)[0] for out, _ in told) == ["cached", "counted"]
     assert len({out.split("{")[1] for out, _ in told}) == 1
