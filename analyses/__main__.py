@@ -19,7 +19,8 @@ DIGITS = 8  # significant ones kept: what differs from machine to machine in the
 
 
 def names() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(analyses.__path__) if module.name != "__main__")
+    # a name that begins with _ is no question: what several share, and this file
+    return sorted(module.name for module in pkgutil.iter_modules(analyses.__path__) if module.name[0] != "_")
 
 
 def main(chosen: list[str], data: Path | None = None, tables: Path = TABLES) -> None:
