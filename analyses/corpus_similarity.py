@@ -16,12 +16,11 @@ RESAMPLES = 100
 ASKED = (
     ("token", "token"),
     ("js", "token"),
-    ("js", "token2"),
     ("js", "char4"),
     ("js", "skeleton1"),
     ("js", "skeleton3"),
     ("hellinger", "token"),
-    ("cross_entropy", "skeleton2"),
+    ("cross_entropy", "skeleton1"),
 )
 
 

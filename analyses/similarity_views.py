@@ -17,7 +17,6 @@ from simtool.similarity.agreement import cells_agreement
 
 VIEWS = {
     "words": ("js", "token"),
-    "pairs of words": ("js", "token2"),
     "spelling": ("js", "char4"),
     "syntax, single": ("js", "skeleton1"),
     "syntax, triples": ("js", "skeleton3"),
