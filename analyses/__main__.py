@@ -30,9 +30,9 @@ def main(chosen: list[str], data: Path | None = None, tables: Path = TABLES) -> 
             raise unknown("analysis", name, names())
     for name in chosen or names():
         began = time.monotonic()
-        module = importlib.import_module(f"analyses.{name}")
         given = {"tables": tables, "data": data}
         try:
+            module = importlib.import_module(f"analyses.{name}")
             table, facts = module.make(**{key: given[key] for key in inspect.signature(module.make).parameters})
         except analyses.Missing as error:
             kept = "the table made before is kept" if (tables / f"{name}.csv").exists() else "there is no table"

@@ -15,32 +15,33 @@ from typing import Any
 
 import polars as pl
 
+from analyses import Missing
 from simtool.corpora.catalogue import find_corpus
-from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.tokens.store import TokenStore, tokenize_corpus
 from simtool.tokens.tokenizer import load_tokenizer
 
 try:
     from simtool.evaluation.gradients import Forgetting, ForgettingMeter
-    from simtool.studies.single import Asked, measure, recipe_for
+    from simtool.evaluation.loss import evaluate
+    from simtool.studies.single import Asked, recipe_for
     from simtool.training.loop import Execution, Trained, train
 except ImportError as error:
-    raise SimtoolError("This analysis trains models: pip install 'simtool[train]'.") from error
+    raise Missing("It trains models: pip install 'simtool[train]'.") from error
 
 SIZE = "nano"
 SEEDS = (0, 1)
 GENERAL = "gen_chat"
 ARMS = {"control": Mixture({GENERAL: 1.0}), "drills": Mixture({GENERAL: 0.7, "gen_drills": 0.3})}
 TARGETS = ("gen_problems", "gen_questions")
-PRETRAIN_TOKENS, MIDTRAIN_TOKENS = 150_000, 40_000
+PRETRAIN_TOKENS, MIDTRAIN_TOKENS = 100_000, 24_576
 TEXT, EXAMPLES = {"train": 0.8, "validation": 0.2}, {"train": 0.5, "validation": 0.5}
-TOKENS = {GENERAL: (300_000, TEXT), "gen_drills": (40_000, TEXT), **dict.fromkeys(TARGETS, (25_000, EXAMPLES))}
+TOKENS = {GENERAL: (200_000, TEXT), "gen_drills": (20_000, TEXT), **dict.fromkeys(TARGETS, (25_000, EXAMPLES))}
 SETTINGS = Asked(
     SIZE, pretrain=ARMS["control"], tokens=PRETRAIN_TOKENS, midtrain_tokens=MIDTRAIN_TOKENS, schedule="constant",
-    length=128, batch_size=16, epochs=2, sft_learning_rate=1e-3, sft_batch_size=32, train_on="response",
+    length=128, batch_size=16, epochs=1, sft_learning_rate=1e-3, sft_batch_size=24, train_on="response",
 )  # fmt: skip
-MEASURED = 256  # held-out documents of each corpus
+MEASURED = {GENERAL: 160, **dict.fromkeys(TARGETS, 64)}  # held-out documents
 METERED = 32  # held-out documents whose gradient is taken at every step of SFT
 CPU = Execution("cpu", save_seconds=1e9, log_steps=10_000)
 
@@ -129,12 +130,15 @@ _KEPT: list[tempfile.TemporaryDirectory] = []  # checkpoints live as long as the
 
 
 def _documents(run: Trained, stores: Mapping[str, Mapping[str, TokenStore]], named: dict[str, Any]) -> pl.DataFrame:
-    held = [stores[name]["validation"] for name in (GENERAL, *TARGETS)]
     frames = []
-    for losses in measure(run.checkpoint, held, run.folder / "losses", CPU, run.recipe, MEASURED):
-        told = {"size": SIZE, **named, "corpus": losses.corpus, "counted": losses.counted}
-        arrays = {"document": losses.hashes, "nats": losses.nats, "n_tokens": losses.n_tokens}
-        frames.append(pl.DataFrame(arrays).select(*(pl.lit(v, _type(v)).alias(k) for k, v in told.items()), pl.all()))
+    for name, documents in MEASURED.items():
+        if named["target"] in (None, name) or name == GENERAL:
+            counted = "text" if name == GENERAL else "response"
+            losses = evaluate(run.checkpoint, stores[name]["validation"], counted=counted, documents=documents)
+            told = {"size": SIZE, **named, "corpus": losses.corpus, "counted": losses.counted}
+            arrays = {"document": losses.hashes, "nats": losses.nats, "n_tokens": losses.n_tokens}
+            columns = [pl.lit(v, _type(v)).alias(k) for k, v in told.items()]
+            frames.append(pl.DataFrame(arrays).select(*columns, pl.all()))
     return pl.concat(frames)
 
 

@@ -14,7 +14,7 @@ from analyses._tiny import GENERAL, Leaf, mean_loss, tiny_study
 from simtool.evaluation.gradients import OVERALL, Alignment, gradient_alignment
 from simtool.tokens.store import TokenStore
 
-DOCUMENTS = 96
+DOCUMENTS = 48
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:

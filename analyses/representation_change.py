@@ -15,7 +15,7 @@ from analyses._tiny import GENERAL, Leaf, paired, tiny_study
 from simtool.evaluation.representations import LayerChange, about, hidden_states, layer_changes
 from simtool.tokens.store import TokenStore
 
-DOCUMENTS = 256
+DOCUMENTS = 160
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
