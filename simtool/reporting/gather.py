@@ -17,10 +17,10 @@ from simtool.profiles.features import find_feature
 from simtool.profiles.find import Found, Options
 from simtool.reporting.study import StudyTables, load_study
 from simtool.similarity.compare import difference
-from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix
+from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
-from simtool.similarity.mixing import Limits
-from simtool.similarity.proximity import Advantage, Curve, parse_midtraining
+from simtool.similarity.mixing import Limits, frontier, recommend
+from simtool.similarity.proximity import Advantage, Curve, curve, parse_midtraining
 from simtool.tokens.tokenizer import load_tokenizer
 
 VIEWS = ("token.token", "js.token", "js.skeleton3", "kl.token2")  # METRIC.FEATURE; the first is shown first
@@ -28,7 +28,8 @@ FEATURES = ("token", "token2", "skeleton3")  # a pair's difference is taken apar
 N_GRAMS = 8  # a side of each pair and feature: with 16 corpora 0.6 MB
 SHARE = 0.2  # of a specialised corpus, where --mid does not say: the paper's most frequent one (table 1)
 KEEP = 0.5  # of the pretraining corpus in the recommended mixture
-MIX_RESAMPLES = 100  # each of them solves for the mixture again
+SHARES = tuple(i / 10 for i in range(11))  # of a curve
+COSTLY_RESAMPLES = 100  # of curves, many mixtures each, and of the mixture, which each of them solves again
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,11 @@ def gather(
     asked = [parse_view(view) for view in views]
     before, mixtures, goals = roles(corpora, pretrain, mid, targets)
     found = _find_once(corpora, before, mixtures, goals, asked, options)
-    matrices = tuple(api.matrix(corpora, *view, None, resamples, seed, options) for view in asked)
+    profiles = {name: one.profile for name, one in found.items()}
+    compared = {name: _mixture(name) for name in corpora}
+    matrices = tuple(
+        similarity_matrix(profiles, compared, metric, feature, None, resamples, seed) for metric, feature in asked
+    )
     measured, curves, mixed = None, (), None
     left_out: dict[str, str] = {}
     if before is None:
@@ -102,15 +107,26 @@ def gather(
     elif not goals:
         left_out["advantage"] = "No SFT set is among these. Name what the model is to get better at: --target."
     else:
-        how = (goals, "auto", None, None, resamples, seed, options)
-        measured = advice.advantage(before, mixtures, *how)
-        specials = special_corpora(before, mixtures)
-        curves = tuple(advice.advantage_curve(before, name, *how) for name in specials)
+        measured = advice.advantage(before, mixtures, goals, resamples=resamples, seed=seed, options=options)
+        specials, fewer = special_corpora(before, mixtures), min(resamples, COSTLY_RESAMPLES)
+        curves = tuple(
+            curve(
+                *(profiles, _mixture(before), _mixture(name), goals, *advice.AUTO, SHARES),
+                resamples=fewer,
+                seed=seed,
+            )
+            for name in specials
+        )
         if parse_mixture(before):
             left_out["mixture"] = "A mixture is recommended where --pretrain is one corpus."
-        else:
+        elif specials:
             limits, weights = Limits(keep={before: KEEP}), dict.fromkeys(goals, 1.0)
-            mixed = advice.mix(before, specials, weights, limits, "token", MIX_RESAMPLES, seed, options)
+            question = (profiles, before, specials, weights, limits)
+            mixed = Advice(
+                recommend(*question, resamples=fewer, seed=seed), frontier(*question, resamples=fewer, seed=seed), {}
+            )
+        else:
+            left_out["mixture"] = "There is nothing to mix in."
     if "advantage" in left_out:
         left_out["mixture"] = left_out["advantage"]
     return Findings(
@@ -157,9 +173,13 @@ def roles(
 
 def special_corpora(pretrain: str, mixtures: Sequence[str]) -> list[str]:
     """The corpora that the mixtures add to the pretraining corpus, each once."""
-    before = parse_mixture(pretrain) or Mixture({pretrain: 1.0})
+    before = _mixture(pretrain)
     named = (name for text in mixtures for name in parse_midtraining(text, before).weights)
     return [name for name in dict.fromkeys(named) if name not in before.weights]
+
+
+def _mixture(text: str) -> Mixture:
+    return parse_mixture(text) or Mixture({text: 1.0})
 
 
 def _find_once(
@@ -170,11 +190,11 @@ def _find_once(
     views: Sequence[tuple[str, str]],
     options: Options,
 ) -> dict[str, Found]:
-    """Every profile with every feature that is needed below, so that no text is read twice."""
+    """Every profile with every feature that is needed, so that no text and no file is read twice."""
     features = [*FEATURES, *(part for _, feature in views for part in feature.split("+"))]
-    wanted = {name: parse_mixture(name) or Mixture({name: 1.0}) for name in corpora}
+    wanted = {name: _mixture(name) for name in corpora}
     if pretrain is not None:
-        wanted[pretrain] = before = parse_mixture(pretrain) or Mixture({pretrain: 1.0})
+        wanted[pretrain] = before = _mixture(pretrain)
         wanted |= {text: parse_midtraining(text, before) for text in mixtures} | api.alone(targets)
         features += [*advice.AUTO[1].split("+"), "token"]
     return api.find_all(wanted, list(dict.fromkeys(features)), options)
@@ -186,7 +206,7 @@ def pair_differences(
     profiles = {name: one.profile for name, one in found.items()}
     text_of, _ = api.readable_tokens(load_tokenizer(options.tokenizer, options.data))
     text_of = cache(text_of) if text_of else None  # a vocabulary is spelt once, and not once a pair
-    weights = [(parse_mixture(name) or Mixture({name: 1.0})).weights for name in corpora]
+    weights = [_mixture(name).weights for name in corpora]
     return {
         (i, j): tuple(_taken_apart(profiles, weights[i], weights[j], feature, text_of) for feature in FEATURES)
         for i, j in combinations(range(len(corpora)), 2)

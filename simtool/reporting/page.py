@@ -99,7 +99,7 @@ def data(found: Findings, names: Sequence[str]) -> dict[str, Any]:
             }
             for name, label in zip(found.corpora, names, strict=True)
         ],
-        "views": [_view(one, names) for one in found.matrices],
+        "views": [_view(found, one, names) for one in found.matrices],
         "features": FEATURES,
         "pairs": {f"{i}-{j}": [_pair(one) for one in parts] for (i, j), parts in found.pairs.items()},
     }
@@ -110,7 +110,7 @@ def _size(found: Findings, name: str) -> str:
     return f"{told['tokens']:,} tokens, {told['documents']:,} documents" if told else "a mixture"
 
 
-def _view(matrix: SimilarityMatrix, names: Sequence[str]) -> dict[str, Any]:
+def _view(found: Findings, matrix: SimilarityMatrix, names: Sequence[str]) -> dict[str, Any]:
     n = len(names)
     return {
         "metric": matrix.metric.name,
@@ -125,8 +125,8 @@ def _view(matrix: SimilarityMatrix, names: Sequence[str]) -> dict[str, Any]:
         "says": [[sentences.cell(matrix, i, j, names) for j in range(n)] for i in range(n)],
         "order": by_likeness(matrix),
         "source": f"{matrix.metric.name} on {matrix.feature}; mean and 95% interval over {matrix.resamples} random"
-        f" half-splits of {matrix.tokens:,} tokens each; tokenizer {matrix.facts['tokenizer']}; seed"
-        f" {matrix.facts['seed']}. {matrix.metric.source}.",
+        f" half-splits of {matrix.tokens:,} tokens each; tokenizer {found.tokenizer}; seed"
+        f" {found.seed}. {matrix.metric.source}.",
     }
 
 

@@ -108,9 +108,10 @@ def advantage(found: Findings, called: dict[str, str]) -> Section:
         el("div", [_curve_chart(curve, called) for curve in found.curves], class_="charts"),
     ]
     notes = [el("p", note, class_="warning") for note in dict.fromkeys(_notes(result, found.curves))]
+    of_curves = f" ({found.curves[0].resamples} for the curves)" if found.curves else ""
     told = (
-        f"{result.metric} on {result.feature}; {result.resamples} paired half-splits of {result.tokens:,} tokens a"
-        f" side; seed {found.seed}. "
+        f"{result.metric} on {result.feature}; {result.resamples} paired half-splits{of_curves} of"
+        f" {result.tokens:,} tokens a side; seed {found.seed}. "
         + "; ".join(f"{called.get(name, name)} = {mixed}" for name, mixed in result.mixtures.items())
         + "."
     )
@@ -140,7 +141,7 @@ def _advantage_chart(result: Advantage, target: str, called: dict[str, str]) -> 
             float(result.value[i, j]),
             float(result.low[i, j]),
             float(result.high[i, j]),
-            color_of(names[i]),
+            mixture_color(result, names[i]),
         )
         for i in order
     ]
@@ -160,6 +161,12 @@ def _advantage_chart(result: Advantage, target: str, called: dict[str, str]) -> 
     drawn = charts.intervals(f"Advantage for {goal}", words_of(rows), rows, unit)
     header = ["mixture", "advantage", "low", "high", "P(closer)", "P(best)"]
     return charts.figure(goal, drawn, header, numbers, el("ul", words, class_="words"))
+
+
+def mixture_color(result: Advantage, name: str) -> str:
+    """The colour of the largest corpus that a mixture adds to the pretraining corpus."""
+    added = {corpus: w for corpus, w in result.mixtures[name].weights.items() if corpus not in result.pretrain.weights}
+    return color_of(max(added, key=added.__getitem__)) if added else KEPT
 
 
 def _curve_chart(curve: Curve, called: dict[str, str]) -> Html:

@@ -62,11 +62,11 @@ def found(tmp_path_factory) -> Findings:
     )
     image = write_jsonl(folder / "<img src=x onerror=alert(3)>.jsonl", sentences(300, seed=1))
     return gather(
-        ["c4", "starcoder", "math", "pycode", "gsm8k", str(evil), str(image)],
-        mid=("starcoder:0.2", "math:0.2"),
-        targets=("pycode", "gsm8k", str(image)),
+        ["c4", "starcoder", "gsm8k", str(evil), str(image)],
+        mid=("starcoder:0.2", "starcoder:0.4"),
+        targets=("gsm8k", str(image)),
         study=write_study(folder / "study"),
-        views=("token.token", "js.skeleton3", "kl.skeleton1"),
+        views=("token.token", "js.skeleton3"),
         resamples=20,
         options=Options(data=None, cache=folder / "cache"),
     )

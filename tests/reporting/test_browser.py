@@ -96,7 +96,7 @@ def test_pointing_shows_value_interval_ceiling_and_sizes(page, found):
 
 
 def test_a_click_opens_what_makes_the_pair_differ(page):
-    cell(page, 0, 4).click()
+    cell(page, 0, 2).click()
     visible(page, "#pair")
     panel = page.find_element(By.ID, "pair")
     assert panel.find_element(By.TAG_NAME, "h3").text == "c4 and gsm8k"
@@ -113,9 +113,9 @@ def test_the_mirrored_cell_swaps_the_sides(page):
             for row in page.find_elements(By.CSS_SELECTOR, "#pair .sides > div:first-child tbody tr")
         ]
 
-    cell(page, 0, 4).click()
+    cell(page, 0, 2).click()
     of_c4 = table()
-    cell(page, 4, 0).click()
+    cell(page, 2, 0).click()
     second = page.find_elements(By.CSS_SELECTOR, "#pair .sides > div")[1]
     mirrored = [
         [td.text for td in row.find_elements(By.TAG_NAME, "td")]
@@ -159,11 +159,11 @@ def test_the_keyboard_alone_is_enough(page):
     page.switch_to.active_element.send_keys(Keys.ESCAPE, Keys.ESCAPE)
     assert not page.find_element(By.ID, "pair").is_displayed()
     page.switch_to.active_element.send_keys(Keys.END)
-    assert page.switch_to.active_element.get_attribute("data-column") == "6"
+    assert page.switch_to.active_element.get_attribute("data-column") == "4"
 
 
 def test_the_scripts_name_is_shown_as_text(page):
-    cell(page, 0, 6).click()
+    cell(page, 0, 4).click()
     assert page.find_element(By.CSS_SELECTOR, "#pair h3").text == "c4 and <img src=x onerror=alert(3)>.jsonl"
     assert not page.find_elements(By.TAG_NAME, "img")
 
