@@ -13,7 +13,7 @@ from simtool.plots import DOUBLE, blank, color_of, legend_below, marker_of, titl
 def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage_agreement: pl.DataFrame) -> Figure:
     """A row a predictor, a column a size: published sizes, then those of our study."""
     predictors = advantage_benefit["predictor"].unique(maintain_order=True).to_list()
-    sizes = advantage_benefit.select("source", "size").unique(maintain_order=True).rows()
+    sizes = sorted(advantage_benefit.select("source", "size").unique(maintain_order=True).rows(), key=by_size)
     figure = blank(DOUBLE, 0.9 + 1.75 * len(predictors))
     grid = figure.subplots(len(predictors), len(sizes), squeeze=False, sharex="row", sharey="col")
     for (i, predictor), (j, (source, size)) in product(enumerate(predictors), enumerate(sizes)):
@@ -29,6 +29,13 @@ def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage
         axes.set_title(f"{size}, {source}\n{axes.get_title()}")
     legend_below(figure, *keys(advantage_benefit), columns=5)
     return figure
+
+
+def by_size(group: tuple[str, str]) -> tuple[str, float]:
+    """(source, size) in order: "160m" before "1b"; names that are no numbers stay as they are."""
+    source, size = group
+    number, unit = size[:-1], {"m": 1e6, "b": 1e9}.get(size[-1:])
+    return source, float(number) * unit if unit and number.replace(".", "", 1).isdigit() else 0.0
 
 
 def panel(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes) -> None:
