@@ -127,6 +127,8 @@ def place(recipe: Recipe, folder: Path, position: Position) -> Saved | None:
     last, step = len(position.done) - 1, position.done[-1]
     for stretch, at in ((last + 1, 0), (last, step)):
         inside = stretch < len(stretches) or at == 0
+        if at and inside and not stretches[stretch].is_sft and at > recipe.n_steps(stretches[stretch]):
+            continue  # of a run that stays longer on the same mixture, and left this recipe behind
         if stretch <= len(stretches) and inside and recipe.prefix(stretch, at) == position.fingerprint:
             return Saved(folder, position, stretch, at)
     return None
@@ -203,7 +205,7 @@ def _state(model: Model) -> dict[str, torch.Tensor]:
 
 def _optimizer_state(model: Model, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     return {
-        f"{kind}.{name}": optimizer.state[parameter][kind].detach().clone()
+        f"{kind}.{name}": optimizer.state[parameter][kind].detach()
         for name, parameter in model.named_parameters()
         if parameter in optimizer.state
         for kind in MOMENTS

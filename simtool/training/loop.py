@@ -6,6 +6,7 @@ over the whole batch divided by its counted targets, so it does not depend on ho
 Under torchrun every process takes its part of each batch's rows, and gradients are summed.
 """
 
+import functools
 import json
 import math
 import os
@@ -108,12 +109,14 @@ def train(
     execution: Execution = PLAIN,
     parents: Sequence[Path] = (),
     report: Callable[[Any], None] = lambda message: None,
+    watch: Callable[[Model], None] = lambda model: None,
 ) -> Trained:
     """Train a recipe to its end in a folder of its own, from the longest beginning saved there or in the parents.
 
     stores    {corpus: its training split}
     parents   folders of other runs, whose checkpoints may be forked from
     report    is called with a Progress now and then
+    watch     is called with the model where this call takes it up, and after every step; it must leave it as it is
 
     The same call again does what is left to do. Raises SimtoolError when the stores cannot serve the recipe, when
     another run has the folder, when a checkpoint is damaged, or when the loss is no number or leaps.
@@ -125,7 +128,7 @@ def train(
             stack.enter_context(locked(folder))
             _claim(folder, recipe)
         world.wait()
-        return _Run(recipe, stores, folder, execution, parents, report, world).to_the_end()
+        return _Run(recipe, stores, folder, execution, parents, report, watch, world).to_the_end()
 
 
 def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBatches | ExampleBatches]:
@@ -225,9 +228,11 @@ class _Run:
         execution: Execution,
         parents: Sequence[Path],
         report: Callable[[Any], None],
+        watch: Callable[[Model], None],
         world: _World,
     ):
-        self.recipe, self.folder, self.execution, self.report, self.world = recipe, folder, execution, report, world
+        self.recipe, self.folder, self.execution, self.world = recipe, folder, execution, world
+        self.report, self.watch = report, watch
         self.stretches = recipe.stretches()
         self.batches = batches_of(recipe, stores)
         self.stores = {
@@ -260,6 +265,7 @@ class _Run:
     def to_the_end(self) -> Trained:
         saved = find_checkpoint(self.recipe, self.places)
         begun, step = self._take_up(saved)
+        self.watch(self.model)
         self.peak = measured_peak(self.world.device, self.recipe.precision) if begun < len(self.stretches) else 1.0
         for stretch in range(begun, len(self.stretches)):
             self._stretch(stretch, step if stretch == begun else 0)
@@ -302,6 +308,7 @@ class _Run:
             self._check(loss, norm, phase, s, step)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+            self.watch(self.model)
             self.tokens += batch.n_targets
             meter.add(s, step, loss, norm, rate, batch)
             due = time.monotonic() - saved_at > self.execution.save_seconds
@@ -469,8 +476,12 @@ def autocast(device: torch.device, precision: str) -> Any:
         yield
 
 
+@functools.cache
 def measured_peak(device: torch.device, precision: str) -> float:
-    """Floating-point operations a second of a large square matrix product here: what MFU is a share of."""
+    """Floating-point operations a second of a large square matrix product here: what MFU is a share of.
+
+    Measured once a process (1 s on a CPU): a study trains a hundred times in one.
+    """
     n = 8192 if device.type == "cuda" else 1024
     a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     best = math.inf

@@ -1,0 +1,147 @@
+"""A whole study on toy text: predicted, run, killed and gone on with, recorded once, judged."""
+
+import json
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("statsmodels")
+
+from simtool.errors import SimtoolError  # noqa: E402
+from simtool.mixture import Mixture  # noqa: E402
+from simtool.profiles.find import Options  # noqa: E402
+from simtool.studies import findings, run  # noqa: E402
+from simtool.studies.plan import Study, arms_of  # noqa: E402
+from simtool.studies.run import Done, Place, read_records, run_study  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+import toys  # noqa: E402, F401  (brings the size "tiny")
+
+WORDS = {
+    "web": ["the", "river", "runs", "by", "a", "quiet", "town", "where", "people", "walk", "and", "talk", "of", "rain"],
+    "code": ["def", "return", "if", "else", "for", "in", "x", "y", "(", ")", ":", "=", "+", "1", "2", "0"],
+    "tasks": ["what", "is", "x", "+", "y", "?", "answer", "1", "2", "3", "4", "5", "return"],
+}
+
+
+def write_texts(folder: Path) -> dict[str, str]:
+    """{kind: path} of three corpora of 120 documents."""
+    paths = {}
+    for kind, words in WORDS.items():
+        rng = random.Random(kind)
+        path = folder / f"{kind}.jsonl"
+        texts = [" ".join(rng.choices(words, k=rng.randint(10, 40))) + f" {i}" for i in range(120)]
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+        paths[kind] = str(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    names = write_texts(folder)
+    pretrain = Mixture({names["web"]: 1.0})
+    return Study(
+        "toy", "Toys.", pretrain, arms_of(pretrain, [(names["code"], 0.5)], cpt=[names["code"]]), (names["tasks"],),
+        dict.fromkeys(names.values()), models=("tiny",), seeds=(0, 1), tokens=12 * 4 * 32, length=32, batch_size=4,
+        sft_batch_size=8, held_out=10, max_epochs=50, learning_rate={"tiny": 5e-3},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    told = []
+    outcome = run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1), told.append)
+    assert not outcome.failed and not outcome.skipped
+    return folder, told
+
+
+def test_everything_is_trained_and_recorded_once(study, finished):
+    folder, told = finished
+    # two seeds x (trunk + control, midtraining, CPT + a leaf of each)
+    assert sum(isinstance(one, Done) for one in told) == 2 * (1 + 3 + 3)
+    rows = read_records(folder / "records.jsonl")
+    after = [row for row in rows if row["phase"] == "sft" and row["role"] == "target"]
+    assert len(after) == 6 and {row["seed"] for row in after} == {0, 1}
+    for row in rows:
+        assert sum(row["achieved"].values()) >= row["tokens"]
+
+
+def test_the_prediction_is_older_than_the_first_run(finished):
+    folder, _ = finished
+    first = min(path.stat().st_mtime for path in (folder / "runs").glob("*/recipe.json"))
+    assert (folder / "prediction.json").stat().st_mtime <= first
+
+
+def test_a_study_that_is_done_trains_nothing_again(study, finished):
+    folder, _ = finished
+    before = (folder / "records.jsonl").read_bytes()
+    outcome = run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1))
+    assert (folder / "records.jsonl").read_bytes() == before
+    assert all(result["tokens"] == 0 for result in outcome.results.values())
+
+
+def test_gone_on_with_after_a_kill_it_finds_the_same(study, finished, tmp_path):
+    """Half of the runs gone, and the records cut in the middle of a line."""
+    folder = tmp_path / "again"
+    shutil.copytree(finished[0], folder)
+    for path in sorted((folder / "runs").iterdir())[::2]:
+        shutil.rmtree(path)
+    text = (folder / "records.jsonl").read_text()
+    (folder / "records.jsonl").write_text(text[: len(text) // 2])
+    run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1))
+
+    def losses(where):
+        rows = read_records(where / "records.jsonl")
+        return {(r["node"], r["arm"], r["corpus"], r["split"]): r["nats_per_token"] for r in rows}
+
+    assert losses(folder) == losses(finished[0])
+    assert len(read_records(folder / "records.jsonl")) == len(read_records(finished[0] / "records.jsonl"))
+
+
+def test_another_study_shares_the_runs(study, finished, tmp_path):
+    outcome = run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1, runs=finished[0] / "runs"))
+    assert all(result["tokens"] == 0 for result in outcome.results.values())
+
+
+def test_part_of_it_can_be_asked_for(study, tmp_path):
+    outcome = run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1, only=("control/*",)))
+    assert len(outcome.results) == 2 * 3
+    with pytest.raises(SimtoolError, match=r"^Nothing of the study matches nobody\."):
+        run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1, only=("nobody",)))
+
+
+def test_what_was_found_is_in_tables_with_provenance(study, finished):
+    found = findings.find_out(finished[0])
+    effects = found.tables["study_effects"]
+    assert effects.height == 2 and set(effects["n_seeds"]) == {2}
+    assert (effects["low"] <= effects["relative_improvement"]).all()
+    paths = findings.save_findings(found, finished[0] / "tables")
+    for path in paths:
+        told = json.loads(path.with_suffix(".json").read_text())
+        assert told["prediction"] == json.loads((finished[0] / "prediction.json").read_text())["content_sha256"]
+    assert len(found.verdicts) >= 2
+
+
+def test_a_folder_of_another_study_is_refused(study, finished):
+    from dataclasses import replace
+
+    with pytest.raises(SimtoolError, match="holds another study \\(toy; differs in seeds\\)"):
+        run.claim(replace(study, seeds=(0,)), finished[0])
+
+
+def test_a_failed_run_is_reported_and_the_others_go_on(study, finished, tmp_path, monkeypatch):
+    def sometimes(job, report):
+        if job["recipe"]["seed"] == 1:
+            raise SimtoolError("no room")
+        return run_node(job, report)
+
+    run_node = run.run_node
+    monkeypatch.setattr(run, "run_node", sometimes)
+    outcome = run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1))
+    assert len(outcome.results) == 7 and len(outcome.failed) == 1 and len(outcome.skipped) == 6
