@@ -75,7 +75,9 @@ def marker_of(target: str) -> str:
 
 def title_of(corpus: str, stand_in: bool = False) -> str:
     """A corpus's name as people write it, with the mark of a stand-in."""
-    return TITLES.get(corpus, corpus) + (" †" if stand_in else "")
+    name, colon, share = corpus.rpartition(":")
+    known = f"{TITLES[name]} {share}" if colon and name in TITLES else TITLES.get(corpus, corpus)
+    return known + (" †" if stand_in else "")
 
 
 def blank(width: float, height: float) -> "Figure":

@@ -10,7 +10,8 @@ PAIRS = 4  # that matter most, of each predictor
 
 def draw(advantage_agreement: pl.DataFrame) -> Figure:
     """The largest table of results, a column a predictor: all, each target left out, the pairs that matter most."""
-    size = advantage_agreement.filter(pl.col("left_out") == "").sort("n")["size"][-1]
+    sizes = advantage_agreement.filter((pl.col("left_out") == "") & (pl.col("size") != "pooled"))
+    size = sizes.sort("n", maintain_order=True)["size"][-1]
     rows = advantage_agreement.filter(pl.col("size") == size)
     predictors = rows["predictor"].unique(maintain_order=True).to_list()
     figure = blank(DOUBLE, 2.8)
@@ -29,7 +30,7 @@ def draw(advantage_agreement: pl.DataFrame) -> Figure:
         axes.set_xlim(-1.02, 1.02)
         axes.set_title(f"{predictor}, {size}")
     for axes in panels:
-        axes.set_xlabel("correlation with the relative improvement")
+        axes.set_xlabel("correlation with improvement")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=3)
     return figure
 

@@ -192,7 +192,7 @@ def ask(questions: list[str], home, **env: str) -> list:
         env={"PATH": os.environ["PATH"], "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # no bars, no warnings, no traceback

@@ -95,14 +95,20 @@ def test_pointing_shows_value_interval_ceiling_and_sizes(page, found):
     assert "starcoder †: 413,789 tokens" in told
 
 
+def click(page, element):
+    """As a person does: what is clicked is in the middle of the window, and nothing lies over it."""
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    element.click()
+
+
 def test_a_click_opens_what_makes_the_pair_differ(page):
-    cell(page, 0, 2).click()
+    click(page, cell(page, 0, 2))
     visible(page, "#pair")
     panel = page.find_element(By.ID, "pair")
     assert panel.find_element(By.TAG_NAME, "h3").text == "c4 and gsm8k"
     on_tokens = [one.text for one in panel.find_elements(By.TAG_NAME, "code")]
     assert len(on_tokens) == 16
-    panel.find_elements(By.CSS_SELECTOR, "#feature label")[2].click()
+    click(page, panel.find_elements(By.CSS_SELECTOR, "#feature label")[2])
     assert [one.text for one in panel.find_elements(By.TAG_NAME, "code")] != on_tokens
 
 
@@ -113,9 +119,9 @@ def test_the_mirrored_cell_swaps_the_sides(page):
             for row in page.find_elements(By.CSS_SELECTOR, "#pair .sides > div:first-child tbody tr")
         ]
 
-    cell(page, 0, 2).click()
+    click(page, cell(page, 0, 2))
     of_c4 = table()
-    cell(page, 2, 0).click()
+    click(page, cell(page, 2, 0))
     second = page.find_elements(By.CSS_SELECTOR, "#pair .sides > div")[1]
     mirrored = [
         [td.text for td in row.find_elements(By.TAG_NAME, "td")]
@@ -126,7 +132,7 @@ def test_the_mirrored_cell_swaps_the_sides(page):
 
 def test_another_metric_changes_the_cells(page, found):
     before = cells(page)
-    page.find_elements(By.CSS_SELECTOR, "#metric label")[1].click()
+    click(page, page.find_elements(By.CSS_SELECTOR, "#metric label")[1])
     assert cells(page) != before
     assert cells(page)[1].removeprefix("≈") == f"{found.matrices[1].values[0, 1]:.2f}"
 
@@ -163,7 +169,7 @@ def test_the_keyboard_alone_is_enough(page):
 
 
 def test_the_scripts_name_is_shown_as_text(page):
-    cell(page, 0, 4).click()
+    click(page, cell(page, 0, 4))
     assert page.find_element(By.CSS_SELECTOR, "#pair h3").text == "c4 and <img src=x onerror=alert(3)>.jsonl"
     assert not page.find_elements(By.TAG_NAME, "img")
 
@@ -178,7 +184,7 @@ def test_dark_follows_the_system_and_the_switch(page):
     )
     dark = paper()
     assert dark != light
-    page.find_element(By.ID, "theme").click()
+    click(page, page.find_element(By.ID, "theme"))
     assert paper() == light
 
 
@@ -189,7 +195,7 @@ def test_no_width_scrolls_sideways(page, width, scheme):
     page.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
-    cell(page, 0, 1).click()
+    click(page, cell(page, 0, 1))
     for details in page.find_elements(By.TAG_NAME, "summary"):
         page.execute_script("arguments[0].parentElement.open = true", details)
     assert page.execute_script("return document.documentElement.scrollWidth") <= width
