@@ -11,7 +11,7 @@ from itertools import pairwise
 from simtool.reporting.markup import Html, el, join, table
 
 WIDTH = 340  # px: the text column of a phone of 390
-CHARACTER = 6.3  # px: a character of the labels, on average and rounded up
+CHARACTER = 8.2  # px: a character of the labels in DejaVu Sans Bold, the widest of the fonts that a page may find
 ROW = 26  # px: of an interval chart
 SHADES = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7")  # of what is not a corpus
 Scale = Callable[[float], float]
@@ -102,7 +102,9 @@ def lines(
     parts.append(_text((left + right) / 2, height - 6.0, x_label, "middle", "axis"))
     if mark:
         parts.append(el("line", x1=x(mark[0]), x2=x(mark[0]), y1=top, y2=bottom, class_="mark"))
-        parts.append(_text(x(mark[0]), top - 5, mark[1], "start" if x(mark[0]) < (left + right) / 2 else "end", "tick"))
+        # its name begins at the line, or as far to the left as it takes to end inside
+        begin = max(min(x(mark[0]), WIDTH - len(mark[1]) * CHARACTER), 0.0)
+        parts.append(_text(begin, top - 5, mark[1], "start", "tick"))
     for line in series:
         if line.low and line.high:
             there = [(x(a), y(b)) for a, b in zip(line.x, line.high, strict=True)]
