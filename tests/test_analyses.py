@@ -12,6 +12,15 @@ from simtool.tables import load_table, save_table
 from tests.plots.test_figures import effects, timing
 
 
+# Without a committed table so far: what needs a study, an embedding, the corpora's text, or hours of two cores.
+# analyses/README.md says "not measured" of each. A table that is made leaves this list.
+NOT_MADE = {
+    *("predictor_tournament_study", "timing_weight", "semantic_similarity"),
+    *("corpus_similarity", "similarity_views", "tokenizer_cells", "tokenizer_sensitivity"),
+    *("representation_change", "gradient_alignment", "forgetting_documents"),
+}
+
+
 def test_every_analysis_has_a_question_and_a_committed_table_or_needs_a_study():
     import importlib
 
@@ -19,7 +28,7 @@ def test_every_analysis_has_a_question_and_a_committed_table_or_needs_a_study():
         question = importlib.import_module(f"analyses.{name}").__doc__.split("\n\n")[0]
         assert question.endswith("?"), name
         made = (TABLES / f"{name}.csv").exists() and (TABLES / f"{name}.json").exists()
-        assert made or name in ("predictor_tournament_study", "timing_weight", "semantic_similarity"), name
+        assert made != (name in NOT_MADE), name
 
 
 def test_what_is_missing_is_told_and_the_rest_is_made(tmp_path, capsys, monkeypatch):
