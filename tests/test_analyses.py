@@ -11,7 +11,6 @@ from simtool.errors import SimtoolError
 from simtool.tables import load_table, save_table
 from tests.plots.test_figures import effects, timing
 
-
 # Without a committed table so far: what needs a study, an embedding, the corpora's text, or hours of two cores.
 # analyses/README.md says "not measured" of each. A table that is made leaves this list.
 NOT_MADE = {
