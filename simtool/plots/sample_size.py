@@ -13,7 +13,7 @@ COLOR_OF_PAIR = {
 PANELS = (
     ("published", "token", "As published: one whole, one small", "token score"),
     ("equal", "token", "At equal sizes", "token score"),
-    ("equal", "js corrected", "At equal sizes, corrected to first order", "Jensen-Shannon (bits)"),
+    ("equal", "js corrected", "Equal sizes, first-order corrected", "Jensen-Shannon (bits)"),
 )
 
 

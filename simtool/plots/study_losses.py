@@ -20,7 +20,7 @@ def draw(study_effects: pl.DataFrame) -> Figure:
         own = earliest(rows.filter(pl.col("size").cast(str) == size))
         improvements(own, axes)
         seeds = own["n_seeds"].min()
-        axes.set_title(f"{size}: loss of the control in brackets; bars: 95% over {seeds} or more seeds and documents")
+        axes.set_title(f"{size}: control's loss in brackets; bars: 95% over documents and {seeds}+ seeds")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=5)
     return figure
 
