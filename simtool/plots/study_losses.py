@@ -15,6 +15,8 @@ def draw(study_effects: pl.DataFrame) -> Figure:
     rows = study_effects.filter(pl.col("design") == first_design(study_effects))
     sizes = rows["size"].cast(str).unique(maintain_order=True).to_list()
     figure = blank(DOUBLE, 0.6 + 1.8 * len(sizes))
+    # room at the left that constrained layout leaves out with a single panel
+    figure.get_layout_engine().set(rect=(0.01, 0, 0.99, 1))
     panels = figure.subplots(len(sizes), 1, squeeze=False)[:, 0]
     for axes, size in zip(panels, sizes, strict=True):
         own = earliest(rows.filter(pl.col("size").cast(str) == size))
