@@ -89,6 +89,8 @@ def gather(
     options = options or Options()
     if len(corpora) < 2:
         raise SimtoolError(f"A report compares two corpora or more. Got {', '.join(corpora) or 'none'}.")
+    if repeated := sorted({name for name in corpora if list(corpora).count(name) > 1}):
+        raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every corpus once.")
     tables = load_study(study) if study is not None else None  # first: a wrong path must not cost minutes
     asked = [parse_view(view) for view in views]
     before, mixtures, goals = roles(corpora, pretrain, mid, targets)

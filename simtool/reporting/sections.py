@@ -220,11 +220,17 @@ def mixture(found: Findings, called: dict[str, str]) -> Section:
         el("p", sentences.recommended(best, called), class_="finding"),
         el(
             "div",
-            [_share_chart(best, called), _gain_chart(best, called), _frontier_chart(frontier, best, called)],
+            [_share_chart(best, called), _gain_chart(best, called)],
             class_="charts",
         ),
         el("h3", "In words"),
         el("ul", [el("li", sentence) for sentence in words], class_="words"),
+        el("h3", "What else could be had"),
+        el(
+            "p",
+            "No mixture gains more for as little forgetting than one of these. At the right only the targets count.",
+        ),
+        el("div", _frontier_charts(frontier, best, called), class_="charts"),
         el("h3", "To train it"),
         el("pre", el("code", command), tabindex=0),
         source(told),
@@ -260,7 +266,7 @@ def _gain_chart(best: Recommendation, called: dict[str, str]) -> Html:
     return charts.figure("What it gains, and the price", drawn, ["", "bits", "low", "high"], numbers)
 
 
-def _frontier_chart(frontier: Frontier, best: Recommendation, called: dict[str, str]) -> Html:
+def _frontier_charts(frontier: Frontier, best: Recommendation, called: dict[str, str]) -> list[Html]:
     forgetting = frontier.forgetting.tolist()
     series = [
         Line(
@@ -289,10 +295,13 @@ def _frontier_chart(frontier: Frontier, best: Recommendation, called: dict[str, 
     )
     used = "; ".join(f"{layer.label} {layer.y[0]:.0%} to {layer.y[-1]:.0%}" for layer in layers)
     below = charts.stack("The mixtures that give it", used, forgetting, layers, x_label)
-    header = [f"{before} forgotten", *(line.label for line in series), *(f"share {layer.label}" for layer in layers)]
-    numbers = [
-        [f"{x:.3f}", *(f"{line.y[i]:.3f}" for line in series), *(f"{layer.y[i]:.3f}" for layer in layers)]
-        for i, x in enumerate(forgetting)
+    return [
+        charts.figure("Gain against forgetting", above, *_over(before, forgetting, series)),
+        charts.figure("The mixtures that give it", below, *_over(before, forgetting, layers)),
     ]
-    note = "Above: what each target gains for what is forgotten, with 95% bands. Below: the mixtures that give it."
-    return charts.figure("Gain against forgetting", Html(above + below), header, numbers, note)
+
+
+def _over(before: str, forgetting: Sequence[float], lines: Sequence[Line]) -> tuple[list[str], list[list[object]]]:
+    """The table of lines over what is forgotten: its header and its rows."""
+    rows = [[f"{x:.3f}", *(f"{line.y[i]:.3f}" for line in lines)] for i, x in enumerate(forgetting)]
+    return [f"{before} forgotten", *(line.label for line in lines)], rows

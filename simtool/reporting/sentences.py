@@ -99,7 +99,7 @@ def headline(
     if none:
         less.append(f"For {listed(none)} no mixture brings certain gain.")
     if first:
-        return f"Mix in {listed(first)}.", " ".join(less)
+        return f"Mix in {', and '.join(first)}.", " ".join(less)
     return (less[0], " ".join(less[1:])) if less else (matrix_headline(matrix, names), "")
 
 
