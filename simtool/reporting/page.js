@@ -55,7 +55,7 @@
           "data-row": row, "data-column": column, "data-i": i, "data-j": j,
           "aria-label": view().says[i][j],
           "aria-selected": String(Boolean(state.open && state.open[0] === i && state.open[1] === j)),
-          class: (t > 0.65 ? "strong" : t > 0.5 ? "middle" : "") + (i === j ? " self" : ""),
+          class: (t > 0.6 ? "strong" : t > 0.5 ? "middle" : "") + (i === j ? " self" : ""),
         }, (atCeiling[i][j] ? "≈" : "") + shown(values[i][j]));
         cell.style.setProperty("--t", `${(6 + 94 * t).toFixed(1)}%`);
         line.append(cell);
