@@ -121,17 +121,14 @@ def _before(study: Any, folder: Path, options: Any, format: Format) -> None:
     from simtool.studies import run
 
     run.claim(study, folder)
-    if format is Format.table:
-        with printing.Counting() as progress:
-            counting = options_of(study.tokenizer, options.data, progress=progress)
-            printing.print_matrix(api.matrix(study.corpora, resamples=100, options=counting), format.value)
     path = folder / "prediction.json"
-    if not path.exists():
-        with printing.Counting() as progress:
-            counting = options_of(study.tokenizer, options.data, progress=progress)
+    with printing.Counting() as progress:
+        counting = run.profiling(study, options_of(study.tokenizer, options.data, progress=progress))
+        if not path.exists():
             save_prediction(run.predicted(study, counting), path)
-    if format is Format.table:
-        printing_advice.print_prediction(load_prediction(path))
+        if format is Format.table:
+            printing.print_matrix(api.matrix(study.corpora, resamples=100, options=counting), format.value)
+            printing_advice.print_prediction(load_prediction(path))
 
 
 def _saved(found: Any, folder: Path) -> list[Path]:

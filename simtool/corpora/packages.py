@@ -12,6 +12,7 @@ import sysconfig
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,7 +22,7 @@ import xxhash
 from simtool.corpora.corpus import Reading, Row
 from simtool.errors import SimtoolError
 
-LIST_BYTES = 4_000_000
+LIST_BYTES = 1_000_000  # of source between two looks at whether that was enough
 LARGEST_SHARE = 0.2  # of all bytes, from one distribution; otherwise one giant package would be the corpus
 LARGEST_FILE = 500_000  # larger ones are tables of data or generated
 LONGEST_LINE, MEAN_LINE = 1_000, 100  # characters; StarCoder's filter, arXiv:2305.06161, section 3.1
@@ -71,7 +72,7 @@ class Packages:
     def files(self) -> list[File]:
         """What is read, in order. The order is that of a hash of the names, so that the beginning of the
         stream is a sample of all packages and not the first of the alphabet."""
-        listed = list(_installed(self.site))
+        listed = list(_own_environment() if self.site is None else _installed(self.site))
         if self.stdlib:
             listed += _standard_library()
         if self.half is not None:
@@ -100,6 +101,12 @@ class Packages:
 
 
 # Listing ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def _own_environment() -> tuple[File, ...]:
+    """Listed once: it takes seconds where much is installed, and does not change while we run."""
+    return tuple(_installed(None))
 
 
 def _installed(site: tuple[str, ...] | None) -> Iterator[File]:

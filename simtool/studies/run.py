@@ -193,7 +193,8 @@ def predicted(study: Study, options: "Options", predictor: str = "auto", resampl
     chosen = find_predictor(name)
     mixtures = study.mixtures()
     wanted = {**mixtures, "pretrain": study.pretrain} | alone(study.targets)
-    found = find_all(wanted, chosen.features, profiling(study, options))
+    # counted once for the matrix of the study, too
+    found = find_all(wanted, [*dict.fromkeys(("token", *chosen.features))], profiling(study, options))
     profiles = {corpus: one.profile for corpus, one in found.items()}
     return prediction.predict(Question(profiles, study.pretrain, mixtures, study.targets, resamples=resamples), name)
 
