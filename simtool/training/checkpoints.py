@@ -203,7 +203,7 @@ def _state(model: Model) -> dict[str, torch.Tensor]:
 
 def _optimizer_state(model: Model, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     return {
-        f"{kind}.{name}": optimizer.state[parameter][kind].detach().clone()
+        f"{kind}.{name}": optimizer.state[parameter][kind].detach()
         for name, parameter in model.named_parameters()
         if parameter in optimizer.state
         for kind in MOMENTS
