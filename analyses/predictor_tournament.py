@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from analyses import shipped_profile
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.profiles.find import shipped
 from simtool.profiles.profile import Profile
 from simtool.similarity.agreement import Agreement, agreement, holm
 from simtool.similarity.predictors import PREDICTORS, benefits, default_candidates
 from simtool.similarity.proximity import Question, blend
 from simtool.tables import load_table
-from simtool.tokens.tokenizer import load_tokenizer
 
 PRETRAIN = Mixture({"c4": 1.0})
 TOKENIZER = "pythia"  # the paper's
@@ -32,10 +31,10 @@ DOMINANT = ("starcoder", "pycode")  # carries 70% of the variance of the publish
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The table, one row a size and predictor, and what it rests on."""
     results, facts = load_table(tables / "published_results.csv")
-    names = [name for name, one in PREDICTORS.items() if one.needs == "profiles" and "length" not in one.feature]
+    names = of_profiles()
     features = {feature for name in names for feature in PREDICTORS[name].features}
     corpora = sorted({"c4", *results["mix"], *results["target"]})
-    profiles = {name: _profile(name, features) for name in corpora}
+    profiles = {name: shipped_profile(name, TOKENIZER, features) for name in corpora}
     scored = pl.concat(
         [score(results.filter(pl.col("size") == size), profiles, names) for size in ("410m", "1b", "160m")]
     )
@@ -48,7 +47,14 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     }
 
 
-def score(results: pl.DataFrame, profiles: Mapping[str, Profile], names: Iterable[str]) -> pl.DataFrame:
+def of_profiles() -> list[str]:
+    """The predictors that profiles are enough for."""
+    return [name for name, one in PREDICTORS.items() if one.needs == "profiles" and "length" not in one.feature]
+
+
+def score(
+    results: pl.DataFrame, profiles: Mapping[str, Profile], names: Iterable[str], pretrain: Mixture = PRETRAIN
+) -> pl.DataFrame:
     """Every predictor against one table of results (columns mix, weight, target, size, control_loss, loss).
 
     Holm's correction is over the candidates that were fixed before any study of ours; all others are exploration
@@ -63,8 +69,8 @@ def score(results: pl.DataFrame, profiles: Mapping[str, Profile], names: Iterabl
         "mix", "weight", "target", "control_loss", "loss"
     ).iter_rows():
         observed[arms.index((mix, weight)), targets.index(target)] = (control - loss) / control
-    mixtures = {f"{mix}:{weight:g}": blend(PRETRAIN, Mixture({mix: 1.0}), weight) for mix, weight in arms}
-    question = Question(profiles, PRETRAIN, mixtures, tuple(targets), resamples=RESAMPLES)
+    mixtures = {f"{mix}:{weight:g}": blend(pretrain, Mixture({mix: 1.0}), weight) for mix, weight in arms}
+    question = Question(profiles, pretrain, mixtures, tuple(targets), resamples=RESAMPLES)
     predicted = {name: one.value for name, one in benefits(names, question).items()}
     predicted["matched domain"] = np.array([[float((mix, t) in MATCHED) for t in targets] for mix, _ in arms])
     rows = [_row(name, agreement(values, observed), arms, targets) for name, values in predicted.items()]
@@ -100,10 +106,3 @@ def _row(name: str, found: Agreement, arms: list[tuple[str, float]], targets: li
         "lowest_without_a_target": left_out[lowest],
         "that_target": lowest,
     }
-
-
-def _profile(name: str, features: set[str]) -> Profile:
-    profile = shipped(name, load_tokenizer(TOKENIZER), sorted(features))
-    if profile is None:
-        raise SimtoolError(f"No shipped profile of {name} under {TOKENIZER}.")
-    return profile

@@ -1,1 +1,1 @@
-"""One figure, one file: `draw(table, ...) -> Figure`; the parameter names say which tables of analyses/tables."""
+"""The gallery: python -m figures draws it. Each figure is a file in simtool/plots; README.md shows what came out."""

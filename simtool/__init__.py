@@ -20,6 +20,7 @@ HOMES = {
         "save_matrix",
     ),
     "simtool.advice": ("advantage", "advantage_curve", "explain", "mix", "predict", "verify"),
+    "simtool.reporting.page": ("report",),
     "simtool.profiles.build": ("Budget",),
     "simtool.profiles.find": ("Options",),
     "simtool.similarity.mixing": ("Limits",),

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simtool import plots
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
-from simtool.plots import DRAWINGS, paper_style, save_figure
 from simtool.profiles.features import FEATURES, find_feature
 from simtool.profiles.find import Found, Options, cached, find_profile, find_text, shipped
 from simtool.similarity.compare import Difference, difference
@@ -217,9 +217,8 @@ def save_result(tables: Mapping[str, "pl.DataFrame"], facts: Mapping[str, Any], 
         stem = Path(folder) / name
         save_table(table, stem.with_suffix(".csv"), dict(facts))
         paths += [stem.with_suffix(".csv"), stem.with_suffix(".json")]
-        if name in DRAWINGS:
-            with paper_style():
-                paths += save_figure(DRAWINGS[name](table), stem)
+        if name in plots.names():
+            paths += plots.draw(name, {name: table}, Path(folder))
     return paths
 
 

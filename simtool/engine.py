@@ -1,13 +1,18 @@
 """Where work runs: in this process, in local processes, or on a Ray cluster.
 
-A task is an argument of a module-level function `function(task, report)`; it must not depend on the others.
-`report(message)` carries progress back while it runs. To add an engine, write its `_run_` function.
+A task is an argument of a module-level function `function(task, report)`. `run` is for tasks that do not depend on each
+other, `run_tree` for those of which each may need one other to be done before. `report(message)` carries progress back
+while they run. To add an engine, write its `_run_` function and its pool.
 """
 
 import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from typing import Any, Literal, TypeVar
+import os
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
 
 from simtool.errors import SimtoolError
 
@@ -16,8 +21,10 @@ Report = Callable[[Any], None]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+TRIES = 3  # of a task: when a worker is killed, those beside it fail with it
 ENDED = None  # the last message of a task; a queue may deliver it after the result
 _channel: Any = None  # in a worker: the queue to the process that asked
+_number = 0  # in a worker: which of them it is
 
 
 def run(
@@ -72,9 +79,25 @@ def _run_in_processes(function: Any, tasks: Sequence[Any], workers: int, report:
         return first + [future.result() for future in futures]
 
 
-def _set_channel(channel: Any) -> None:
-    global _channel
+def _set_channel(channel: Any, numbers: Any = None) -> None:
+    global _channel, _number
     _channel = channel
+    if numbers is not None:
+        _number = numbers.get()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker must not go on, and hold its folder, when the process that asked was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def worker_number() -> int:
+    """Which of the local workers this process is, from 0; a task picks its device by it."""
+    return _number
 
 
 def _call(function: Any, task: Any) -> Any:
@@ -84,14 +107,9 @@ def _call(function: Any, task: Any) -> Any:
 
 
 def _run_on_ray(function: Any, tasks: Sequence[Any], report: Report) -> list[Any]:
-    try:
-        import ray
-    except ImportError as error:
-        raise SimtoolError("The ray engine needs Ray: pip install 'simtool[ray]'.") from error
+    ray = _started_ray()
     from ray.util.queue import Queue
 
-    if not ray.is_initialized():
-        ray.init(address="auto" if _cluster_running() else None, log_to_driver=False)
     channel = Queue()
     remote = ray.remote(lambda task: function(task, channel.put))
     pending = waiting_for = [remote.remote(task) for task in tasks]
@@ -103,7 +121,199 @@ def _run_on_ray(function: Any, tasks: Sequence[Any], report: Report) -> list[Any
     return ray.get(pending)
 
 
-def _cluster_running() -> bool:
-    import os
+def _started_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise SimtoolError("The ray engine needs Ray: pip install 'simtool[ray]'.") from error
+    if not ray.is_initialized():
+        ray.init(address="auto" if os.environ.get("RAY_ADDRESS") else None, log_to_driver=False)
+    return ray
 
-    return bool(os.environ.get("RAY_ADDRESS"))
+
+# ---- trees -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Outcome:
+    """What became of the tasks of a tree.
+
+    results   {key: what the function returned}
+    failed    {key: the last error}; none of its descendants was tried
+    skipped   keys of those descendants
+    """
+
+    results: dict[Any, Any] = field(default_factory=dict)
+    failed: dict[Any, Exception] = field(default_factory=dict)
+    skipped: list[Any] = field(default_factory=list)
+
+
+class _Pool(Protocol):
+    """What runs single tasks: `submit` one, `wait` for some, `collect` a result or raise its error."""
+
+    size: int
+
+    def submit(self, task: Any) -> Any: ...
+    def wait(self, running: list[Any]) -> list[Any]: ...
+    def collect(self, handle: Any) -> Any: ...
+    def close(self, kill: bool) -> None: ...
+
+
+def run_tree(
+    function: Callable[[Task, Report], Result],
+    tasks: Mapping[Hashable, Task],
+    parents: Mapping[Hashable, Hashable | None],
+    workers: int = 1,
+    engine: Engine = "local",
+    report: Report = lambda message: None,
+    done: Callable[[Hashable, Result], None] = lambda key, result: None,
+    n_gpus: float = 0,
+) -> Outcome:
+    """Run every task once its parent is done, as many at a time as there are workers; in the order given.
+
+    parents   {key: key of the task that must be done before, or None}; parents that are no tasks count as done
+    done      is called with every result as it comes, in this process
+    n_gpus    of each task, on Ray
+
+    A task that fails is tried again; when it fails again it and its descendants are left out, and the others go on.
+    SimtoolError is not tried again: the same would come of it.
+    """
+    waiting, running, tries = dict(tasks), {}, dict.fromkeys(tasks, 0)
+    outcome = Outcome()
+    pool = _pool(function, workers, engine, report, n_gpus)
+    try:
+        while waiting or running:
+            ready = [key for key in waiting if parents.get(key) not in waiting.keys() | set(running.values())]
+            for key in ready[: pool.size - len(running)]:
+                if parents.get(key) in outcome.failed or parents.get(key) in outcome.skipped:
+                    outcome.skipped.append(key)
+                    del waiting[key]
+                    continue
+                tries[key] += 1
+                running[pool.submit(waiting.pop(key))] = key
+            for handle in pool.wait(list(running)):
+                key = running.pop(handle)
+                try:
+                    outcome.results[key] = pool.collect(handle)
+                except SimtoolError as error:
+                    outcome.failed[key] = error
+                except Exception as error:
+                    report(f"{key} failed ({type(error).__name__}: {error}), try {tries[key]} of {TRIES}.")
+                    if tries[key] < TRIES:
+                        waiting = {key: tasks[key], **waiting}
+                    else:
+                        outcome.failed[key] = error
+                else:
+                    done(key, outcome.results[key])
+    except BaseException:
+        pool.close(kill=True)
+        raise
+    pool.close(kill=False)
+    return outcome
+
+
+def _pool(function: Any, workers: int, engine: Engine, report: Report, n_gpus: float) -> _Pool:
+    if engine == "ray":
+        return _RayPool(function, report, n_gpus)
+    return _Here(function, report) if workers <= 1 else _Processes(function, workers, report)
+
+
+class _Here:
+    """One after the other, in this process."""
+
+    size = 1
+
+    def __init__(self, function: Any, report: Report):
+        self.function, self.report = function, report
+
+    def submit(self, task: Any) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(self.function(task, self.report))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def wait(self, running: list[Any]) -> list[Any]:
+        return running
+
+    def collect(self, handle: Future) -> Any:
+        return handle.result()
+
+    def close(self, kill: bool) -> None:
+        pass
+
+
+class _Processes:
+    """Local processes that stay for many tasks. When one dies, all that ran are tried again in new ones."""
+
+    def __init__(self, function: Any, workers: int, report: Report):
+        self.function, self.size, self.report = function, workers, report
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.channel, numbers = context.Queue(), context.Queue()
+        for number in range(self.size):
+            numbers.put(number)
+        self.executor = ProcessPoolExecutor(self.size, context, _set_channel, (self.channel, numbers))
+
+    def submit(self, task: Any) -> Future:
+        try:
+            return self.executor.submit(_call_plainly, self.function, task)
+        except BrokenProcessPool:
+            self.executor.shutdown(wait=True)
+            self._start()
+            return self.executor.submit(_call_plainly, self.function, task)
+
+    def wait(self, running: list[Any]) -> list[Any]:
+        finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+        while not self.channel.empty():
+            self.report(self.channel.get())
+        return [handle for handle in running if handle in finished]
+
+    def collect(self, handle: Future) -> Any:
+        return handle.result()
+
+    def close(self, kill: bool) -> None:
+        if kill:
+            for process in list((self.executor._processes or {}).values()):
+                process.terminate()
+        self.executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _call_plainly(function: Any, task: Any) -> Any:
+    return function(task, _channel.put)
+
+
+class _RayPool:
+    """A Ray cluster: as many at a time as its cores or GPUs allow."""
+
+    size = 1_000
+
+    def __init__(self, function: Any, report: Report, n_gpus: float):
+        self.ray, self.report = _started_ray(), report
+        from ray.util.queue import Queue
+
+        self.channel = channel = Queue()
+        self.remote = self.ray.remote(num_gpus=n_gpus)(lambda task: function(task, channel.put))
+
+    def submit(self, task: Any) -> Any:
+        return self.remote.remote(task)
+
+    def wait(self, running: list[Any]) -> list[Any]:
+        finished, _ = self.ray.wait(running, timeout=0.2) if running else ([], [])
+        while not self.channel.empty():
+            self.report(self.channel.get())
+        return finished
+
+    def collect(self, handle: Any) -> Any:
+        try:
+            return self.ray.get(handle)
+        except self.ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, SimtoolError):
+                raise error.cause from error
+            raise
+
+    def close(self, kill: bool) -> None:
+        self.channel.shutdown()

@@ -6,6 +6,12 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every machine, however slow or busy it is. For other examples: --hypothesis-profile=explore
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("explore"), derandomize=True, database=None)
+settings.load_profile("same")
 
 # a thread for each test process, and for those that it starts: tiny models gain nothing from more, and workers beside
 # each other lose much. Set before torch is loaded.

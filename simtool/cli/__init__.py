@@ -11,13 +11,15 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import advise, compare, train
+from simtool.cli import advise, compare, draw, report, study, train
 from simtool.errors import SimtoolError
 
 COMMANDS = (
     *(compare.matrix, compare.compare, compare.profile),
     *(advise.advantage, advise.mix, advise.predict, advise.verify, advise.explain),
+    *(study.train_eval, study.results, report.report),
     *(train.tokenize, train.train, train.evaluate, train.export),
+    draw.figures,
     *(compare.corpora, compare.metrics, compare.tokenizers),
 )
 
@@ -44,6 +46,7 @@ def _version(
         raise typer.Exit()
 
 
+TRAINING = ("torch", "transformers", "safetensors", "statsmodels")  # what the extra brings
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
@@ -56,6 +59,11 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in TRAINING:
+            raise
+        print(f"simtool: This needs {error.name}: pip install 'simtool[train]'.", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:  # `simtool corpora | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

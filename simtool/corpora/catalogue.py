@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from simtool.corpora.corpus import Corpus, Document, Row, TextFields
+from simtool.corpora.generators import Generated
 from simtool.corpora.hub import Hub, Hubs
 from simtool.corpora.packages import Packages
 from simtool.errors import unknown
@@ -398,7 +399,8 @@ ENTRIES = (
         source=None,
         files={"math_deepmind": None},
     ),
-    # What every machine has
+    # What every machine has. The functions come from other files than source and docstrings, so that a model
+    # may be midtrained on those and fine-tuned on these.
     Corpus(
         name="python_source",
         about="Source files of the Python packages installed here: code without a network.",
@@ -406,7 +408,7 @@ ENTRIES = (
         licence="each package its own",
         render=TextFields("text"),
         example={"text": "def area(width, height):\n    return width * height\n", "distribution": "shapes"},
-        source=Packages("source"),
+        source=Packages("source", half=0),
     ),
     Corpus(
         name="python_docstrings",
@@ -415,7 +417,7 @@ ENTRIES = (
         licence="each package its own",
         render=TextFields("text"),
         example={"text": "Measure a rectangle.\n\nBoth sides are given in metres.", "distribution": "shapes"},
-        source=Packages("docstrings"),
+        source=Packages("docstrings", half=0),
     ),
     Corpus(
         name="python_functions",
@@ -424,7 +426,73 @@ ENTRIES = (
         licence="each package its own",
         render=render_pycode,
         example=FUNCTION_EXAMPLE,
-        source=Packages("functions"),
+        source=Packages("functions", half=1),
+    ),
+    # What is made here: generated text, of any length, which stands in for nothing
+    Corpus(
+        name="gen_drills",
+        about="Generated school mathematics: rules, worked examples and steps, all equations true.",
+        role="specialised",
+        licence="Apache-2.0",
+        render=TextFields("text"),
+        example={"text": "Lowest terms\n\nReduce 6/8.\nOn top: 6 / 2 = 3.\nUnderneath: 8 / 2 = 4.\nSo, 6/8 = 3/4."},
+        source=Generated("drills"),
+    ),
+    Corpus(
+        name="gen_facts",
+        about="Generated encyclopaedia of one invented world: its towns, people, species and rivers.",
+        role="specialised",
+        licence="Apache-2.0",
+        render=TextFields("text"),
+        example={"text": "Palendale\n\nPalendale lies in Torvania, by the river Elith. Its workshops make rope."},
+        source=Generated("facts"),
+    ),
+    Corpus(
+        name="gen_chat",
+        about="Generated transcripts: customers and clerks, friends who plan, neighbours.",
+        role="specialised",
+        licence="Apache-2.0",
+        render=TextFields("text"),
+        example={"text": "Kim: swim on Friday?\nNoa: oh no, I work late on Friday :("},
+        source=Generated("chat"),
+    ),
+    Corpus(
+        name="gen_problems",
+        about="Generated word problems for school children, each answered step by step to a number.",
+        role="sft",
+        licence="Apache-2.0",
+        render=Pair("prompt", "response"),
+        example={
+            "prompt": "Hana keeps 3 jars of 8 figs each. Later she sells 4 of them. How many figs are still there?",
+            "response": "The jars hold 3 * 8 = 24 figs.\nAfter that, 24 - 4 = 20 are still there.\n#### 20",
+        },
+        source=Generated("problems"),
+        train_on="response",
+    ),
+    Corpus(
+        name="gen_questions",
+        about="Generated questions on the world of `gen_facts`, open, after a passage or with four answers.",
+        role="sft",
+        licence="Apache-2.0",
+        render=Pair("prompt", "response"),
+        example={
+            "prompt": "What does Palendale produce?\nA) ink\nB) rope\nC) maps\nD) bells",
+            "response": "B) rope. The workshops of Palendale make rope.",
+        },
+        source=Generated("questions"),
+        train_on="response",
+    ),
+    Corpus(
+        name="gen_dialogue",
+        about="Generated requests with helpful answers of some sentences: how-to, ideas, advice, letters.",
+        role="sft",
+        licence="Apache-2.0",
+        render=Pair("prompt", "response"),
+        example={
+            "prompt": "I forget the names of people I meet. What can I do?",
+            "response": "Many people know this. I would begin here: repeat the name at once. Ask how it is spelled.",
+        },
+        source=Generated("dialogue"),
     ),
 )
 

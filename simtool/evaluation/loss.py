@@ -7,7 +7,7 @@ counted, so a document's nats are about its text alone, and bits per byte can be
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ import torch.distributed as dist
 from simtool.errors import SimtoolError
 from simtool.tables import written_whole
 from simtool.tokens.store import TokenStore
-from simtool.training.model import load_model, token_losses
+from simtool.training.model import IGNORED, load_model, token_losses
 
 Counted = Literal["text", "response"]
 WINDOW_TOKENS = 8192  # of a forward pass
@@ -100,7 +100,7 @@ def evaluate(
     the model's vocabulary is smaller than the tokenizer's, or the store is empty.
     """
     if isinstance(model, str | Path):
-        length = length or _length(Path(model))
+        length = length or window_length(Path(model))
         model = load_model(Path(model)).to(device)
     length = length or 2048
     n = store.n_documents if documents is None else min(documents, store.n_documents)
@@ -120,7 +120,7 @@ def evaluate(
     read = 0
     with torch.inference_mode():
         # lengths differ by document: alike ones go together, so that little is padding
-        for batch in _batches(store, n, length, rank, size):
+        for batch in batched_windows(store, range(rank, n, size), length):
             losses = _losses(model, store, batch, device, precision, counted)
             np.add.at(nats, [window.document for window in batch], losses)
             read += sum(window.stop - window.start for window in batch)
@@ -143,7 +143,7 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class _Window:
+class Window:
     """Tokens start .. stop of a document, predicted from the token before start on."""
 
     document: int
@@ -151,15 +151,18 @@ class _Window:
     stop: int
 
 
-def _batches(store: TokenStore, n: int, length: int, rank: int, size: int) -> Iterator[list[_Window]]:
-    lengths = np.diff(store.offsets[: n + 1])
+def batched_windows(
+    store: TokenStore, documents: Iterable[int], length: int, first_only: bool = False
+) -> Iterator[list[Window]]:
+    """The documents in windows of at most `length` tokens, alike ones together; only the first of each if asked."""
+    lengths = np.diff(store.offsets)
     windows = [
-        _Window(d, start, min(start + length, int(lengths[d])))
-        for d in range(rank, n, size)
-        for start in range(0, int(lengths[d]), length)
+        Window(d, start, min(start + length, int(lengths[d])))
+        for d in documents
+        for start in range(0, min(int(lengths[d]), length) if first_only else int(lengths[d]), length)
     ]
     windows.sort(key=lambda window: (window.start - window.stop, window.document, window.start))
-    batch: list[_Window] = []
+    batch: list[Window] = []
     for window in windows:
         longest = batch[0].stop - batch[0].start if batch else 0
         if batch and longest * (len(batch) + 1) > WINDOW_TOKENS:
@@ -170,27 +173,34 @@ def _batches(store: TokenStore, n: int, length: int, rank: int, size: int) -> It
         yield batch
 
 
-def _losses(
-    model: Any, store: TokenStore, batch: list[_Window], device: torch.device, precision: str, counted: Counted
-) -> np.ndarray:
-    """Summed nats of each window."""
+def read_windows(store: TokenStore, batch: list[Window], counted: Counted) -> tuple[np.ndarray, np.ndarray]:
+    """What is read and what is to be predicted: ids and targets, int64 (windows, longest); -100 is not counted."""
     width = max(window.stop - window.start for window in batch)
-    ids, targets = np.zeros((len(batch), width), np.int64), np.full((len(batch), width), -100, np.int64)
+    ids, targets = np.zeros((len(batch), width), np.int64), np.full((len(batch), width), IGNORED, np.int64)
     for row, window in enumerate(batch):
         document = store.document(window.document).astype(np.int64)
         n = window.stop - window.start
         targets[row, :n] = document[window.start : window.stop]
-        before = document[window.start - 1] if window.start else _first(store)
+        before = document[window.start - 1] if window.start else first_token(store)
         ids[row, 0], ids[row, 1:n] = before, document[window.start : window.stop - 1]
         if counted == "response":
-            targets[row, : max(int(store.n_prompt_tokens[window.document]) - window.start, 0)] = -100
+            targets[row, : max(int(store.n_prompt_tokens[window.document]) - window.start, 0)] = IGNORED
+    return ids, targets
+
+
+def _losses(
+    model: Any, store: TokenStore, batch: list[Window], device: torch.device, precision: str, counted: Counted
+) -> np.ndarray:
+    """Summed nats of each window."""
+    ids, targets = read_windows(store, batch, counted)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         hidden = model.hidden(torch.from_numpy(ids).to(device))
         losses = token_losses(hidden, model.head, torch.from_numpy(targets).to(device))
     return losses.double().sum(dim=1).cpu().numpy()
 
 
-def _first(store: TokenStore) -> int:
+def first_token(store: TokenStore) -> int:
+    """What a document is read behind. Raises SimtoolError where the tokenizer has no such token."""
     if store.end_of_text is None:
         raise SimtoolError(
             f"The tokenizer {store.tokenizer!r} has no end-of-text token to read a document's first token behind."
@@ -198,7 +208,8 @@ def _first(store: TokenStore) -> int:
     return store.end_of_text
 
 
-def _length(folder: Path) -> int:
+def window_length(folder: Path) -> int:
+    """What a model's config allows. Raises SimtoolError where there is none."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

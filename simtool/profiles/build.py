@@ -34,12 +34,14 @@ SAVE_SECONDS = 30  # how much work an interruption can lose
 class Budget:
     """How much of a corpus to count: up to so many tokens or documents, whole documents only (None: all).
 
-    seed   None: the first documents; a number: a random sample of the whole corpus, which is all read for it
+    seed      None: the first documents; a number: a random sample of the whole corpus, which is all read for it
+    at_most   a corpus that holds less is counted whole; otherwise it is an error
     """
 
     tokens: int | None = None
     documents: int | None = None
     seed: int | None = None
+    at_most: bool = False
 
     def __post_init__(self) -> None:
         for name in ("tokens", "documents"):
@@ -171,7 +173,7 @@ def _count_sample(
         if more := kept < len(texts):
             break
     short = n_documents != budget.documents and n_tokens != budget.tokens and not more
-    if short and n_documents:
+    if short and n_documents and not budget.at_most:
         asked = " and ".join(
             f"--{name} {getattr(budget, name):,}" for name in ("tokens", "documents") if getattr(budget, name)
         )

@@ -15,6 +15,7 @@ from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.similarity.metrics import Metric, find_metric
 from simtool.similarity.pairwise import pairwise
 from simtool.similarity.uncertainty import half_splits, interval, thin
+from simtool.tables import Tabular, html_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +25,7 @@ HALVES_BYTES = 64 << 20  # resamples are worked through in chunks of this size
 
 
 @dataclass(frozen=True)
-class SimilarityMatrix:
+class SimilarityMatrix(Tabular):
     """Similarities of every corpus (row, p) with every corpus (column, q), at equal sample sizes.
 
     values, low, high   float64 (n, n)   mean over half-samples, and its 95% interval; the diagonal is the
@@ -34,6 +35,8 @@ class SimilarityMatrix:
 
     Names are unique; symmetric when the metric is.
     """
+
+    table = "similarity_matrix"
 
     corpora: tuple[str, ...]
     metric: Metric
@@ -54,6 +57,18 @@ class SimilarityMatrix:
     def ceiling(self) -> np.ndarray:
         """float64 (n,): what two disjoint samples of each corpus score at this size."""
         return np.diagonal(self.values)
+
+    def _repr_html_(self) -> str:
+        """The matrix as people read it: mean and interval in each cell, the ceilings on the diagonal."""
+        cell = lambda i, j: (  # noqa: E731
+            f"{'≈' if self.at_ceiling[i, j] else ''}{self.values[i, j]:.3f}"
+            f" ({self.low[i, j]:.3f}–{self.high[i, j]:.3f})"
+        )
+        n = len(self.corpora)
+        marked = [f"{name} †" if name in self.facts.get("stand_ins", ()) else name for name in self.corpora]
+        rows = [[marked[i], *(cell(i, j) for j in range(n))] for i in range(n)]
+        caption = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens a corpus; diagonal: ceiling"
+        return html_table(["", *marked], rows, caption)
 
     def to_polars(self) -> "pl.DataFrame":
         """One row a cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens,

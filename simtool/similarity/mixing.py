@@ -29,6 +29,7 @@ from simtool.similarity.matrix import feature_counts
 from simtool.similarity.metrics import TINY, UNIFORM_SHARE
 from simtool.similarity.optimum import EDGE, Problem, at_trade_off, mix_rows, trace, within_budget
 from simtool.similarity.uncertainty import half_splits, interval, thin
+from simtool.tables import Tabular
 
 if TYPE_CHECKING:
     import polars as pl
@@ -561,7 +562,7 @@ def _freeze(result: object) -> None:
 
 
 @dataclass(frozen=True)
-class Frontier:
+class Frontier(Tabular):
     """The mixtures that no other within the floors and caps beats in both target and forgetting.
 
     trade_off                float64 (P,)     t: a point minimises (1 - t) bits of the targets + t forgetting;
@@ -571,6 +572,8 @@ class Frontier:
     forgetting, ..low, ..high  float64 (P,)   bits, with the 95% interval of that mixture over half-samples
     gain, ..low, ..high      float64 (P, T)   bits, likewise
     """
+
+    table = "mixture_frontier"
 
     corpora: tuple[str, ...]
     targets: tuple[str, ...]

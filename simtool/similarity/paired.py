@@ -127,7 +127,9 @@ def _q_log_q(tile: Tile) -> np.ndarray:
 def _smoothed(smooth: Callable) -> tuple[Product, Product]:
     """Sums of q' log2(p' / floor) and of q' log2(q' / floor): p', q' smoothed, floor what an unseen entry has.
 
-    Divided by the floor, unseen entries add nothing, and need not be looked at.
+    Divided by the floor, unseen entries add nothing, and need not be looked at. Seen ones have up to 30 bits each, of
+    which little is left when one sum is taken from the other; so the terms are float32 and the sums float64. Sums in
+    float32 differed by 1e-5 bits from one BLAS to another.
     """
 
     def over_floor(x: np.ndarray, V: int) -> np.ndarray:
@@ -137,12 +139,17 @@ def _smoothed(smooth: Callable) -> tuple[Product, Product]:
 
     def cross(tile: Tile) -> np.ndarray:
         bits = over_floor(tile.p, tile.V)
-        return np.log2(bits, out=bits) @ smooth(tile.q, tile.V).mT
+        return _in_float64(lambda bits, q: bits @ q.T, np.log2(bits, out=bits), smooth(tile.q, tile.V))
 
     def own(tile: Tile) -> np.ndarray:
-        return np.vecdot(smooth(tile.q, tile.V), np.log2(over_floor(tile.q, tile.V)))[:, None, :]
+        return _in_float64(np.vecdot, np.log2(over_floor(tile.q, tile.V)), smooth(tile.q, tile.V))[:, None, :]
 
     return cross, own
+
+
+def _in_float64(product: Callable, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Split by split, as the whole tile in float64 leaves the cache: 3 times as long."""
+    return np.stack([product(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(x, y, strict=True)])
 
 
 _cross, _own = _smoothed(metrics.smooth)
@@ -257,7 +264,7 @@ def paired(
     threads            None: one a processor
 
     Corrected for sampling where the metric knows how, and within its range. Agrees with `compute` in float64
-    within 1e-5, in the unit of the metric (measured on the shipped profiles: 3e-6 at most).
+    within 1e-5, in the unit of the metric (measured on the shipped profiles: 2e-6 at most).
     """
     laws = [LAWS[metric.compute] for metric in chosen if metric.compute in LAWS]
     sums = _sums(laws, sources, targets, splits, threads or os.cpu_count() or 1) if laws else Sums()

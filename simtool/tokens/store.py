@@ -248,7 +248,9 @@ def _write_splits(
         temporary = Path(tempfile.mkdtemp(prefix=".tokenizing.", dir=parent))
         with ExitStack() as stack:
             writers = [stack.enter_context(_Writer(temporary / split, tokenizer)) for split in shares]
-            for documents in _batches(corpus, reading):
+            # so few tokens may be asked for that a whole batch of text would be read for nothing
+            characters = BATCH_CHARACTERS if tokens is None else min(BATCH_CHARACTERS, 4 * tokens)
+            for documents in _batches(corpus, reading, characters):
                 texts = [document.text.encode("utf-8", "replace") for document in documents]
                 keys = np.array([document_hash(text, SPLIT_SEED) for text in texts], np.uint64)
                 split_of = np.minimum(np.searchsorted(edges, keys.astype(np.float64), "right"), len(edges) - 1)
@@ -283,13 +285,13 @@ def _write_splits(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _batches(corpus: "Corpus", reading: Any) -> "Iterator[list[Document]]":
+def _batches(corpus: "Corpus", reading: Any, characters: int) -> "Iterator[list[Document]]":
     gathered: list[Document] = []
     size = 0
     for documents in corpus.batches(reading=reading):
         gathered += documents
         size += sum(len(document.text) for document in documents)
-        if size >= BATCH_CHARACTERS:
+        if size >= characters:
             yield gathered
             gathered, size = [], 0
     if gathered:

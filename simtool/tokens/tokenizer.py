@@ -24,6 +24,8 @@ import numpy as np
 from simtool.errors import SimtoolError, unknown
 
 EMBEDDED = "default"
+SMALL = "small"
+EMBEDDED_FILES = {EMBEDDED: "tokenizer.json", SMALL: "small.json"}  # made by embedded/build.py
 EMBEDDED_FOLDER = Path(str(resources.files("simtool.tokens") / "embedded"))
 BACKENDS = ("fastokens", "tokenizers")
 BACKEND_VARIABLE = "SIMTOOL_TOKENIZER_BACKEND"
@@ -54,6 +56,9 @@ class TokenizerEntry:
 
 TOKENIZERS = {
     EMBEDDED: TokenizerEntry("Byte-level BPE that ships with simtool, for prose, code and mathematics alike."),
+    SMALL: TokenizerEntry(
+        "The first 4,096 entries of the default, for models so small that its logits would be the work."
+    ),
     "pythia": TokenizerEntry(
         "GPT-NeoX-20B's tokenizer, which Pythia uses, and the paper with it.",
         "EleutherAI/pythia-70m",
@@ -168,7 +173,7 @@ def load_tokenizer(name_or_path: str | Path, data_dir: Path | None = None) -> To
     name = ALIASES.get(str(name_or_path), str(name_or_path))
     if data_dir is None and os.environ.get("SIMTOOL_DATA"):
         data_dir = Path(os.environ["SIMTOOL_DATA"]).expanduser()
-    identity = embedded_identity() if name == EMBEDDED else None
+    identity = embedded_identity(name) if name in EMBEDDED_FILES else None
     if name in TOKENIZERS:
         identity = identity or TOKENIZERS[name].identity
     if identity is None:
@@ -177,18 +182,19 @@ def load_tokenizer(name_or_path: str | Path, data_dir: Path | None = None) -> To
     return Tokenizer(name, *identity, data_dir)
 
 
-def embedded_identity() -> Identity:
-    """Of the tokenizer that ships: read from its small provenance file, not from its vocabulary."""
+def embedded_identity(name: str = EMBEDDED) -> Identity:
+    """Of a tokenizer that ships: read from the small provenance file, not from its vocabulary."""
     provenance = json.loads((EMBEDDED_FOLDER / "provenance.json").read_text(encoding="utf-8"))
-    return Identity(*(provenance[name] for name in Identity._fields))
+    about = provenance if name == EMBEDDED else provenance[name]
+    return Identity(*(about[field] for field in Identity._fields))
 
 
 def find_tokenizer_file(name: str, data_dir: Path | None = None) -> Path | None:
     """Where the tokenizer.json of a name, path or hub id lies on this machine: the data folder, then the
     hub's cache. None when only the hub can have it."""
     name = ALIASES.get(name, name)
-    if name == EMBEDDED:
-        return EMBEDDED_FOLDER / "tokenizer.json"
+    if name in EMBEDDED_FILES:
+        return EMBEDDED_FOLDER / EMBEDDED_FILES[name]
     if name in TOKENIZERS:
         entry = TOKENIZERS[name]
         known = data_dir / "tokenizers" / entry.file if data_dir and entry.file else None
@@ -307,7 +313,7 @@ def _read(path: Path, version: tuple[int, int]) -> tuple[str, Identity]:
     try:
         text = path.read_text(encoding="utf-8")
         if path.parent == EMBEDDED_FOLDER:
-            return text, embedded_identity()
+            return text, embedded_identity(next(name for name, file in EMBEDDED_FILES.items() if file == path.name))
         definition = json.loads(text)
         model, added = definition["model"], definition.get("added_tokens") or []
         vocabulary = model["vocab"]

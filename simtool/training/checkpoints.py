@@ -132,6 +132,8 @@ def place(recipe: Recipe, folder: Path, position: Position) -> Saved | None:
     last, step = len(position.done) - 1, position.done[-1]
     for stretch, at in ((last + 1, 0), (last, step)):
         inside = stretch < len(stretches) or at == 0
+        if at and inside and not stretches[stretch].is_sft and at > recipe.n_steps(stretches[stretch]):
+            continue  # of a run that stays longer on the same mixture, and left this recipe behind
         if stretch <= len(stretches) and inside and recipe.prefix(stretch, at) == position.fingerprint:
             return Saved(folder, position, stretch, at)
     return None

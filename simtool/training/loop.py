@@ -112,12 +112,14 @@ def train(
     execution: Execution = PLAIN,
     parents: Sequence[Path] = (),
     report: Callable[[Any], None] = lambda message: None,
+    watch: Callable[[Model], None] = lambda model: None,
 ) -> Trained:
     """Train a recipe to its end in a folder of its own, from the longest beginning saved there or in the parents.
 
     stores    {corpus: its training split}
     parents   folders of other runs, whose checkpoints may be forked from
     report    is called with a Progress now and then
+    watch     is called with the model where this call takes it up, and after every step; it must leave it as it is
 
     The same call again does what is left to do. Raises SimtoolError when the stores cannot serve the recipe, when
     another run has the folder, when a checkpoint is damaged, or when the loss is no number or leaps.
@@ -129,7 +131,7 @@ def train(
             stack.enter_context(locked(folder))
             _claim(folder, recipe)
         world.wait()
-        return _Run(recipe, stores, folder, execution, parents, report, world).to_the_end()
+        return _Run(recipe, stores, folder, execution, parents, report, watch, world).to_the_end()
 
 
 def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBatches | ExampleBatches]:
@@ -183,9 +185,11 @@ class _Run:
         execution: Execution,
         parents: Sequence[Path],
         report: Callable[[Any], None],
+        watch: Callable[[Model], None],
         world: World,
     ):
-        self.recipe, self.folder, self.execution, self.report, self.world = recipe, folder, execution, report, world
+        self.recipe, self.folder, self.execution, self.world = recipe, folder, execution, world
+        self.report, self.watch = report, watch
         self.stretches = recipe.stretches()
         self.batches = batches_of(recipe, stores)
         self.stores = {
@@ -220,6 +224,7 @@ class _Run:
     def to_the_end(self) -> Trained:
         saved = find_checkpoint(self.recipe, self.places)
         begun, step = self._take_up(saved)
+        self.watch(self.model)
         self.peak = measured_peak(self.world.device, self.recipe.precision) if begun < len(self.stretches) else 1.0
         for stretch in range(begun, len(self.stretches)):
             self._stretch(stretch, step if stretch == begun else 0)
@@ -262,6 +267,7 @@ class _Run:
             self._check(loss, norm, phase, s, step)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
+            self.watch(self.model)
             self.tokens += batch.n_targets
             meter.add(s, step, loss, norm, rate, batch)
             due = time.monotonic() - saved_at > self.execution.save_seconds

@@ -125,9 +125,7 @@ class Body(nn.Module):
         self.embed_in = nn.Embedding(vocabulary_size, shape.width)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.n_layers))
         self.final_layer_norm = nn.LayerNorm(shape.width)
-        n_turned = int(shape.width // shape.n_heads * ROTARY_SHARE)
-        frequencies = ROTARY_BASE ** -(torch.arange(0, n_turned, 2).float() / n_turned)
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("frequencies", frequencies(shape), persistent=False)
 
     def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
         T = ids_BT.shape[1]
@@ -140,6 +138,12 @@ class Body(nn.Module):
         for layer in self.layers:
             x = layer(x, cos, sin, mask)
         return self.final_layer_norm(x)
+
+
+def frequencies(shape: Shape) -> Tensor:
+    """Radians a position by which each pair of turned dimensions is turned."""
+    n_turned = int(shape.width // shape.n_heads * ROTARY_SHARE)
+    return ROTARY_BASE ** -(torch.arange(0, n_turned, 2).float() / n_turned)
 
 
 def document_mask(documents_BT: Tensor) -> Tensor:
@@ -260,7 +264,7 @@ def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTr
     vocabulary_size   of the tokenizer; the model's is padded to a multiple of 128
     """
     if name in SIZES:
-        model = GPTNeoX(SIZES[name], padded_vocabulary(vocabulary_size))
+        model = unset(SIZES[name], padded_vocabulary(vocabulary_size))
         model.reset(seed)
         return model
     if (Path(name) / "config.json").exists():
@@ -271,6 +275,15 @@ def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTr
             torch.manual_seed(seed)
             return FromTransformers(transformers.AutoModelForCausalLM.from_config(config))
     raise unknown("model", name, SIZES)
+
+
+def unset(shape: Shape, vocabulary_size: int) -> GPTNeoX:
+    """The module with whatever lay in memory as weights, for those who set all of them: torch's are not drawn first."""
+    with torch.device("meta"):
+        model = GPTNeoX(shape, vocabulary_size)
+    model = model.to_empty(device="cpu")
+    model.gpt_neox.frequencies.copy_(frequencies(shape))
+    return model
 
 
 def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
@@ -285,7 +298,7 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
     weights = folder / "model.safetensors"
     if _is_ours(config) and weights.exists():
         shape = Shape(config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"])
-        model = GPTNeoX(shape, config["vocab_size"])
+        model = unset(shape, config["vocab_size"])
         state = {k.replace("lm_head.", "embed_out."): v for k, v in load_file(weights).items()}
         wanted = model.state_dict().keys()
         if wanted <= state.keys():

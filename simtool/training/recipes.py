@@ -16,6 +16,18 @@ from simtool.training.schedules import find_schedule
 
 WARMUP = 0.01  # of the schedule; Pythia
 FLOOR = 0.1  # of the peak; Pythia
+# The peak rate of each size: Pythia's (arXiv:2304.01373, table 6), a round figure of that order for the small ones
+RATES = {
+    "nano": 3e-3,
+    "micro": 2e-3,
+    "14m": 1e-3,
+    "31m": 1e-3,
+    "70m": 1e-3,
+    "160m": 6e-4,
+    "410m": 3e-4,
+    "1b": 3e-4,
+    "1.4b": 2e-4,
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 from xxhash import xxh3_64_hexdigest
 
+from simtool.corpora.catalogue import find_corpus
 from simtool.corpora.packages import LARGEST_SHARE, File, Packages, _read, _within_share
 from simtool.errors import SimtoolError
 
@@ -145,6 +146,28 @@ def test_shards_hold_every_row_once(site, name):
     parts = [row for shard in range(3) for row in all_rows(source, shard, 3)]
     assert sorted(map(key, parts)) == sorted(map(key, whole))
     assert all_rows(source) == whole
+
+
+def test_halves_share_no_file_and_leave_none_out(site):
+    for n in range(30):
+        install(site, f"p{n}", {f"p{n}/{part}.py": SHAPES for part in "ab"})
+    first, second = (Packages("source", (str(site),), False, half) for half in (0, 1))
+    whole, *halves = (
+        {(file.distribution, file.name) for file in source.files()} for source in (view(site, "source"), first, second)
+    )
+    assert halves[0] | halves[1] == whole and not halves[0] & halves[1]
+    assert min(map(len, halves)) > 20  # of 63
+    assert {name for name, _ in halves[0]} & {name for name, _ in halves[1]}  # by files, not by distributions
+    assert first.identity() != second.identity() and first.describe() != second.describe()
+
+
+def test_the_functions_of_the_catalogue_come_from_other_files_than_its_source(monkeypatch):
+    monkeypatch.setattr("simtool.corpora.packages._installed", lambda site: ())  # the standard library will do
+    text, prose, functions = (
+        {(file.distribution, file.name) for file in find_corpus(f"python_{view}").source.files()}
+        for view in ("source", "docstrings", "functions")
+    )
+    assert text == prose and len(functions) > 100 and not functions & text
 
 
 def test_identity_changes_with_what_is_installed(site):

@@ -197,18 +197,20 @@ def test_a_damaged_part_is_not_used(corpus, tmp_path):
 
 
 COUNT = """
-import sys
+import sys, time
 from pathlib import Path
 from simtool.profiles import build
 from simtool.profiles.find import Options, find_profile
 build.BATCH_BYTES = 200_000
+add = build._Tally.add
+build._Tally.add = lambda tally, texts: time.sleep(float(sys.argv[4])) or add(tally, texts)
 found = find_profile(sys.argv[1], ["token", "token2"], Options(cache=Path(sys.argv[2]), workers=int(sys.argv[3])))
 print(found.how, found.profile.size)
 """
 
 
-def start(path: Path, cache: Path, workers: int = 1) -> subprocess.Popen:
-    command = [sys.executable, "-c", COUNT, str(path), str(cache), str(workers)]
+def start(path: Path, cache: Path, workers: int = 1, seconds_a_batch: float = 0) -> subprocess.Popen:
+    command = [sys.executable, "-c", COUNT, str(path), str(cache), str(workers), str(seconds_a_batch)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -224,14 +226,15 @@ def test_two_processes_on_the_same_corpus_count_it_once(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_count_leaves_nothing_half_written(tmp_path):
-    path = write_jsonl(tmp_path / "text.jsonl", sentences(60_000))
+    path = write_jsonl(tmp_path / "text.jsonl", sentences(20_000))
     cache = tmp_path / "cache"
-    process = start(path, cache)
+    process = start(path, cache, seconds_a_batch=0.2)  # 4 seconds at least
     while not cache.exists():
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not list(cache.glob("*.parquet"))
     found = find_profile(str(path), ["token", "token2"], Options(cache=cache))
-    assert found.profile.size["documents"] == 60_000
+    assert found.profile.size["documents"] == 20_000

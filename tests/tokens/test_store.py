@@ -127,6 +127,20 @@ def test_a_budget_ends_with_the_document_that_reaches_it(tokenizer, tmp_path):
     assert stores["train"].n_tokens == lengths[9]
 
 
+def test_a_small_budget_does_not_read_the_whole_corpus(tokenizer, tmp_path):
+    read = []
+
+    class Counting(Rows):
+        def read(self, shard: int, n_shards: int, reading: Reading):
+            for rows in super().read(shard, n_shards, reading):
+                read.extend(rows)
+                yield rows
+
+    corpus = Corpus("toy", "A test.", "sft", "ours", render, {}, Counting(tuple(PAIRS)))
+    tokenize_corpus(corpus, tokenizer, tmp_path, {"train": 1.0}, tokens=100)
+    assert len(read) == 14  # some 17 tokens and 50 characters a document: two lists of 7, not all 400
+
+
 def test_a_missing_store_says_how_to_make_it(tokenizer, tmp_path, stores):
     with pytest.raises(SimtoolError) as error:
         find_store(tmp_path, "c4", "train", tokenizer)

@@ -49,6 +49,11 @@ def reference():
     return Reference((EMBEDDED_FOLDER / "tokenizer.json").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def small():
+    return load_tokenizer("small")
+
+
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
     """No data folder, an empty hub cache, and no network."""
@@ -181,6 +186,15 @@ def test_every_code_point_gets_the_ids_of_tokenizers(embedded, reference):
     assert_same_ids(embedded, reference, [rest[i : i + 500] for i in range(0, len(rest), 500)])
 
 
+def test_the_small_one_gets_the_ids_of_tokenizers_and_comes_back(small):
+    reference = Reference((EMBEDDED_FOLDER / "small.json").read_text(encoding="utf-8"))
+    texts = [*TRICKY, *random_texts(2_000, seed=2), *map(chr, CODE_POINTS[:0x600])]
+    assert_same_ids(small, reference, texts)
+    ids, offsets = small.encode(texts)
+    assert [small.decode(ids[a:b]) for a, b in itertools.pairwise(offsets)] == texts
+    assert ids.max() < small.vocabulary_size == 4_096
+
+
 @pytest.mark.parametrize("piece", ["a", "aB", " ", "\n", "\t ", "=", "1", "中", "\u0301", "あa", "👩‍", "'s"])
 def test_long_repeats_get_the_ids_of_tokenizers(embedded, reference, piece):
     text = piece * 20_000
@@ -309,6 +323,39 @@ def test_the_sidecar_tells_the_truth():
     assert sorted(definition["model"]["vocab"].values()) == list(range(size))
 
 
+def test_the_small_one_is_the_beginning_of_the_default():
+    whole, small = (
+        json.loads((EMBEDDED_FOLDER / file).read_text(encoding="utf-8")) for file in ("tokenizer.json", "small.json")
+    )
+    fingerprint, size, end = embedded_identity("small")
+    vocabulary, merges = small["model"]["vocab"], small["model"]["merges"]
+    assert (fingerprint, size, end) == (tokenizer_fingerprint(small), len(vocabulary), vocabulary["<|endoftext|>"])
+    assert sorted(vocabulary.values()) == list(range(4_096))
+    assert vocabulary.items() <= whole["model"]["vocab"].items()
+    assert merges == whole["model"]["merges"][: 4_096 - 257]  # one end of text and 256 bytes come before
+    assert [vocabulary["".join(merge)] for merge in merges] == list(range(257, 4_096))
+    assert {name: part for name, part in small.items() if name != "model"} == {
+        name: part for name, part in whole.items() if name != "model"
+    }
+
+
+def test_the_small_one_can_be_cut_again(tmp_path):
+    for file in ("tokenizer.json", "provenance.json"):
+        (tmp_path / file).write_bytes((EMBEDDED_FOLDER / file).read_bytes())
+    build.build_small(tmp_path)
+    for file in ("small.json", "provenance.json"):
+        assert (tmp_path / file).read_bytes() == (EMBEDDED_FOLDER / file).read_bytes()
+
+
+def test_cutting_is_stopping_the_training_early(monkeypatch):
+    texts = [f"the {word} of the {other}s, {other}ing" for word in ("cat", "cart", "tea") for other in ("meat", "eat")]
+    trained = []
+    for size in (280, 265):
+        monkeypatch.setattr(build, "VOCABULARY_SIZE", size)
+        trained.append(json.loads(build.train(texts).to_str()))
+    assert build.first_entries(trained[0], 265) == trained[1] != trained[0]
+
+
 @pytest.mark.parametrize("name", [name for name in REAL if TOKENIZERS[name].identity])
 def test_a_known_identity_is_that_of_the_real_file(name, tmp_path):
     entry = TOKENIZERS[name]
@@ -399,8 +446,8 @@ def test_transformers_reads_the_embedded_tokenizer(embedded):
 
 def test_the_provenance_is_that_of_the_file():
     provenance = json.loads((EMBEDDED_FOLDER / "provenance.json").read_text(encoding="utf-8"))
-    file = (EMBEDDED_FOLDER / "tokenizer.json").read_bytes()
-    assert provenance["sha256"] == hashlib.sha256(file).hexdigest()
+    for about, file in ((provenance, "tokenizer.json"), (provenance["small"], "small.json")):
+        assert about["sha256"] == hashlib.sha256((EMBEDDED_FOLDER / file).read_bytes()).hexdigest()
     assert provenance["bytes"] == sum(
         part["bytes"] for parts in provenance["blend"].values() for part in parts.values()
     )
@@ -469,7 +516,7 @@ def test_a_tokenizer_that_fastokens_cannot_read_still_works(tmp_path):
 def test_nothing_heavy_is_imported_before_the_first_text():
     code = (
         "import sys; from simtool.tokens.tokenizer import load_tokenizer\n"
-        "tokenizers = [load_tokenizer(name) for name in ('default', 'pythia', 'gpt2')]\n"
+        "tokenizers = [load_tokenizer(name) for name in ('default', 'pythia', 'gpt2', 'small')]\n"
         "heavy = {'fastokens', 'tokenizers', 'huggingface_hub', 'torch', 'transformers'} & set(sys.modules)\n"
         "print(sorted(heavy), tokenizers[1].fingerprint)"
     )
@@ -502,7 +549,7 @@ def message(name, data_dir=None) -> str:
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
     assert message("pythja") == (
-        "Unknown tokenizer 'pythja'. Did you mean 'pythia'?\nKnown: default, gpt2, llama2, llama3, pythia."
+        "Unknown tokenizer 'pythja'. Did you mean 'pythia'?\nKnown: default, gpt2, llama2, llama3, pythia, small."
     )
 
 

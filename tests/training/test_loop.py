@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,13 +95,18 @@ def test_same_seed_same_bits_and_other_seed_other_bits(tmp_path):
 
 
 SCRIPT = """
-import sys, time, torch
+import os, signal, sys, threading, time, torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 import toys
 from pathlib import Path
 from simtool.training.loop import Execution, train
-slow = lambda message: time.sleep(0.05)
+told = []
+def slow(message):
+    told.append(message)
+    if len(told) == {kill_after}:  # while it goes on, so at any place of a step
+        threading.Timer(0.06, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    time.sleep(0.05)
 train(toys.LONG, toys.STORES, Path({folder!r}), Execution("cpu", log_steps=1, save_steps=3), report=slow)
 """
 
@@ -110,16 +114,8 @@ train(toys.LONG, toys.STORES, Path({folder!r}), Execution("cpu", log_steps=1, sa
 @pytest.mark.parametrize("kill_after", [5, 23, 33])  # in the trunk, in midtraining, in SFT
 def test_killed_and_resumed_ends_with_the_same_bits(tmp_path, kill_after, uninterrupted):
     folder = tmp_path / "run"
-    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder))
-    process = subprocess.Popen([sys.executable, "-c", script])
-    log = folder / "metrics.jsonl"
-    for _ in range(1200):
-        if log.exists() and log.read_text().count('"event": "step"') >= kill_after:
-            break
-        assert process.poll() is None, "it ended before it was killed"
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder), kill_after=kill_after)
+    assert subprocess.run([sys.executable, "-c", script], timeout=300).returncode == -signal.SIGKILL
     done = train(LONG, STORES, folder, replace(QUIET, save_steps=3))
     assert done.began is not None
     assert weights(done.checkpoint) == weights(uninterrupted.checkpoint)
@@ -146,6 +142,13 @@ def test_a_fork_is_the_run_it_forks_from(uninterrupted, tmp_path):
     arm = train(recipe(*LONG.phases[:2]), STORES, tmp_path / "arm", QUIET, [trunk.folder])
     assert arm.began == trunk.checkpoint
     assert weights(arm.checkpoint) == weights(uninterrupted.ends["mid"])
+
+
+def test_a_run_that_stayed_longer_is_no_beginning(tmp_path):
+    # 20 steps of web and no more cannot be where a recipe goes on that leaves web after 12
+    train(recipe(phase(steps=20)), STORES, tmp_path / "long", QUIET)
+    left = recipe(phase(steps=12, schedule_tokens=20 * toys.STEP), phase("mid", 8, MIX))
+    assert train(left, STORES, tmp_path / "left", QUIET, [tmp_path / "long"]).began is None
 
 
 def test_a_fork_in_the_middle_of_a_phase(tmp_path):

@@ -1,0 +1,85 @@
+"""What does a similarity say of the size of the samples, and what of the corpora?
+
+Pairs of corpora, and corpora with themselves, at sizes from 1,000 to 200,000 tokens. `published`: as the paper
+compares,
+one corpus whole and the other as small as it happens to be. `equal`: both at one size, as simtool does. Tokens are
+drawn
+without replacement from disjoint halves of the documents. A sample of few whole documents is another thing than as many
+tokens drawn from many documents, so whole folds of documents are measured too (`drawn` = documents).
+"""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from analyses import shipped_profile
+from simtool.profiles.profile import Profile
+from simtool.similarity.metrics import jensen_shannon, jensen_shannon_bias, token
+from simtool.similarity.uncertainty import half_splits
+
+PAIRS = (
+    *(("c4", "c4"), ("gsm8k", "gsm8k"), ("starcoder", "starcoder")),
+    *(("c4", "gsm8k"), ("c4", "lima"), ("math", "gsm8k"), ("starcoder", "pycode"), ("c4", "starcoder")),
+)
+SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
+FOLDS = (1, 2, 4, 8)  # of the eight of a half
+RESAMPLES = 40
+
+
+def make() -> tuple[pl.DataFrame, dict[str, Any]]:
+    """One row a pair, way of comparing, way of drawing, size and metric: mean, and 95% of the draws."""
+    profiles = {
+        name: shipped_profile(name, "default", ("token",)) for name in {name for pair in PAIRS for name in pair}
+    }
+    rows = [row for a, b in PAIRS for row in _of_pair(a, b, profiles)]
+    return pl.DataFrame(rows), {
+        "corpora": {name: {**profile.size, **profile.facts} for name, profile in sorted(profiles.items())},
+        "tokenizer": "default",
+        "resamples": RESAMPLES,
+        "stand_ins": sorted(name for name, profile in profiles.items() if profile.facts["stand_in"]),
+    }
+
+
+def _of_pair(a: str, b: str, profiles: dict[str, Profile]) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    of_a, of_b = (profiles[name].features["token"] for name in (a, b))
+    seen = of_a.any(axis=0) | of_b.any(axis=0)  # what neither has adds nothing to these metrics
+    of_a, of_b = of_a[:, seen], of_b[:, seen]
+    splits = half_splits(np.stack([of_a.sum(axis=1), of_b.sum(axis=1)]), RESAMPLES, rng, (a, b))
+    values: dict[tuple[str, str, int], list[tuple[int, int, dict[str, float]]]] = {}
+    for split in splits:
+        p, q = of_a[split].sum(axis=0), of_b[~split].sum(axis=0)
+        for size in SIZES:
+            if size > min(p.sum(), q.sum()):
+                continue
+            small = _draw(q, size, rng)
+            values.setdefault(("published", "tokens", size), []).append(_scores(p, small))
+            values.setdefault(("equal", "tokens", size), []).append(_scores(_draw(p, size, rng), small))
+        first, second = (rng.permutation(np.flatnonzero(side)) for side in (split, ~split))
+        for n in FOLDS:
+            whole = of_a[first[:n]].sum(axis=0), of_b[second[:n]].sum(axis=0)
+            values.setdefault(("equal", "documents", n), []).append(_scores(*whole))
+    rows = []
+    for (way, drawn, _), found in values.items():
+        n_a, n_b = (int(np.mean([one[side] for one in found])) for side in (0, 1))
+        for metric in found[0][2]:
+            scores = np.array([one[2][metric] for one in found])
+            low, high = np.quantile(scores, [0.025, 0.975])
+            measured = {"metric": metric, "value": scores.mean(), "low": low, "high": high}
+            rows.append({"a": a, "b": b, "way": way, "drawn": drawn, "tokens_a": n_a, "tokens_b": n_b, **measured})
+    return rows
+
+
+def _draw(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`size` of the counted tokens, without replacement: (V,)."""
+    return rng.multivariate_hypergeometric(counts, size, method="marginals")
+
+
+def _scores(p: np.ndarray, q: np.ndarray) -> tuple[int, int, dict[str, float]]:
+    """Tokens on each side, and what each metric says."""
+    n_p, n_q = int(p.sum()), int(q.sum())
+    p, q = p / n_p, q / n_q
+    js = float(jensen_shannon(p, q))
+    corrected = float(np.clip(js - jensen_shannon_bias(p, q, np.float64(n_p), np.float64(n_q)), 0, 1))
+    return n_p, n_q, {"token": float(token(p, q)), "js": js, "js corrected": corrected}

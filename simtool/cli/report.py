@@ -1,0 +1,66 @@
+"""The command that puts everything on one page: report."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from simtool.cli.options import (
+    Corpora,
+    Data,
+    Mid,
+    Resamples,
+    Seed,
+    SkipBad,
+    Split,
+    Targets,
+    TextField,
+    TokenizerName,
+    Workers,
+    options_of,
+    tell_saved,
+)
+
+
+def report(
+    corpora: Corpora,
+    out: Annotated[Path, typer.Option(help="File to write the page to.")] = Path("report.html"),
+    study: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of a study (`simtool train-eval --out`), to show what training gave as well."),
+    ] = None,
+    pretrain: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="What the model is pretrained on. By default the first general corpus named."),
+    ] = None,
+    mid: Mid = None,
+    target: Targets = None,
+    view: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="METRIC.FEATURE of a matrix to switch to; repeatable. token, js, syntax and kl by default."),
+    ] = None,
+    tokenizer: TokenizerName = "default",
+    resamples: Resamples = 200,
+    seed: Seed = 0,
+    data: Data = None,
+    split: Split = "train",
+    text_field: TextField = "text",
+    skip_bad: SkipBad = False,
+    workers: Workers = 0,
+) -> None:
+    """Write one self-contained page: similarities, what brings a target closer, which mixture to train on.
+
+    It opens from disk, loads nothing from a network, and says of every number what it means and how sure it is.
+    Without --mid each specialised corpus among those named is mixed in at 0.2; without --target every SFT set is one.
+
+    Example: simtool report c4 starcoder math pycode gsm8k --out report.html
+    """
+    from simtool import printing
+    from simtool.reporting import page
+
+    with printing.Counting() as progress:
+        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
+        written = page.report(
+            corpora, out, pretrain, mid or (), target or (), study, view or page.VIEWS, resamples, seed, options
+        )
+    tell_saved([written])

@@ -1,0 +1,316 @@
+"""Do two losses pull a model the same way, and what does the way that fine-tuning took cost the general loss?
+
+Alignment: the inner product and cosine of two losses' gradients at one model. Each gradient is measured on a sample of
+documents, and the squared length of a measured gradient is too large by its own noise, which makes the plain cosine
+too small. Documents are dealt to folds, and squared lengths are taken between different folds only.
+
+Forgetting: the general loss after fine-tuning minus before. Along the steps theta_0 .. theta_T that were really made,
+    forgetting = sum_t <g(theta_t), theta_{t+1} - theta_t> + remainder,    g the gradient of the general loss.
+The sum is the first-order term; the remainder is all that the general loss curves on the way.
+
+What is the paper's and what is ours. arXiv:2510.14865 (v2, section 2.3) bounds forgetting by minus the summed inner
+products of the general and the target gradient, plus a term that grows with the target loss at the start of SFT.
+For plain gradient descent such a bound follows from the descent lemma (Nesterov 2018, lemma 1.2.3): the update is -lr
+times the target gradient, and a general loss of smoothness B has a remainder of at most B/2 times the summed squared
+updates, which in turn are at most proportional to how far the target loss can fall. Our SFT clips its gradients and is
+done by AdamW, whose updates are not multiples of the gradient, and B is not known. So nothing here is a bound: the
+first-order term is that sum with the updates that were made, the remainder is measured, not bounded, and
+`curvature` is the smoothness that the run at least has, on average over its steps.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from simtool.errors import SimtoolError
+from simtool.evaluation.loss import Counted, batched_windows, read_windows
+from simtool.tokens.store import TokenStore
+from simtool.training.model import chunked_cross_entropy, load_model
+
+# F folds, G groups of parameters
+
+FOLDS = 16
+T = 2.1314  # Student's t(15) at 97.5%, from SciPy, for 16 folds
+OVERALL = "all"
+
+
+def fold_gradients(
+    model: Any, store: TokenStore, folds: Sequence[np.ndarray], length: int, counted: Counted = "text"
+) -> tuple[list[dict[str, torch.Tensor]], np.ndarray, np.ndarray]:
+    """Of every fold of documents: the gradient of its summed loss by parameter, its nats and its counted tokens (F,).
+
+    The loss is that of `evaluate`: each document behind an end-of-text token, which itself is not predicted. (SFT
+    trains on that token too.) The model's own `.grad` is not touched. Memory: F times the model.
+    """
+    named = dict(model.named_parameters())
+    device = next(iter(named.values())).device
+    gradients, nats, tokens = [], np.zeros(len(folds)), np.zeros(len(folds), np.int64)
+    training = model.training
+    model.eval()
+    for f, documents in enumerate(folds):
+        total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
+        for batch in batched_windows(store, documents.tolist(), length):
+            ids, targets = (torch.from_numpy(array).to(device) for array in read_windows(store, batch, counted))
+            with torch.enable_grad():
+                loss, alone = chunked_cross_entropy(model.hidden(ids), model.head, targets)
+                # what the loss does not reach has no gradient
+                made = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+            for name, gradient in zip(named, made, strict=True):
+                if gradient is not None:
+                    total[name] += gradient
+            nats[f] += float(alone)
+            tokens[f] += int((targets >= 0).sum())
+        gradients.append(total)
+    model.train(training)
+    if not (tokens > 0).all():
+        raise SimtoolError(
+            f"A fold of {store.corpus} ({store.split}) has no {counted} to take a gradient of. Give more documents."
+        )
+    return gradients, nats, tokens
+
+
+def deal(store: TokenStore, n_folds: int = FOLDS, documents: int | None = None) -> list[np.ndarray]:
+    """The first documents of a store in folds of equal number, by their hashes, whatever their order.
+
+    Raises SimtoolError when there are fewer than two a fold.
+    """
+    n = store.n_documents if documents is None else min(documents, store.n_documents)
+    if n < 2 * n_folds:
+        raise SimtoolError(
+            f"{store.corpus} ({store.split}) gives {n} documents for {n_folds} folds. Give at least {2 * n_folds}."
+        )
+    order = np.argsort(store.hashes[:n], kind="stable")
+    return [np.sort(order[f::n_folds]) for f in range(n_folds)]
+
+
+def group_of(parameter: str) -> str:
+    """The group of a parameter by its name: its layer, counted from 1 as in hidden states, or what it is of."""
+    inside = re.search(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.", parameter)
+    if inside:
+        return f"layer {int(inside[1]) + 1}"
+    return parameter.removesuffix(".weight").removesuffix(".bias").rsplit(".", 1)[-1]
+
+
+# ---- alignment -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Two gradients in one group of parameters, with 95% intervals over the choice of documents.
+
+    inner     nats a token, squared, over parameters squared: by how much a small step down one loss lowers the other
+    cosine    of the two expected gradients; None where noise leaves no length to either. The estimate can leave
+              [-1, 1] by its noise, and is not pushed back.
+    plain     the cosine of the measured gradients, noise and all: nearer to 0 than the cosine
+    """
+
+    group: str
+    inner: float
+    inner_low: float
+    inner_high: float
+    cosine: float | None
+    cosine_low: float | None
+    cosine_high: float | None
+    plain: float
+    n_parameters: int
+
+
+def gradient_alignment(
+    model: Path | torch.nn.Module,
+    first: TokenStore,
+    second: TokenStore,
+    length: int,
+    counted: tuple[Counted, Counted] = ("text", "text"),
+    documents: int | None = None,
+    device: str = "cpu",
+) -> list[Alignment]:
+    """How the gradients of a model's loss on two stores lie to each other: overall, then by group of parameters.
+
+    first, second   no document may be in both: their gradients' noise must be apart for the product to have no bias
+    counted         what is counted in each: "response" for an SFT set
+    documents       only the first so many of each
+
+    Raises SimtoolError when the stores have documents in common, or too few.
+    """
+    model = load_model(Path(model)).to(device) if isinstance(model, str | Path) else model
+    folds = [deal(store, FOLDS, documents) for store in (first, second)]
+    read = [set(store.hashes[np.concatenate(one)].tolist()) for store, one in zip((first, second), folds, strict=True)]
+    if common := read[0] & read[1]:
+        raise SimtoolError(
+            f"{first.corpus} ({first.split}) and {second.corpus} ({second.split}) have {len(common):,} documents in"
+            " common, whose noise would count as alignment. Give stores apart."
+        )
+    measured = [
+        fold_gradients(model, store, one, length, part)
+        for store, one, part in zip((first, second), folds, counted, strict=True)
+    ]
+    gradients = measured[0][0] + measured[1][0]
+    tokens = np.concatenate([one[2] for one in measured])
+    groups: dict[str, list[str]] = {OVERALL: list(gradients[0])}
+    for name in gradients[0]:
+        groups.setdefault(group_of(name), []).append(name)
+    grams = {name: _gram([one[name] for one in gradients]) for name in gradients[0]}
+    sizes = {name: parameter.numel() for name, parameter in gradients[0].items()}
+    return [
+        aligned(group, sum(grams[name] for name in names), tokens, sum(sizes[name] for name in names))
+        for group, names in groups.items()
+    ]
+
+
+def _gram(parts: Sequence[torch.Tensor]) -> np.ndarray:
+    flat = torch.stack([part.flatten() for part in parts]).double()
+    return (flat @ flat.T).cpu().numpy()
+
+
+def aligned(group: str, gram: np.ndarray, tokens: np.ndarray, n_parameters: int = 0) -> Alignment:
+    """The alignment from inner products of summed gradients: the folds of one loss, then as many of the other.
+
+    gram     float64 (2F, 2F)
+    tokens   int64 (2F,)   counted, of each fold: divided by once
+
+    Intervals are delete-one jackknives over the folds of either loss, their variances added (two-sample jackknife;
+    Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans, chapter 3), with Student's t. Where noise
+    outweighs length the jackknife's variance is too large, not too small (Efron and Stein 1981, Annals of
+    Statistics 9): such intervals are wide.
+    """
+    n_folds = len(tokens) // 2
+    n = tokens.astype(np.float64)
+    is_first = np.arange(2 * n_folds) < n_folds
+
+    def estimates(kept: np.ndarray) -> tuple[float, float]:
+        a, b = kept & is_first, kept & ~is_first
+        inner = gram[np.ix_(a, b)].sum() / (n[a].sum() * n[b].sum())
+        squares = [_without_diagonal(gram, one) / _without_diagonal(np.outer(n, n), one) for one in (a, b)]
+        cosine = inner / np.sqrt(squares[0] * squares[1]) if min(squares) > 0 else np.nan
+        return inner, cosine
+
+    everything = np.ones(2 * n_folds, bool)
+    whole = np.array(estimates(everything))
+    left = np.array([estimates(everything & (np.arange(2 * n_folds) != f)) for f in range(2 * n_folds)])
+    halves = left[:n_folds], left[n_folds:]
+    variance = sum((n_folds - 1) / n_folds * ((half - half.mean(axis=0)) ** 2).sum(axis=0) for half in halves)
+    wide = T * np.sqrt(variance)
+    low, high = whole - wide, whole + wide
+    inner, cosine = zip(whole.tolist(), low.tolist(), high.tolist(), strict=True)
+    first, second = is_first, ~is_first
+    lengths = gram[np.ix_(first, first)].sum() * gram[np.ix_(second, second)].sum()
+    plain = gram[np.ix_(first, second)].sum() / np.sqrt(lengths) if lengths > 0 else 0.0
+    # where leaving one fold out leaves no length, there is no interval, and so no value that could be told
+    told = cosine if np.isfinite(cosine).all() else (None, None, None)
+    return Alignment(group, *inner, *told, float(plain), n_parameters)
+
+
+def _without_diagonal(gram: np.ndarray, kept: np.ndarray) -> float:
+    block = gram[np.ix_(kept, kept)]
+    return float(block.sum() - np.trace(block))
+
+
+# ---- forgetting ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """Forgetting along a path and its first-order term, nats a token, with 95% intervals over the general documents.
+
+    remainder   forgetting - first_order
+    path        summed squared lengths of the updates, parameters squared
+    curvature   2 remainder / path: a smoothness below which no bound of this form could hold on this run; below 0
+                where the loss bent down
+    """
+
+    forgetting: float
+    forgetting_low: float
+    forgetting_high: float
+    first_order: float
+    first_order_low: float
+    first_order_high: float
+    remainder: float
+    remainder_low: float
+    remainder_high: float
+    loss_before: float
+    path: float
+    n_steps: int
+
+    @property
+    def curvature(self) -> float | None:
+        return 2 * self.remainder / self.path if self.path else None
+
+
+@dataclass
+class ForgettingMeter:
+    """Sees a model at every point of its fine-tuning, in order, and adds up what each update costs the general loss.
+
+    store       general text that training did not read
+    documents   only the first so many: every point seen costs one pass forward and back over them
+    """
+
+    store: TokenStore
+    length: int
+    counted: Counted = "text"
+    documents: int | None = None
+    n_points: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._folds = deal(self.store, FOLDS, self.documents)
+        self._first = np.zeros(FOLDS)
+        self._path = 0.0
+
+    def see(self, model: Any) -> None:
+        gradients, nats, tokens = fold_gradients(model, self.store, self._folds, self.length, self.counted)
+        now = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        if self.n_points == 0:
+            self._nats_before, self._tokens = nats, tokens
+        else:
+            moved = {name: (now[name] - before).double() for name, before in self._where.items()}
+            self._path += sum(float(one.square().sum()) for one in moved.values())
+            for f, gradient in enumerate(self._gradients):
+                self._first[f] += sum(float((gradient[name].double() * one).sum()) for name, one in moved.items())
+        self._gradients, self._where, self._nats = gradients, now, nats
+        self.n_points += 1
+
+    def result(self) -> Forgetting:
+        """Raises SimtoolError when fewer than two points were seen."""
+        if self.n_points < 2:
+            raise SimtoolError(f"Forgetting needs a model before and one after. Seen: {self.n_points}.")
+        change = self._nats - self._nats_before
+        told = {}
+        for name, sums in (
+            ("forgetting", change),
+            ("first_order", self._first),
+            ("remainder", change - self._first),
+        ):
+            told[name], told[f"{name}_low"], told[f"{name}_high"] = _mean_over_folds(sums, self._tokens)
+        before = float(self._nats_before.sum() / self._tokens.sum())
+        return Forgetting(**told, loss_before=before, path=self._path, n_steps=self.n_points - 1)
+
+
+def forgetting_along(
+    points: Iterable[Path | torch.nn.Module],
+    store: TokenStore,
+    length: int,
+    counted: Counted = "text",
+    documents: int | None = None,
+) -> Forgetting:
+    """Forgetting along checkpoints or models in the order of training.
+
+    Two points, before and after, are one great step; the more there are between, the nearer the first-order term
+    comes to the whole of forgetting. With the model after every update it is that of the steps that were made.
+    """
+    meter = ForgettingMeter(store, length, counted, documents)
+    for point in points:
+        meter.see(load_model(Path(point)) if isinstance(point, str | Path) else point)
+    return meter.result()
+
+
+def _mean_over_folds(sums: np.ndarray, tokens: np.ndarray) -> tuple[float, float, float]:
+    """Sum over sum, and its interval by the delete-one jackknife over folds."""
+    whole = sums.sum() / tokens.sum()
+    left = (sums.sum() - sums) / (tokens.sum() - tokens)
+    n = len(sums)
+    wide = T * np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())
+    return float(whole), float(whole - wide), float(whole + wide)

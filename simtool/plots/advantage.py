@@ -1,0 +1,31 @@
+"""The proximity advantage of every mixture with its interval, target by target."""
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simtool.plots import color_of, one_axes, title_of
+
+
+def draw(advantage: pl.DataFrame) -> Figure:
+    return one_axes(advantage_bars, 4.6, 1.1 + 0.14 * advantage.height, advantage)
+
+
+def advantage_bars(table: pl.DataFrame, axes: Axes) -> None:
+    """table   Advantage.to_polars()"""
+    targets, mixtures = (table[column].unique(maintain_order=True).sort().to_list() for column in ("target", "mixture"))
+    height = 0.8 / len(mixtures)
+    for i, mixture in enumerate(mixtures):
+        rows = table.filter(table["mixture"] == mixture).sort("target")
+        value, low, high = (rows[column].to_numpy() for column in ("advantage", "low", "high"))
+        places = np.arange(len(targets)) + (i - (len(mixtures) - 1) / 2) * height
+        axes.barh(
+            places, value, height * 0.92, color=color_of(mixture), label=title_of(mixture),
+            xerr=np.maximum([value - low, high - value], 0), error_kw={"elinewidth": 0.7, "ecolor": "0.25"},
+        )  # fmt: skip
+    axes.axvline(0, color="0.2", linewidth=0.8)
+    axes.set_yticks(range(len(targets)), [title_of(name) for name in targets])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"proximity advantage: {table['metric'][0]} on {table['feature'][0]} (above 0: closer)")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,0 +1,40 @@
+"""Each corpus's ceiling, and how far below it the nearest other corpora lie, with intervals."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simtool.plots import SINGLE, color_of, one_axes, title_of
+from simtool.plots.corpus_similarity import chosen
+
+NEAREST = 3
+
+
+def draw(corpus_similarity: pl.DataFrame) -> Figure:
+    return one_axes(ceilings, SINGLE, 3.9, chosen(corpus_similarity, "token", "token"))
+
+
+def ceilings(cells: pl.DataFrame, axes: Axes) -> None:
+    """One line a corpus: its ceiling (bar) and its nearest neighbours (dots), cells of one similarity."""
+    corpora = cells["row"].unique(maintain_order=True).to_list()
+    stand_ins = dict(cells.select("row", "row_stand_in").iter_rows())
+    for y, corpus in enumerate(corpora):
+        own = cells.filter(pl.col("row") == corpus)
+        ceiling = own.filter(pl.col("column") == corpus).row(0, named=True)
+        axes.plot([ceiling["low"], ceiling["high"]], [y, y], color="0.6", linewidth=4, solid_capstyle="butt")
+        axes.plot(ceiling["value"], y, "|", color="black", markersize=8)
+        near = own.filter(pl.col("column") != corpus).sort("value", descending=True).head(NEAREST)
+        for cell in near.iter_rows(named=True):
+            axes.plot([cell["low"], cell["high"]], [y, y], color=color_of(cell["column"]), linewidth=1)
+            axes.plot(cell["value"], y, "o", color=color_of(cell["column"]), markersize=3.2)
+        nearest = near.row(0, named=True)
+        axes.annotate(
+            title_of(nearest["column"]), (nearest["value"], y), xytext=(0, 3), textcoords="offset points",
+            ha="center", fontsize=5.5, color="0.25",
+        )  # fmt: skip
+    axes.set_yticks(range(len(corpora)), [title_of(name, stand_ins[name]) for name in corpora])
+    axes.set_ylim(len(corpora) - 0.5, -0.8)
+    axes.set_xlabel(f"token score at {cells['tokens'][0]:,} tokens a corpus")
+    axes.set_title(
+        f"| ceiling with its 95% interval; ● the {NEAREST} nearest corpora,\nthe nearest named (†: stand-in)"
+    )

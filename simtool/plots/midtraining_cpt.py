@@ -1,0 +1,58 @@
+"""Midtraining, continued pretraining and the control: the target's loss and what is forgotten."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from simtool.plots import DOUBLE, blank, color_of, legend_below, title_of
+
+MARKERS = {"control": "s", "midtrain": "o", "cpt": "X"}
+NAMES = {"control": "control", "midtrain": "midtraining", "cpt": "continued pretraining"}
+
+
+def draw(midtraining_cpt: pl.DataFrame) -> Figure:
+    """A panel a source and size: improvement against what general text costs more than after the control."""
+    groups = midtraining_cpt.select("source", "size").unique(maintain_order=True).rows()
+    figure = blank(min(DOUBLE, 1.2 + 2.6 * len(groups)), 2.8)
+    panels = figure.subplots(1, len(groups), squeeze=False)[0]
+    for axes, (source, size) in zip(panels, groups, strict=True):
+        rows = midtraining_cpt.filter((pl.col("source") == source) & (pl.col("size") == size))
+        trade(rows, axes)
+        axes.set_title(f"{size}, {source}")
+    panels[0].set_ylabel("relative improvement on the target (%)")
+    legend_below(figure, *keys(midtraining_cpt), columns=3)
+    return figure
+
+
+def trade(rows: pl.DataFrame, axes: Axes) -> None:
+    """Up is better on the target, right is worse on general text; the control is the origin, a line joins two arms."""
+    axes.axhline(0, color="0.7", linewidth=0.5)
+    axes.axvline(0, color="0.7", linewidth=0.5)
+    axes.plot(0, 0, MARKERS["control"], color="black", markersize=4)
+    for (mix, target), own in rows.group_by("mix", "target", maintain_order=True):
+        color = color_of(mix)
+        axes.plot(own["general_difference"], own["relative_improvement"] * 100, color=color, linewidth=0.6, alpha=0.6)
+        for arm in own.iter_rows(named=True):
+            x, y = arm["general_difference"], arm["relative_improvement"] * 100
+            if arm["low"] is not None:
+                axes.plot([x, x], [arm["low"] * 100, arm["high"] * 100], color=color, linewidth=0.7)
+            if arm["general_low"] is not None:
+                axes.plot([arm["general_low"], arm["general_high"]], [y, y], color=color, linewidth=0.7)
+            axes.plot(x, y, MARKERS[arm["kind"]], color=color, markersize=4.5)
+        best = own.sort("relative_improvement").row(-1, named=True)
+        axes.annotate(
+            title_of(target), (best["general_difference"], best["relative_improvement"] * 100), xytext=(0, 5),
+            textcoords="offset points", ha="center", fontsize=6,
+        )  # fmt: skip
+    axes.margins(0.15)
+    axes.set_xlabel(f"{rows['general_is'][0]}\n(nats a token, against the control; right: worse)")
+
+
+def keys(table: pl.DataFrame) -> tuple[list[Line2D], list[str]]:
+    handles = [Line2D([], [], color="0.3", marker=marker, linestyle="", markersize=4) for marker in MARKERS.values()]
+    labels = list(NAMES.values())
+    for mix in table["mix"].unique(maintain_order=True):
+        handles.append(Line2D([], [], color=color_of(mix), linewidth=2))
+        labels.append(title_of(mix))
+    return handles, labels

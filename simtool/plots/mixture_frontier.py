@@ -1,0 +1,68 @@
+"""What the targets gain for what is forgotten, and the mixtures that give it."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simtool.plots import blank, color_of, title_of
+
+
+def draw(mixture_frontier: pl.DataFrame) -> Figure:
+    """Gain above, the mixtures that give it below, on one scale of forgetting."""
+    figure = blank(4.6, 4.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    gains(mixture_frontier, above)
+    frontier_shares(mixture_frontier, below)
+    return figure
+
+
+def gains(table: pl.DataFrame, axes: Axes) -> None:
+    """What each target gains for what is forgotten, with intervals over half-samples; one line a target.
+
+    table   Frontier.to_polars()
+    """
+    forgotten = max(table["forgetting_bits"].max(), 1e-6)  # where nothing helps, the axis still has a width
+    ends = {}
+    for name in table["target"].unique(maintain_order=True):
+        rows, color = table.filter(table["target"] == name), color_of(name)
+        axes.plot(rows["forgetting_bits"], rows["gain_bits"], marker="o", markersize=2.2, linewidth=1, color=color)
+        axes.fill_between(
+            rows["forgetting_bits"], rows["gain_low"], rows["gain_high"], color=color, alpha=0.2, linewidth=0
+        )
+        ends[name] = rows["gain_bits"][-1]
+    axes.set_xlim(0, forgotten * 1.001)
+    axes.set_ylim(bottom=min(0, table["gain_low"].min()))
+    for name, place in apart(ends, (axes.get_ylim()[1] - axes.get_ylim()[0]) * 0.07).items():
+        axes.annotate(
+            title_of(name), (forgotten, place), xytext=(4, 0), textcoords="offset points", va="center", color="0.1",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": color_of(name), "alpha": 0.35, "linewidth": 0},
+            annotation_clip=False,
+        )  # fmt: skip
+    axes.set_ylabel("gain on the target\n(bits per symbol)")
+    axes.set_title(f"Gain against forgetting, {table['feature'][0]}; bands: 95% over half-samples")
+
+
+def apart(places: dict[str, float], least: float) -> dict[str, float]:
+    """Places of labels moved upwards until none is nearer to the next than `least`."""
+    moved: dict[str, float] = {}
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        moved[name] = max(place, max(moved.values(), default=place - least) + least)
+    return moved
+
+
+def frontier_shares(table: pl.DataFrame, axes: Axes) -> None:
+    """The mixture at each point of a frontier: shares stacked over what is forgotten, the pretraining corpus below.
+
+    table   Frontier.to_polars()
+    """
+    points = table.unique("point", maintain_order=True)
+    columns = [column for column in table.columns if column.startswith("share_")]
+    used = [column for column in columns if points[column].max() >= 0.005]  # a thinner layer cannot be seen
+    names = [column.removeprefix("share_") for column in used]
+    colors = ["0.88" if column == columns[0] else color_of(name) for column, name in zip(used, names, strict=True)]
+    layers = axes.stackplot(points["forgetting_bits"], [points[column] for column in used], colors=colors, linewidth=0)
+    axes.legend(layers[::-1], [title_of(name) for name in names[::-1]], loc="center left", bbox_to_anchor=(1.01, 0.5))
+    axes.set_xlim(0, max(points["forgetting_bits"].max(), 1e-6) * 1.001)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("forgetting of the pretraining corpus (bits per symbol)")
+    axes.set_ylabel("share of tokens")

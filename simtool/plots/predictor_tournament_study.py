@@ -1,0 +1,12 @@
+"""Which predictor agrees with our own study: the same tournament on its largest model."""
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from simtool.plots.predictor_tournament import GUESS, tournament
+
+
+def draw(predictor_tournament_study: pl.DataFrame) -> Figure:
+    size = predictor_tournament_study["size"][-1]
+    rows = predictor_tournament_study.filter(pl.col("size") == size)
+    return tournament(rows, f"Predictors fixed beforehand, and the guess '{GUESS}'\nour study, {size}")

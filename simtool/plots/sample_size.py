@@ -1,0 +1,47 @@
+"""What a similarity says of the sizes of the samples: the published way, at equal sizes, and corrected."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simtool.plots import COLORS, DOUBLE, blank, legend_below, title_of
+
+COLOR_OF_PAIR = {
+    "c4 and itself": "black", "gsm8k and itself": "0.55", "c4 and lima": COLORS[2], "math and gsm8k": COLORS[4],
+    "starcoder and pycode": COLORS[5], "c4 and gsm8k": COLORS[1], "c4 and starcoder": COLORS[0],
+}  # fmt: skip
+PANELS = (
+    ("published", "token", "As published: one whole, one small", "token score"),
+    ("equal", "token", "At equal sizes", "token score"),
+    ("equal", "js corrected", "At equal sizes, corrected to first order", "Jensen-Shannon (bits)"),
+)
+
+
+def draw(sample_size: pl.DataFrame) -> Figure:
+    figure = blank(DOUBLE, 2.9)
+    first, second, third = figure.subplots(1, 3)
+    second.sharey(first)
+    for axes, (way, metric, title, label) in zip((first, second, third), PANELS, strict=True):
+        of_panel = sample_size.filter((pl.col("way") == way) & (pl.col("metric") == metric))
+        curves(of_panel, axes)
+        axes.set_title(title)
+        axes.set_ylabel(label)
+    third.invert_yaxis()  # alike is above, as in the others
+    second.set_xlabel("tokens of the smaller sample (dots: whole documents)")
+    legend_below(figure, *first.get_legend_handles_labels(), columns=4)
+    return figure
+
+
+def curves(table: pl.DataFrame, axes: Axes) -> None:
+    """Score against tokens, one line a pair: tokens drawn from many documents; dots: whole documents."""
+    for pair, color in COLOR_OF_PAIR.items():
+        a, b = pair.split(" and ")
+        rows = table.filter((pl.col("a") == a) & (pl.col("b") == (a if b == "itself" else b))).sort("tokens_b")
+        drawn = rows.filter(pl.col("drawn") == "tokens")
+        label = f"{title_of(a)}, {'itself' if b == 'itself' else title_of(b)}"
+        style = "--" if b == "itself" else "-"
+        axes.fill_between(drawn["tokens_b"], drawn["low"], drawn["high"], color=color, alpha=0.18, linewidth=0)
+        axes.plot(drawn["tokens_b"], drawn["value"], style, color=color, label=label)
+        whole = rows.filter(pl.col("drawn") == "documents")
+        axes.plot(whole["tokens_b"], whole["value"], "o", color=color, markersize=2.5)
+    axes.set_xscale("log")

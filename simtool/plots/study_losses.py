@@ -1,0 +1,61 @@
+"""Our study's losses after SFT: the improvement of each mixture and target over the control, with intervals."""
+
+import math
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from simtool.plots import DOUBLE, blank, legend_below, title_of
+from simtool.plots._latex import latex_table
+from simtool.plots.published_losses import improvements
+
+
+def draw(study_effects: pl.DataFrame) -> Figure:
+    """The paper's arms of every size, a row a size."""
+    rows = study_effects.filter(pl.col("design") == first_design(study_effects))
+    sizes = rows["size"].cast(str).unique(maintain_order=True).to_list()
+    figure = blank(DOUBLE, 0.6 + 1.8 * len(sizes))
+    panels = figure.subplots(len(sizes), 1, squeeze=False)[:, 0]
+    for axes, size in zip(panels, sizes, strict=True):
+        own = earliest(rows.filter(pl.col("size").cast(str) == size))
+        improvements(own, axes)
+        seeds = own["n_seeds"].min()
+        axes.set_title(f"{size}: loss of the control in brackets; bars: 95% over {seeds} or more seeds and documents")
+    legend_below(figure, *panels[0].get_legend_handles_labels(), columns=5)
+    return figure
+
+
+def first_design(table: pl.DataFrame) -> str:
+    """The paper's design where it was run, else the first."""
+    designs = table["design"].unique(maintain_order=True).to_list()
+    return "paper" if "paper" in designs else designs[0]
+
+
+def earliest(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row a mixture, weight and target: a mixture that has several starts is shown with its earliest."""
+    return rows.sort("start", maintain_order=True).unique(
+        ["mix", "weight", "target"], keep="first", maintain_order=True
+    )
+
+
+def latex(study_losses: pl.DataFrame) -> str:
+    """Loss of every arm on every target: mean over seeds with the 95% interval that they allow (Student's t)."""
+    from scipy import stats
+
+    blocks = []
+    for size, design in study_losses.select("size", "design").unique(maintain_order=True).iter_rows():
+        rows = study_losses.filter((pl.col("size") == size) & (pl.col("design") == design))
+        targets = rows["target"].drop_nulls().unique(maintain_order=True).to_list()
+        body = []
+        for (arm,), own in rows.group_by("arm", maintain_order=True):
+            cells = []
+            for target in targets:
+                losses = own.filter(pl.col("target") == target)["loss"].drop_nulls()
+                n = len(losses)
+                half = stats.t.ppf(0.975, n - 1) * losses.std() / math.sqrt(n) if n > 1 else None
+                told = "" if half is None else f" ± {half:.3f}"
+                cells.append(f"{losses.mean():.3f}{told}" if n else "--")
+            body.append([str(arm), *cells])
+        caption = f"Losses after SFT, {size}, design {design}: nats a token, mean and 95% interval over seeds."
+        blocks.append(latex_table(["arm", *map(title_of, targets)], body, caption))
+    return "\n".join(blocks)

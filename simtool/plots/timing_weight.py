@@ -1,0 +1,64 @@
+"""When to begin and how much to mix in: curves, arms as in the paper beside arms with exposure or rate held fixed."""
+
+import polars as pl
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simtool.plots import DOUBLE, blank, legend_below, title_of
+
+DESIGNS = {
+    "paper": "as in the paper",
+    "confounded": "as in the paper (confounded)",
+    "exposure": "equal special tokens",
+    "rate": "equal learning rate",
+    "both": "equal tokens and rate",
+}
+
+
+def draw(study_timing: pl.DataFrame) -> Figure:
+    """A row a target, a column a design; the largest size."""
+    rows = largest(study_timing)
+    targets = rows["target"].unique(maintain_order=True).to_list()
+    designs = designs_of(rows)
+    figure = blank(DOUBLE, 0.8 + 1.6 * len(targets))
+    grid = figure.subplots(len(targets), len(designs), squeeze=False, sharex=True, sharey="row")
+    for i, target in enumerate(targets):
+        for j, design in enumerate(designs):
+            own = rows.filter((pl.col("target") == target) & (pl.col("design") == design))
+            curves(own, grid[i, j], sorted(rows["weight"].unique()))
+            if i == 0:
+                grid[i, j].set_title(DESIGNS.get(design, design))
+        grid[i, 0].set_ylabel(f"{title_of(target)}\nimprovement (%)")
+    grid[-1, len(designs) // 2].set_xlabel("start of midtraining (share of pretraining); lines: weight")
+    handles = {label: one for axes in grid.flat for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    legend_below(figure, list(handles.values()), list(handles), columns=6)
+    return figure
+
+
+def largest(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the last size: studies list their sizes from small to large."""
+    return table.filter(pl.col("size") == table["size"].unique(maintain_order=True)[-1])
+
+
+def designs_of(rows: pl.DataFrame) -> list[str]:
+    """The designs that were run, in the order in which one more thing is held fixed."""
+    run = rows["design"].unique(maintain_order=True).to_list()
+    return sorted(run, key=lambda name: list(DESIGNS).index(name) if name in DESIGNS else len(DESIGNS))
+
+
+def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
+    """Improvement against the start, a line a weight: darker is more."""
+    axes.axhline(0, color="0.7", linewidth=0.5)
+    for i, weight in enumerate(weights):
+        own = rows.filter(pl.col("weight") == weight).sort("start")
+        if own.is_empty():
+            continue
+        color = colormaps["viridis_r"](0.15 + 0.85 * i / max(len(weights) - 1, 1))
+        value, low, high = (own[name].to_numpy() * 100 for name in ("relative_improvement", "low", "high"))
+        # lines that begin at one place are set apart, so that their intervals can be told from each other
+        places = own["start"].to_numpy() + (i - (len(weights) - 1) / 2) * 0.006
+        axes.errorbar(
+            places, value, yerr=[value - low, high - value], fmt="o-", color=color, markersize=3, elinewidth=0.7,
+            label=f"{weight:.0%}",
+        )  # fmt: skip

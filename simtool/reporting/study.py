@@ -1,0 +1,68 @@
+"""The tables of a study, read from its folder; each may be missing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simtool.errors import SimtoolError
+from simtool.tables import load_table
+
+TABLES = ("study_losses", "study_effects", "study_agreement", "study_timing")
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """Rows of each table by its name, without those that are missing; and what the study says in words."""
+
+    name: str
+    tables: Mapping[str, Rows]
+    facts: Mapping[str, Mapping[str, Any]]
+    verdicts: tuple[str, ...] = field(default=())
+
+    def rows(self, name: str) -> Rows:
+        return self.tables.get(name, [])
+
+
+def load_study(folder: Path) -> StudyTables:
+    """What `simtool train-eval --out FOLDER` wrote. Raises SimtoolError where there is no table at all."""
+    inside = Path(folder) / "tables"
+    read = {name: load_table(inside / f"{name}.csv") for name in TABLES if (inside / f"{name}.csv").exists()}
+    if not read:
+        raise SimtoolError(
+            f"No study in {folder}: {inside} holds none of {', '.join(f'{name}.csv' for name in TABLES)}.\n"
+            "Name the folder that simtool train-eval --out wrote to."
+        )
+    verdicts = next(
+        (path for path in (inside / "verdicts.json", Path(folder) / "verdicts.json") if path.exists()), None
+    )
+    return StudyTables(
+        _name(Path(folder)),
+        {name: table.to_dicts() for name, (table, _) in read.items()},
+        {name: facts for name, (_, facts) in read.items()},
+        _sentences(verdicts) if verdicts else (),
+    )
+
+
+def _name(folder: Path) -> str:
+    plan = folder / "study.json"
+    told = _json(plan) if plan.exists() else {}
+    return str(told.get("name") or folder.resolve().name)
+
+
+def _sentences(path: Path) -> tuple[str, ...]:
+    told = _json(path)
+    if not isinstance(told, list) or not all(isinstance(sentence, str) for sentence in told):
+        raise SimtoolError(
+            f"{path} is not a list of sentences. Run the study's command again: it writes the file anew."
+        )
+    return tuple(told)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SimtoolError(f"Cannot read {path}: {error}. Run the study's command again.") from error

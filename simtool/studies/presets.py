@@ -1,0 +1,217 @@
+"""Every study known by name. To add one, write a function that returns its Study and name it in PRESETS.
+
+Figures of the paper are arXiv:2510.14865's: 61,035 steps of 1,024 sequences of 2,048 tokens; starts are shares of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from simtool.errors import SimtoolError, unknown
+from simtool.mixture import SHARE, Mixture, parse_mixture
+from simtool.studies.plan import Arm, Study, arms_of
+
+C4 = Mixture({"c4": 1.0})
+PAPER_STEPS, PAPER_STEP = 61_035, 1_024 * 2_048
+PAPER_TARGETS = ("pycode", "gsm8k", "lima", "sciq")
+PAPER_MATCHED = (("starcoder", "pycode"), ("math", "gsm8k"))
+# examples for SFT: the paper's, and those of each set's training split
+EXAMPLES = {"pycode": 10_000, "gsm8k": 7_473, "lima": 1_030, "sciq": 11_679}
+
+
+def quick() -> Study:
+    """Ten minutes on two cores, offline: text that every machine has, and text that is generated."""
+    prose = Mixture({"python_docstrings": 1.0})
+    mids = [("python_source", 0.3), ("gen_drills", 0.3), ("gen_facts", 0.3), ("gen_chat", 0.3)]
+    targets = ("python_functions", "gen_problems", "gen_questions", "gen_dialogue")
+    return Study(
+        "quick",
+        "Installed packages' docstrings, then their source, generated mathematics, facts or chat; four targets of SFT.",
+        prose,
+        arms_of(prose, mids, cpt=["python_source"]),
+        targets,
+        {"python_docstrings": 400_000, **{name: 150_000 for name, _ in mids}, **dict.fromkeys(targets, 30_000)},
+        tokens=196_608,
+        held_out=60,
+        matched=(
+            ("python_source", "python_functions"), ("gen_drills", "gen_problems"),
+            ("gen_facts", "gen_questions"), ("gen_chat", "gen_dialogue"),
+        ),
+    )  # fmt: skip
+
+
+def mini() -> Study:
+    """The paper's five mixtures and four targets on real text, at a size for two cores."""
+    mids = [("starcoder", 0.2), ("math", 0.12), ("flan", 0.05), ("knowledgeqa", 0.2), ("dclm", 0.2)]
+    return Study(
+        "mini",
+        "C4, then the paper's five mixtures (most of them stand-ins) and continued pretraining; its four targets.",
+        C4,
+        arms_of(C4, mids, cpt=["starcoder", "math"]),
+        PAPER_TARGETS,
+        {"c4": None, **{name: 1_000_000 for name, _ in mids}, **dict.fromkeys(PAPER_TARGETS, 40_000)},
+        tokens=307_200,
+        held_out=80,
+        matched=PAPER_MATCHED,
+    )
+
+
+def mini_timing() -> Study:
+    """When and how much, at a size for two cores: StarCoder at three shares from three starts, in four designs."""
+    return _timing("mini-timing", "nano", replace(mini(), seeds=(0, 1), tokens=153_600), targets=("pycode",))
+
+
+def shared_mini() -> Study:
+    """Real corpora, 14m to 70m, one GPU, under an hour: a blend of general text, five mixtures, CPT, four targets."""
+    web = Mixture({"c4": 0.04, "wikipedia": 0.56, "openstax_textbooks": 0.2, "imdb_reviews": 0.2})
+    mids = [("starcoder", 0.2), ("math", 0.12), ("flan", 0.05), ("knowledgeqa", 0.2), ("openstax_math_textbooks", 0.2)]
+    return Study(
+        "shared-mini",
+        "A blend of general text, then the paper's mixtures (stand-ins) and continued pretraining; its four targets.",
+        web,
+        arms_of(web, mids, cpt=["starcoder", "math"]),
+        PAPER_TARGETS,
+        {**dict.fromkeys(web.weights), **dict.fromkeys(name for name, _ in mids), **dict.fromkeys(PAPER_TARGETS)},
+        models=("14m", "31m", "70m"),
+        tokens=40_000_000,
+        length=1024,
+        batch_size=64,
+        sft_rates=(1e-4, 3e-4),
+        sft_epochs=2,
+        sft_batch_size=64,
+        tokenizer="pythia",
+        precision="bf16",
+        held_out=400,
+        matched=PAPER_MATCHED,
+    )
+
+
+def timing_weight() -> Study:
+    """When and how much, on one GPU: StarCoder at three shares from three starts, in four designs, at 14m."""
+    return _timing("timing-weight", "14m", shared_mini(), targets=("pycode", "gsm8k"))
+
+
+def paper(model: str) -> Study:
+    """The paper's recipe: 128B tokens, five mixtures from their own starts, CPT, four targets, five seeds of SFT."""
+    mids = (
+        *(("starcoder", 0.2, 6_000), ("math", 0.12, 20_000), ("flan", 0.05, 40_000)),
+        *(("knowledgeqa", 0.2, 40_000), ("dclm", 0.2, 40_000), ("starcoder", 1.0, 40_000), ("math", 1.0, 50_000)),
+    )
+    arms = [Arm("control", "control", C4, "", 0.0, 6_000 / PAPER_STEPS)]
+    for name, weight, step in mids:
+        mixture = Mixture({name: 1.0} if weight == 1 else {"c4": 1 - weight, name: weight})
+        kind = "cpt" if weight == 1 else "midtrain"
+        arms.append(Arm(f"{name}:{weight:g}", kind, mixture, name, weight, step / PAPER_STEPS, control="control"))
+    total = PAPER_STEPS * PAPER_STEP
+    used = {arm.special: arm.weight * (1 - arm.start) for arm in arms[1:]}
+    return Study(
+        f"paper-{model}",
+        "The recipe of arXiv:2510.14865: C4, five midtraining mixtures from their own starts, CPT, four SFT targets.",
+        C4,
+        tuple(arms),
+        PAPER_TARGETS,
+        # a fifth is held out, and texts that are smaller than asked for are repeated, at most four times
+        {"c4": round(1.3 * total), **{name: round(1.3 * share * total) for name, share in used.items()},
+         **dict.fromkeys(PAPER_TARGETS)},
+        models=(model,),
+        seeds=(0, 1, 2, 3, 4),
+        seeds_from="sft",
+        tokens=total,
+        length=2_048,
+        batch_size=1_024,
+        learning_rate={model: 3e-4},
+        warmup=0.1,
+        floor=1e-6 / 3e-4,
+        sft_rates=(4e-6, 2e-5, 1e-4),
+        sft_epochs=4,
+        sft_batch_size=64,
+        train_on={"gsm8k": "response", "pycode": "text", "lima": "text"},
+        tokenizer="pythia",
+        precision="bf16",
+        held_out=None,
+        matched=PAPER_MATCHED,
+    )  # fmt: skip
+
+
+def _timing(name: str, model: str, like: Study, targets: tuple[str, ...]) -> Study:
+    """Three starts x three shares as the paper does it; the middle share in each design that holds something fixed."""
+    starts, mids = (0.2, 0.5, 0.8), [("starcoder", 0.1), ("starcoder", 0.2), ("starcoder", 0.4)]
+    grid = arms_of(like.pretrain, mids, starts)
+    held = [("starcoder", 0.2)]
+    matched = [
+        arm
+        for design in ("exposure", "rate", "both")
+        for arm in arms_of(like.pretrain, held, starts, design, reference=starts[0])
+    ]
+    needed = {corpus for arm in (*grid, *matched) for corpus in arm.mixture.weights} | {*targets}
+    return replace(
+        like,
+        name=name,
+        about="StarCoder at three shares from three starts; and with exposure, learning rate, or both held fixed.",
+        arms=(*grid, *matched),
+        targets=targets,
+        models=(model,),
+        texts={corpus: tokens for corpus, tokens in like.texts.items() if corpus in needed},
+        matched=(("starcoder", "pycode"),),
+    )
+
+
+PRESETS: dict[str, Callable[[], Study]] = {
+    "quick": quick,
+    "mini": mini,
+    "mini-timing": mini_timing,
+    "shared-mini": shared_mini,
+    "timing-weight": timing_weight,
+    **{f"paper-{model}": (lambda model=model: paper(model)) for model in ("70m", "160m", "410m", "1b")},
+}
+
+
+def find_preset(name: str) -> Study:
+    """The study of this name; SimtoolError with the nearest names if there is none."""
+    if name not in PRESETS:
+        raise unknown("study", name, PRESETS)
+    return PRESETS[name]()
+
+
+def study_of_flags(
+    pre: str,
+    mid: Sequence[str],
+    targets: Sequence[str],
+    model: str,
+    tokens: int,
+    n_seeds: int,
+    cpt: Sequence[str] = (),
+    start: float = 0.5,
+    tokenizer: str | None = None,
+) -> Study:
+    """A study from what is typed: a control, an arm for each --mid and --cpt, SFT on every target."""
+    small = model in ("nano", "micro")
+    pretrain = parse_mixture(pre) or Mixture({pre: 1.0})
+    parts = [SHARE.match(one) for one in mid]
+    if wrong := [one for one, part in zip(mid, parts, strict=True) if part is None or "+" in one]:
+        raise SimtoolError(f"--mid names a corpus and its share, such as starcoder:0.2. Got {', '.join(wrong)}.")
+    if not (mid or cpt) or not targets:
+        raise SimtoolError("A study needs something to mix in (--mid starcoder:0.2) and a target (--target pycode).")
+    mids = [(part["corpus"], float(part["share"])) for part in parts if part is not None]
+    weights = {name: max(w for other, w in [*mids, *((c, 1.0) for c in cpt)] if other == name) for name, _ in
+               [*mids, *((c, 1.0) for c in cpt)]}  # fmt: skip
+    texts: dict[str, int | None] = {name: round(1.3 * tokens * share) for name, share in pretrain.weights.items()}
+    texts |= {name: round(1.3 * tokens * (1 - start) * weight) for name, weight in weights.items()}
+    return Study(
+        "-".join([model, *weights, *targets]),
+        f"{pretrain}, then {', '.join([*mid, *cpt])}; fine-tuned on {', '.join(targets)}.",
+        pretrain,
+        arms_of(pretrain, mids, (start,), cpt=cpt),
+        tuple(targets),
+        {**texts, **dict.fromkeys(targets)},
+        models=(model,),
+        seeds=tuple(range(n_seeds)),
+        tokens=tokens,
+        length=128 if small else 2_048,
+        batch_size=8 if small else 32,
+        sft_rates=(1e-3,) if small else (3e-5, 1e-4, 3e-4),
+        sft_epochs=1 if small else 4,
+        sft_batch_size=16 if small else 64,
+        tokenizer=tokenizer or ("small" if small else "default"),
+        precision="fp32" if small else "bf16",
+        held_out=200,
+    )
