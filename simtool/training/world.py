@@ -54,8 +54,8 @@ class World:
         from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         mesh = init_device_mesh(self.device.type, (self.size,))
-        lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-        for layer in max(lists, key=len):
+        # the outermost list is the layers; a layer may hold lists of its own, as experts are
+        for layer in next(module for module in model.modules() if isinstance(module, nn.ModuleList)):
             if compile:
                 layer.compile()
             fully_shard(layer, mesh=mesh)

@@ -19,11 +19,12 @@ from safetensors.torch import load_file  # noqa: E402
 
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.mixture import Mixture  # noqa: E402
-from simtool.tokens.batches import IGNORED  # noqa: E402
+from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
 from simtool.training import checkpoints, loop  # noqa: E402
 from simtool.training.checkpoints import export_checkpoint, find_checkpoint, load_checkpoint, locked  # noqa: E402
 from simtool.training.loop import Execution, train  # noqa: E402
 from simtool.training.model import build_model, load_model  # noqa: E402
+from simtool.training.world import World  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toys  # noqa: E402
@@ -393,6 +394,23 @@ def test_a_sharded_run_saves_what_one_process_goes_on_from(two_processes, alone,
             for one in (done.began, alone.ends["mid"])
         )
         assert shapes == wanted
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 7, 12])
+@pytest.mark.parametrize("shard", [False, True])
+def test_the_pieces_of_all_processes_are_the_batch(n_rows, shard, monkeypatch):
+    ids = np.arange(n_rows * 4).reshape(n_rows, 4)
+    batch = Batch(ids, ids + 1, np.zeros_like(ids), np.zeros_like(ids))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    pieces = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        pieces.append(World(torch.device("cpu"), False, shard).pieces(batch, 2))
+    counted = [piece.targets[piece.targets != IGNORED] for each in pieces for piece in each]
+    assert np.concatenate(counted).tolist() == batch.targets.ravel().tolist()  # every one once, in order
+    assert all(1 <= len(piece.ids) <= 2 for each in pieces for piece in each)
+    if shard:  # else processes would wait for each other without end
+        assert len({len(each) for each in pieces}) == 1
 
 
 def test_sharding_needs_several_processes(tmp_path):
