@@ -366,3 +366,17 @@ def print_losses(rows: list[dict[str, Any]], form: str) -> None:
         for row in rows
     ]
     print_rows(["phase", *header] if in_phases else header, cells, form)
+
+
+def print_scores(rows: list[dict[str, Any]], form: str) -> None:
+    """One line a metric of a task of lm-evaluation-harness."""
+    cells = [
+        [
+            row["task"],
+            row["metric"],
+            f"{row['value']:.4f}",
+            "" if row["standard_error"] is None else f"{row['standard_error']:.4f}",
+        ]
+        for row in rows
+    ]
+    print_rows(["task", "metric", "value", "standard error"], cells, form)

@@ -1,6 +1,7 @@
 """What several tests need: text of our own making, and a cache that is not the user's."""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("explore"), derandomize=True, database=None)
 settings.load_profile("same")
+
+# a thread for each test process, and for those that it starts: tiny models gain nothing from more, and workers beside
+# each other lose much. Set before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 WORDS = [
     *("the", "a", "of", "to", "and", "in", "is", "on", "for", "with", "red", "blue", "green", "river", "stone"),

@@ -19,6 +19,7 @@ from simtool.cli.options import (
     amount,
     options_of,
 )
+from simtool.errors import SimtoolError
 
 
 def _mixture(text: str | None) -> Any:
@@ -173,6 +174,14 @@ def train(
         bool, typer.Option("--deterministic", help="Same seed, same device, same bits, on a GPU too.")
     ] = False,
     save_seconds: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 120.0,
+    shard: Annotated[
+        bool,
+        typer.Option("--shard", help="Under torchrun, divide weights and optimizer between the processes (FSDP2)."),
+    ] = False,
+    track: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Mirror the metrics in tensorboard, wandb or trackio, if installed.", show_default=False),
+    ] = None,
     seed: Seed = 0,
     tokenizer: TokenizerName = "default",
     stores: Stores = None,
@@ -183,7 +192,8 @@ def train(
     """Train a model through its phases, and measure held-out loss at the end of each.
 
     Interrupt or kill it at any time: the same command goes on from the last checkpoint, and ends with the same
-    weights. Corpora that are not tokenized yet are, if their text is here. Under torchrun, all GPUs train together.
+    weights. Corpora that are not tokenized yet are, if their text is here. Under torchrun, all GPUs train together:
+    torchrun --nproc-per-node 8 -m simtool.cli train ...
 
     Example: simtool train --model nano --pretrain c4 --tokens 2M --data ../shared/data
     """
@@ -191,10 +201,12 @@ def train(
     from simtool.studies import single, sweep
     from simtool.tokens.tokenizer import load_tokenizer
     from simtool.training.loop import Execution, find_device
+    from simtool.training.recipes import recipe_to_json
+    from simtool.training.tracking import mirrored
 
     named = load_tokenizer(tokenizer, data)
     root = _stores_folder(stores)
-    execution = Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds)
+    execution = Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
     rates = sft_learning_rate or [None]
     asked = single.Asked(
         model,
@@ -221,14 +233,22 @@ def train(
     )
     recipe = single.recipe_for(asked, named, single.recipe_of_run(base) if base else None)
     parents = [base] if base else []
-    with printing.Training() as progress:
+    facts = {"fingerprint": recipe.fingerprint, **recipe_to_json(recipe)}
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun: it does the talking
+    with printing.Training() as progress, mirrored(track if first else None, out, facts) as mirror:
+
+        def report(message: Any) -> None:
+            if first:
+                progress.report(message)
+                mirror(message)
+
         options = options_of(tokenizer, data, "train", text_field, False, 1, progress)
         read = [corpus for phase in recipe.phases for corpus in phase.mixture.weights]
         held = [*read, *(name for name in evaluate_on.split(",") if name)]
         texts = single.stores_for(read, "train", root, named, options)
         if len(rates) > 1 and sft is not None:
             splits = [single.stores_for([sft], part, root, named, options)[sft] for part in ("validation", "test")]
-            done = sweep.sweep_fine_tuning(recipe, texts, *splits, out, rates, (), execution, parents, progress.report)
+            done = sweep.sweep_fine_tuning(recipe, texts, *splits, out, rates, (), execution, parents, report)
             rows = [
                 {**row, "phase": f"lr {row['learning_rate']:g}" + (" chosen" if row["chosen"] else "")}
                 for row in (*done.rows, *done.reported)
@@ -236,9 +256,10 @@ def train(
         else:
             measured = list(single.stores_for(held, evaluate_split, root, named, options).values())
             _, rows = single.train_and_measure(
-                recipe, texts, measured, out, execution, parents, evaluate_documents, progress.report
+                recipe, texts, measured, out, execution, parents, evaluate_documents, report
             )
-    printing.print_losses(rows, format.value)
+    if first:
+        printing.print_losses(rows, format.value)
 
 
 def evaluate(
@@ -246,7 +267,10 @@ def evaluate(
         Path,
         typer.Argument(help="A run, a checkpoint, or any causal model folder of transformers.", show_default=False),
     ],
-    corpora: Corpora,
+    corpora: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[CORPUS]...", help="Corpora by name, or files.", show_default=False),
+    ] = None,
     split: Annotated[str, typer.Option("--split", help="Which split of the tokenized corpora.")] = "validation",
     documents: Annotated[
         Optional[int],  # noqa: UP045
@@ -265,6 +289,12 @@ def evaluate(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder for the losses of every document (npz).", file_okay=False),
     ] = None,
+    lm_eval: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--lm-eval", help="Tasks of lm-evaluation-harness, with commas, if it is installed.", show_default=False
+        ),
+    ] = None,
     format: OutputFormat = Format.table,
 ) -> None:
     """Measure a model's loss on held-out documents: nats per token and bits per byte, text and responses.
@@ -278,18 +308,25 @@ def evaluate(
     from simtool.tokens.tokenizer import load_tokenizer
     from simtool.training.loop import find_device
 
+    if not corpora and not lm_eval:
+        raise SimtoolError("Name what to measure on: corpora (gsm8k c4), or tasks of the harness (--lm-eval arc_easy).")
     named = load_tokenizer(tokenizer, data)
     folder = single.last_checkpoint(checkpoint)
     rows = []
     with printing.Training() as progress:
         options = options_of(tokenizer, data, progress=progress)
-        for store in single.stores_for(corpora, split, _stores_folder(stores), named, options).values():
+        for store in single.stores_for(corpora or (), split, _stores_folder(stores), named, options).values():
             for counted in single.counted_parts(store):
                 losses = measure(folder, store, length, find_device(device), counted, precision, documents)
                 rows.append(losses.row())
                 if save is not None:
                     save_losses(losses, save / f"{store.corpus}-{store.split}-{counted}.npz".replace("/", "_"))
-    printing.print_losses(rows, format.value)
+    if rows:
+        printing.print_losses(rows, format.value)
+    if lm_eval:
+        tasks = [task for task in lm_eval.split(",") if task]
+        scores = single.harness_scores(folder, tasks, str(find_device(device)), tokenizer, data)
+        printing.print_scores(scores, format.value)
 
 
 def export(

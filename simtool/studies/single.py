@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from simtool.errors import SimtoolError
@@ -270,6 +271,19 @@ def export(run: Path, folder: Path, tokenizer: str, data: Path | None) -> Path:
         raise SimtoolError(f"{run} was not trained under the tokenizer {tokenizer!r}. Name its own with --tokenizer.")
     end = None if named.end_of_text is None else named.decode([named.end_of_text])
     return export_checkpoint(checkpoint, folder, find_tokenizer_file(tokenizer, data), end)
+
+
+def harness_scores(
+    checkpoint: Path, tasks: Sequence[str], device: str, tokenizer: str, data: Path | None
+) -> list[dict[str, Any]]:
+    """What lm-evaluation-harness measures: one row a metric of a task. A checkpoint is exported first, to a folder
+    that is gone afterwards; any other folder must have its tokenizer beside it."""
+    from simtool.evaluation.harness import run_harness
+
+    if not (Path(checkpoint) / "position.json").exists():
+        return run_harness(checkpoint, tasks, device)
+    with TemporaryDirectory() as folder:
+        return run_harness(export(checkpoint, Path(folder), tokenizer, data), tasks, device)
 
 
 def last_checkpoint(run: Path) -> Path:

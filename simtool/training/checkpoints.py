@@ -23,10 +23,12 @@ from torch import nn
 from simtool.errors import SimtoolError
 from simtool.training.model import FromTransformers, GPTNeoX
 from simtool.training.recipes import Recipe, recipe_from_json, recipe_to_json
+from simtool.training.world import placed_like, whole
 
 FILES = ("model.safetensors", "optimizer.safetensors", "config.json")
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 Model = GPTNeoX | FromTransformers
+State = Mapping[str, dict[str, torch.Tensor]]  # file name: its tensors
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,20 @@ class Saved:
 
 
 def save_checkpoint(
-    checkpoints: Path, model: Model, optimizer: torch.optim.Optimizer, position: Position, recipe: Recipe
+    checkpoints: Path, state: State, config: Mapping[str, Any], position: Position, recipe: Recipe
 ) -> Path:
-    """Write a checkpoint, whole or not at all. Raises SimtoolError when the disk is full or cannot be written."""
+    """Write a checkpoint, whole or not at all. Raises SimtoolError when the disk is full or cannot be written.
+
+    state    of `state_of`
+    config   with which transformers builds the model
+    """
     folder = Path(checkpoints) / position.fingerprint
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".saving.", dir=folder.parent))
-        save_file(_state(model), temporary / "model.safetensors", {"format": "pt"})
-        save_file(_optimizer_state(model, optimizer), temporary / "optimizer.safetensors")
-        config = model.config(recipe.length, position.end_of_text)
+        for name, tensors in state.items():
+            save_file(tensors, temporary / name, {"format": "pt"})
         (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         told = {
             **asdict(position),
@@ -177,39 +182,48 @@ def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer
             f" {recipe.tokenizer}. Use the tokenizer of the checkpoint."
         )
     state = load_file(folder / "model.safetensors")
-    wanted = _state(model)
+    wanted = _weights(model)
     if any(state.get(name) is None or state[name].shape != value.shape for name, value in wanted.items()):
         raise SimtoolError(f"{folder} is of another model than {recipe.model} with this vocabulary.")
     with torch.no_grad():
         for name, value in wanted.items():
-            value.copy_(state[name])
+            value.copy_(placed_like(state[name], value))
     if optimizer is not None:
         moments = load_file(folder / "optimizer.safetensors")
         for name, parameter in model.named_parameters():
             if f"exp_avg.{name}" in moments:
-                device = parameter.device
-                optimizer.state[parameter] = {kind: moments[f"{kind}.{name}"].to(device) for kind in MOMENTS}
+                # the step is a number, and whole in every process
+                optimizer.state[parameter] = {
+                    kind: value.to(parameter.device) if value.dim() == 0 else placed_like(value, parameter)
+                    for kind in MOMENTS
+                    for value in [moments[f"{kind}.{name}"]]
+                }
     return position
 
 
-def _state(model: Model) -> dict[str, torch.Tensor]:
-    """Weights under the names of transformers. What is tied is saved once."""
-    inner: nn.Module = model.model if isinstance(model, FromTransformers) else model
-    seen: set[int] = set()
-    return {
-        name: p.detach()
-        for name, p in inner.state_dict().items()
-        if not (p.data_ptr() in seen or seen.add(p.data_ptr()))
-    }
-
-
-def _optimizer_state(model: Model, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
+def state_of(model: Model, optimizer: torch.optim.Optimizer, kept: bool = True) -> State:
+    """What a checkpoint holds, gathered where it is sharded: every process calls this, and one keeps what it gets."""
+    of_optimizer = {
         f"{kind}.{name}": optimizer.state[parameter][kind].detach()
         for name, parameter in model.named_parameters()
         if parameter in optimizer.state
         for kind in MOMENTS
     }
+    state: dict[str, dict[str, torch.Tensor]] = {}
+    for file, tensors in (("model.safetensors", _weights(model)), ("optimizer.safetensors", of_optimizer)):
+        state[file] = {}
+        for name, tensor in tensors.items():
+            gathered = whole(tensor)
+            if kept:
+                state[file][name] = gathered if gathered is tensor else gathered.cpu()
+    return state
+
+
+def _weights(model: Model) -> dict[str, torch.Tensor]:
+    """Weights under the names of transformers. What is tied is saved once."""
+    inner: nn.Module = model.model if isinstance(model, FromTransformers) else model
+    once = {name for named in (inner.named_parameters(), inner.named_buffers()) for name, _ in named}
+    return {name: p.detach() for name, p in inner.state_dict().items() if name in once}
 
 
 def _sha256(path: Path) -> str:

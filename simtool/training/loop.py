@@ -3,7 +3,7 @@
 Weights are fp32, and so is the optimizer; bf16 is only what matrices are multiplied in. A step's gradient is the sum
 over the whole batch divided by its counted targets, so it does not depend on how many pieces or devices compute it.
 
-Under torchrun every process takes its part of each batch's rows, and gradients are summed.
+Under torchrun every process takes its part of each batch's rows, and gradients are summed (`world`).
 """
 
 import functools
@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from simtool.errors import SimtoolError
 from simtool.tables import written_whole
@@ -35,9 +34,11 @@ from simtool.training.checkpoints import (
     locked,
     prune,
     save_checkpoint,
+    state_of,
 )
 from simtool.training.model import build_model, chunked_cross_entropy, flops_per_token, parameter_groups
 from simtool.training.recipes import Phase, Recipe, recipe_from_json, recipe_to_json
+from simtool.training.world import World, whole
 
 BETAS = (0.9, 0.95)  # Pythia
 EPSILON = 1e-8
@@ -56,6 +57,7 @@ class Execution:
     save_steps      steps between checkpoints, beside save_seconds
     keep_last       how many checkpoints stay, beside those at the ends of phases
     spike           stop when the loss is so many nats above the median of the last steps; None: never
+    shard           under torchrun, divide weights and optimizer between the processes (FSDP2); checkpoints stay whole
     """
 
     device: str = "auto"
@@ -67,6 +69,7 @@ class Execution:
     keep_last: int = 2
     log_steps: int = 10
     spike: float | None = 2.0
+    shard: bool = False
 
 
 PLAIN = Execution()
@@ -123,7 +126,7 @@ def train(
     """
     folder = Path(folder)
     with ExitStack() as stack:
-        world = stack.enter_context(_World(execution))
+        world = stack.enter_context(World(find_device(execution.device), execution.deterministic, execution.shard))
         if world.rank == 0:
             stack.enter_context(locked(folder))
             _claim(folder, recipe)
@@ -171,52 +174,6 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-class _World:
-    """The processes that train together; one, unless torchrun started more."""
-
-    def __init__(self, execution: Execution):
-        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        self.device = find_device(execution.device)
-        self.deterministic = execution.deterministic
-
-    def __enter__(self) -> "_World":
-        self.started = self.size > 1 and not dist.is_initialized()
-        if self.started:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-        self.before = torch.are_deterministic_algorithms_enabled()
-        if self.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        torch.use_deterministic_algorithms(self.before)
-        if self.started:
-            dist.destroy_process_group()
-
-    def wait(self) -> None:
-        if self.size > 1:
-            dist.barrier()
-
-    def mine(self, batch: Batch) -> Batch:
-        """The rows of a batch that this process computes."""
-        edges = np.linspace(0, len(batch.ids), self.size + 1).round().astype(int)
-        return batch.rows(edges[self.rank], edges[self.rank + 1])
-
-    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self.size > 1:
-            dist.all_reduce(tensor)
-        return tensor
-
-    def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        if self.size == 1:
-            return
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-        flat = self.sum(torch.cat([g.reshape(-1) for g in gradients]))
-        for p, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            p.grad = gradient.view_as(p)
-
-
 class _Run:
     """A recipe being trained: the model, the optimizer, and where they are."""
 
@@ -229,7 +186,7 @@ class _Run:
         parents: Sequence[Path],
         report: Callable[[Any], None],
         watch: Callable[[Model], None],
-        world: _World,
+        world: World,
     ):
         self.recipe, self.folder, self.execution, self.world = recipe, folder, execution, world
         self.report, self.watch = report, watch
@@ -240,14 +197,16 @@ class _Run:
         }
         any_store = stores[next(iter(recipe.phases[0].mixture.weights))]
         self.end_of_text = any_store.end_of_text
-        self.model: Model = build_model(recipe.model, any_store.vocabulary_size, recipe.seed).to(world.device)
+        self.model: Model = build_model(recipe.model, any_store.vocabulary_size, recipe.seed)
         if any_store.vocabulary_size > self.model.vocabulary_size:
             raise SimtoolError(
                 f"The tokenizer has {any_store.vocabulary_size:,} entries, the model only"
                 f" {self.model.vocabulary_size:,}."
             )
-        self.model.train()
-        self.hidden = torch.compile(self.model.hidden) if execution.compile else self.model.hidden
+        self.flops = flops_per_token(self.model, recipe.length)
+        self.model = world.placed(self.model.train(), execution.compile)
+        # sharded layers are compiled one by one
+        self.hidden = torch.compile(self.model.hidden) if execution.compile and not world.shard else self.model.hidden
         self.parameters = list(self.model.parameters())
         self.optimizer = self._fresh_optimizer()
         self.places = [folder / "checkpoints", *(Path(parent) / "checkpoints" for parent in parents)]
@@ -333,30 +292,29 @@ class _Run:
     def _step(self, batch: Batch, phase: Phase) -> tuple[float, float]:
         """Gradients of the batch's mean loss, clipped; the loss and the norm before. Halves what does not fit."""
         n_targets = batch.n_targets
-        mine = self.world.mine(batch)
         while True:
             rows = self.micro_batch or max(1, self.micro_tokens // batch.ids.shape[1])
+            pieces = self.world.pieces(batch, rows)
             try:
-                loss = self._accumulate(mine, n_targets, rows, phase)
+                loss = self._accumulate(pieces, n_targets, phase)
                 break
             except torch.OutOfMemoryError as error:
-                self._halve(min(rows, len(mine.ids)), error)
+                self._halve(max(len(piece.ids) for piece in pieces), error)
         self.world.sum_gradients(self.parameters)
         total = float(self.world.sum(loss))
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
-        return total / max(n_targets, 1), float(norm)
+        return total / max(n_targets, 1), float(whole(norm))
 
-    def _accumulate(self, batch: Batch, n_targets: int, rows: int, phase: Phase) -> torch.Tensor:
+    def _accumulate(self, pieces: Sequence[Batch], n_targets: int, phase: Phase) -> torch.Tensor:
         total = torch.zeros((), device=self.world.device)
         masked = phase.is_sft or self.recipe.mask_documents
-        for start in range(0, len(batch.ids), rows):
-            part = batch.rows(start, start + rows)
+        for part in pieces:
             ids, targets = self._moved(part.ids), self._moved(part.targets)
             documents = self._moved(part.documents) if masked else None
             with autocast(self.world.device, self.recipe.precision):
                 hidden = self.hidden(ids, documents)
                 loss, alone = chunked_cross_entropy(hidden, self.model.head, targets, self.recipe.z_loss)
-            (loss / n_targets).backward()
+            (loss / n_targets * self.world.loss_scale).backward()
             total += alone
         return total
 
@@ -404,13 +362,12 @@ class _Run:
         )
 
     def _save(self, s: int, step: int, n_steps: int, kept: bool) -> None:
+        fingerprint = self.recipe.prefix(s + 1, 0) if step == n_steps else self.recipe.prefix(s, step)
+        position = Position(fingerprint, (*self.done, step), self.tokens, self.stores, kept, self.end_of_text)
+        state = state_of(self.model, self.optimizer, kept=self.world.rank == 0)
         if self.world.rank == 0:
-            whole = step == n_steps
-            fingerprint = self.recipe.prefix(s + 1, 0) if whole else self.recipe.prefix(s, step)
-            position = Position(fingerprint, (*self.done, step), self.tokens, self.stores, kept, self.end_of_text)
-            self.last_saved = save_checkpoint(
-                self.folder / "checkpoints", self.model, self.optimizer, position, self.recipe
-            )
+            config = self.model.config(self.recipe.length, self.end_of_text)
+            self.last_saved = save_checkpoint(self.folder / "checkpoints", state, config, position, self.recipe)
             prune(self.folder / "checkpoints", self.execution.keep_last)
         if step == n_steps:
             self.done.append(step)
@@ -420,8 +377,8 @@ class _Run:
         """The checkpoint at the end of every phase, wherever it lies."""
         ends = {}
         for name, stretch, step in self.recipe.ends():
-            whole = step is None or step == self.recipe.n_steps(self.stretches[stretch])
-            fingerprint = self.recipe.prefix(stretch + 1, 0) if whole else self.recipe.prefix(stretch, step)
+            to_the_end = step is None or step == self.recipe.n_steps(self.stretches[stretch])
+            fingerprint = self.recipe.prefix(stretch + 1, 0) if to_the_end else self.recipe.prefix(stretch, step)
             folders = [place / fingerprint for place in self.places]
             found = next((folder for folder in folders if (folder / "position.json").exists()), None)
             if found is not None:
@@ -434,7 +391,6 @@ class _Meter:
 
     def __init__(self, run: _Run, phase: Phase, n_steps: int):
         self.run, self.phase, self.n_steps = run, phase, n_steps
-        self.flops = flops_per_token(run.model, run.recipe.length)
         self._restart()
 
     def _restart(self) -> None:
@@ -459,7 +415,7 @@ class _Meter:
             rate,
             norm,
             speed,
-            self.flops * speed / (run.peak * run.world.size),
+            run.flops * speed / (run.peak * run.world.size),
             (self.n_steps - step - 1) * seconds / self.steps,
         )
         if run.world.rank == 0:

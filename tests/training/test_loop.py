@@ -19,15 +19,16 @@ from safetensors.torch import load_file  # noqa: E402
 
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.mixture import Mixture  # noqa: E402
-from simtool.tokens.batches import IGNORED  # noqa: E402
+from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
 from simtool.training import checkpoints, loop  # noqa: E402
 from simtool.training.checkpoints import export_checkpoint, find_checkpoint, load_checkpoint, locked  # noqa: E402
 from simtool.training.loop import Execution, train  # noqa: E402
 from simtool.training.model import build_model, load_model  # noqa: E402
+from simtool.training.world import World  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toys  # noqa: E402
-from toys import LONG, MIX, STEP, STORES, phase, recipe, sft  # noqa: E402
+from toys import LONG, MIX, SHORT, STEP, STORES, phase, recipe, sft  # noqa: E402
 
 QUIET = Execution("cpu", log_steps=1)
 
@@ -339,20 +340,82 @@ def test_bf16_keeps_fp32_weights_and_moves_them_by_little(tmp_path):
     assert (rounded[0] != rounded[1]).float().mean() < 0.1  # what bf16 weights would have seen of it
 
 
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-def test_two_processes_train_as_one(tmp_path, uninterrupted):
-    script = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import torch; torch.set_num_threads(1)\n"
-        "import toys; from pathlib import Path; from simtool.training.loop import Execution, train\n"
-        f"train(toys.LONG, toys.STORES, Path({str(tmp_path / 'two')!r}), Execution('cpu', log_steps=1))\n"
-    )
-    (tmp_path / "two.py").write_text(script)
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Runs of two processes under one torchrun: weights whole in each, sharded, and sharded from a checkpoint on."""
+    if not torch.distributed.is_available():
+        pytest.skip("torch without distributed")
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "two.py").write_text(TWO.format(tests=str(Path(__file__).parent), folder=str(folder)))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, str(tmp_path / "two.py")], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*command, str(folder / "two.py")], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert losses(tmp_path / "two") == pytest.approx(losses(uninterrupted.folder), abs=2e-4)
+    return folder
+
+
+TWO = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+import toys
+from pathlib import Path
+from simtool.training.loop import Execution, train
+folder = Path({folder!r})
+whole, sharded = (Execution("cpu", log_steps=1, micro_batch=3, shard=shard) for shard in (False, True))
+train(toys.SHORT, toys.STORES, folder / "whole", whole)
+train(toys.recipe(*toys.SHORT.phases[:2]), toys.STORES, folder / "sharded", sharded)
+train(toys.SHORT, toys.STORES, folder / "resumed", sharded, [folder / "sharded"])
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return train(SHORT, STORES, tmp_path_factory.mktemp("alone"), QUIET)
+
+
+def test_two_processes_train_as_one(two_processes, alone):
+    assert losses(two_processes / "whole") == pytest.approx(losses(alone.folder), abs=2e-4)
+
+
+def test_sharded_weights_train_as_whole_ones(two_processes, alone):
+    """The second run forks from the first one's checkpoint: what was gathered is scattered again."""
+    seen = losses(two_processes / "sharded") + losses(two_processes / "resumed")
+    assert seen == pytest.approx(losses(alone.folder), abs=2e-4)
+
+
+def test_a_sharded_run_saves_what_one_process_goes_on_from(two_processes, alone, tmp_path):
+    done = train(SHORT, STORES, tmp_path, QUIET, [two_processes / "sharded"])
+    assert done.began.parent == two_processes / "sharded" / "checkpoints"
+    assert losses(tmp_path) == pytest.approx(losses(alone.folder)[-len(losses(tmp_path)) :], abs=2e-4)
+    for file in ("model.safetensors", "optimizer.safetensors"):
+        shapes, wanted = (
+            {name: value.shape for name, value in load_file(one / file).items()}
+            for one in (done.began, alone.ends["mid"])
+        )
+        assert shapes == wanted
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 7, 12])
+@pytest.mark.parametrize("shard", [False, True])
+def test_the_pieces_of_all_processes_are_the_batch(n_rows, shard, monkeypatch):
+    ids = np.arange(n_rows * 4).reshape(n_rows, 4)
+    batch = Batch(ids, ids + 1, np.zeros_like(ids), np.zeros_like(ids))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    pieces = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        pieces.append(World(torch.device("cpu"), False, shard).pieces(batch, 2))
+    counted = [piece.targets[piece.targets != IGNORED] for each in pieces for piece in each]
+    assert np.concatenate(counted).tolist() == batch.targets.ravel().tolist()  # every one once, in order
+    assert all(1 <= len(piece.ids) <= 2 for each in pieces for piece in each)
+    if shard:  # else processes would wait for each other without end
+        assert len({len(each) for each in pieces}) == 1
+
+
+def test_sharding_needs_several_processes(tmp_path):
+    with pytest.raises(SimtoolError, match=r"there is one\. Leave --shard out, or start several:\ntorchrun"):
+        train(recipe(), STORES, tmp_path, replace(QUIET, shard=True))
 
 
 def test_an_export_is_loaded_by_transformers_and_writes(tmp_path, uninterrupted):

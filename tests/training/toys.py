@@ -55,3 +55,5 @@ def recipe(*phases: Phase, **options) -> Recipe:
 
 
 LONG = recipe(phase(steps=20), phase("mid", 10, MIX, optimizer="carry"), sft())
+# two processes on a busy machine wait for each other in every layer of every step
+SHORT = recipe(phase(steps=4), phase("mid", 3, MIX, optimizer="carry"), sft(epochs=1))

@@ -1,0 +1,114 @@
+"""The processes that train together; one, unless torchrun started more.
+
+Each takes its part of every batch's rows. Weights are either whole in every process, with gradients summed, or sharded
+(FSDP2): every process keeps its part of weights, gradients and optimizer, and gathers a layer when it needs it.
+"""
+
+import os
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from simtool.errors import SimtoolError
+from simtool.tokens.batches import IGNORED, Batch
+
+
+class World:
+    """A context: the process group, and deterministic mode where it is asked for."""
+
+    def __init__(self, device: torch.device, deterministic: bool, shard: bool):
+        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device, self.deterministic, self.shard = device, deterministic, shard
+        if shard and self.size == 1:
+            raise SimtoolError(
+                "Sharding divides a model between processes, and there is one. Leave --shard out, or start several:\n"
+                "torchrun --nproc-per-node 2 -m simtool.cli train ... --shard"
+            )
+
+    def __enter__(self) -> "World":
+        self.started = self.size > 1 and not dist.is_initialized()
+        if self.started:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        self.before = torch.are_deterministic_algorithms_enabled()
+        if self.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        torch.use_deterministic_algorithms(self.before)
+        if self.started:
+            dist.destroy_process_group()
+
+    def wait(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+    def placed(self, model: nn.Module, compile: bool = False) -> nn.Module:
+        """The model on this process's device: whole, or this process's part of it, each of its layers a unit."""
+        if not self.shard:
+            return model.to(self.device)
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+        mesh = init_device_mesh(self.device.type, (self.size,))
+        # the outermost list is the layers; a layer may hold lists of its own, as experts are
+        for layer in next(module for module in model.modules() if isinstance(module, nn.ModuleList)):
+            if compile:
+                layer.compile()
+            fully_shard(layer, mesh=mesh)
+        # the last matrix is used behind `hidden`, by the loss: the root stays gathered until the backward pass is done
+        fully_shard(model, mesh=mesh, reshard_after_forward=False)
+        register_fsdp_forward_method(model, "hidden")
+        return model
+
+    def pieces(self, batch: Batch, rows: int) -> list[Batch]:
+        """This process's rows of a batch, so many at a time.
+
+        With sharded weights every process must gather them equally often, so one with fewer pieces reads one more row
+        of which nothing is counted.
+        """
+        edges = np.linspace(0, len(batch.ids), self.size + 1).round().astype(int)
+        mine = batch.rows(edges[self.rank], edges[self.rank + 1])
+        pieces = [mine.rows(start, start + rows) for start in range(0, len(mine.ids), rows)]
+        if self.shard:
+            first = batch.rows(0, 1)
+            uncounted = Batch(first.ids, np.full_like(first.targets, IGNORED), first.positions, first.documents)
+            pieces += [uncounted] * (-(-int(np.diff(edges).max()) // rows) - len(pieces))
+        return pieces
+
+    @property
+    def loss_scale(self) -> int:
+        """FSDP2 divides summed gradients by the number of processes; ours are shares of one sum."""
+        return self.size if self.shard else 1
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
+        """What the backward pass has not summed already."""
+        if self.size == 1 or self.shard:
+            return
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+        flat = self.sum(torch.cat([g.reshape(-1) for g in gradients]))
+        for p, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+            p.grad = gradient.view_as(p)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor gathered from all processes, each of which must ask for it; itself where it is not sharded."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def placed_like(tensor: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """A whole tensor, the same in every process, on the device and in the shards of another."""
+    if not hasattr(other, "placements"):
+        return tensor.to(other.device)
+    from torch.distributed.tensor import distribute_tensor
+
+    mesh = other.device_mesh
+    return distribute_tensor(tensor.to(mesh.device_type), mesh, other.placements)
