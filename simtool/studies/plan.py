@@ -18,7 +18,8 @@ from simtool.training.recipes import RATES, Phase, Recipe
 
 Kind = Literal["control", "midtrain", "cpt"]
 Design = Literal["paper", "exposure", "rate", "both"]
-SHARES = {"train": 0.8, "validation": 0.05, "test": 0.15}  # of a study's texts; what is reported needs documents
+SHARES = {"train": 0.8, "validation": 0.05, "test": 0.15}  # of a study's texts
+HALVES = {"train": 0.5, "validation": 0.05, "test": 0.45}  # of small targets: an interval needs documents
 REPORTED, SELECTED_ON = "test", "validation"
 FORK_DECAY = 0.2  # of the text budget: the length of an arm of design "both"
 DESIGNS: dict[Design, tuple[str, str]] = {
@@ -66,7 +67,9 @@ class Study:
                   only the order of the examples in SFT (the paper's five seeds)
     tokens        of text that an arm has read at its end, trunk included (but for designs that say otherwise)
     texts         {corpus: tokens} of it that are made into ids at most; None: all
+    target_shares {split: share} of the targets' texts; of the others' they are SHARES
     held_out      documents measured of each corpus, at most
+    profiled      tokens of a corpus that predictions rest on, at most; the profiles that ship hold about 500,000
     sft_rates     learning rates that are tried; with several, one a target is chosen on the validation split
     matched       (special, target) pairs of one domain: the plain guess that predictions are held against
     """
@@ -95,7 +98,9 @@ class Study:
     floor: float = 0.1
     decay: float = FORK_DECAY
     max_epochs: float = 4.0
+    target_shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     held_out: int | None = 100
+    profiled: int = 500_000
     matched: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -120,6 +125,10 @@ class Study:
         """Every corpus that is read or measured, the pretraining's first and the targets last."""
         mixtures = [self.pretrain, *(arm.mixture for arm in self.arms)]
         return list(dict.fromkeys([*(name for mixture in mixtures for name in mixture.weights), *self.targets]))
+
+    def shares_of(self, corpus: str) -> Mapping[str, float]:
+        """How a corpus's text is divided into splits."""
+        return self.target_shares if corpus in self.targets else SHARES
 
     @property
     def general(self) -> tuple[str, ...]:
@@ -361,7 +370,16 @@ def study_to_json(study: Study) -> dict[str, Any]:
         {**{one.name: getattr(arm, one.name) for one in fields(arm)}, "mixture": dict(arm.mixture.weights)}
         for arm in study.arms
     ]
-    return json.loads(json.dumps({**told, "texts": dict(study.texts), "train_on": dict(study.train_on)}))
+    return json.loads(
+        json.dumps(
+            {
+                **told,
+                "texts": dict(study.texts),
+                "train_on": dict(study.train_on),
+                "target_shares": dict(study.target_shares),
+            }
+        )
+    )
 
 
 def study_from_json(told: Mapping[str, Any]) -> Study:

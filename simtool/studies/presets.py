@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from simtool.errors import SimtoolError, unknown
 from simtool.mixture import SHARE, Mixture, parse_mixture
-from simtool.studies.plan import Arm, Study, arms_of
+from simtool.studies.plan import HALVES, Arm, Study, arms_of
 
 C4 = Mixture({"c4": 1.0})
 PAPER_STEPS, PAPER_STEP = 61_035, 1_024 * 2_048
@@ -29,11 +29,14 @@ def quick() -> Study:
         prose,
         arms_of(prose, mids, cpt=["python_source"]),
         targets,
-        {"python_docstrings": 200_000, **{name: 80_000 for name, _ in mids}, **dict.fromkeys(targets, 15_000)},
-        tokens=98_304,
+        {"python_docstrings": 80_000, **{name: 40_000 for name, _ in mids}, **dict.fromkeys(targets, 14_000),
+         "python_functions": 24_000},
+        tokens=49_152,
+        target_shares=HALVES,
         batch_size=4,
         sft_batch_size=8,
         held_out=40,
+        profiled=300_000,
         matched=(
             ("python_source", "python_functions"), ("gen_drills", "gen_problems"),
             ("gen_facts", "gen_questions"), ("gen_chat", "gen_dialogue"),
@@ -50,8 +53,9 @@ def mini() -> Study:
         C4,
         arms_of(C4, mids, cpt=["starcoder", "math"]),
         PAPER_TARGETS,
-        {"c4": 400_000, **{name: 200_000 for name, _ in mids}, **dict.fromkeys(PAPER_TARGETS, 12_000)},
+        {"c4": 400_000, **{name: 200_000 for name, _ in mids}, **dict.fromkeys(PAPER_TARGETS, 20_000)},
         tokens=65_536,
+        target_shares=HALVES,
         batch_size=4,
         sft_batch_size=8,
         held_out=40,

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from simtool.similarity.prediction import Prediction
 
 Report = Callable[[Any], None]
-PROFILED = 500_000  # tokens of a corpus that predictions rest on; the profiles that ship hold about as many
 MANY = 0.05  # of a target's held-out documents standing in a training text: worth a warning
 
 
@@ -119,7 +118,7 @@ def tokenized(study: Study, folder: Path, options: "Options") -> dict[str, dict[
             found[name] = {split: load_store(one) for split, one in folders.items()}
         else:
             wanted = replace(options, tokenizer=study.tokenizer)
-            found |= tokenize([name], root, wanted, SHARES, study.texts[name])
+            found |= tokenize([name], root, wanted, study.shares_of(name), study.texts[name])
     return found
 
 
@@ -165,7 +164,7 @@ def foreseen(study: Study, tokenizer: Any, options: "Options", only: Iterable[st
     sizes = {name: found.profile.size for name, found in find_all(alone(unknown), ["token"], wanted).items()}
     for name, size in sizes.items():
         known[name] = round(EXAMPLES.get(name, size["documents"]) * size["tokens"] / size["documents"])
-    epochs = {target: round(SHARES["train"] * (n or 0)) for target, n in known.items()}
+    epochs = {target: round(study.target_shares["train"] * (n or 0)) for target, n in known.items()}
     return restricted(plan(study, tokenizer.fingerprint, epochs), only)
 
 
@@ -173,7 +172,7 @@ def profiling(study: Study, options: "Options") -> "Options":
     """How the corpora of a study are counted: no more of each than tells them apart."""
     from simtool.profiles.build import Budget
 
-    return replace(options, tokenizer=study.tokenizer, budget=Budget(tokens=PROFILED, at_most=True))
+    return replace(options, tokenizer=study.tokenizer, budget=Budget(tokens=study.profiled, at_most=True))
 
 
 def _matches(node: Node, patterns: Iterable[str]) -> bool:

@@ -26,7 +26,7 @@ MULTIPLE = 128  # the vocabulary is padded to: whole tiles for the matrix units
 ROTARY_SHARE = 0.25  # of each head; Pythia
 ROTARY_BASE = 10_000.0
 # of fp32 logits alive at once; 16 MB stays in a CPU's cache
-CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 512 << 20}
+CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 512 << 20}
 IGNORED = -100
 
 

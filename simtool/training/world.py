@@ -4,7 +4,9 @@ Each takes its part of every batch's rows. Weights are either whole in every pro
 (FSDP2): every process keeps its part of weights, gradients and optimizer, and gathers a layer when it needs it.
 """
 
+import ctypes
 import os
+import sys
 
 import numpy as np
 import torch
@@ -13,6 +15,8 @@ from torch import nn
 
 from simtool.errors import SimtoolError
 from simtool.tokens.batches import IGNORED, Batch
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 class World:
@@ -28,6 +32,8 @@ class World:
             )
 
     def __enter__(self) -> "World":
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.started = self.size > 1 and not dist.is_initialized()
         if self.started:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
@@ -97,6 +103,14 @@ class World:
         flat = self.sum(torch.cat([g.reshape(-1) for g in gradients]))
         for p, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             p.grad = gradient.view_as(p)
+
+
+def keep_freed_memory() -> None:
+    """Have glibc's malloc keep what is freed. Large tensors are otherwise handed back to the kernel and faulted in anew
+    at every step, which can take as long as a small model's arithmetic. Nothing is done under another malloc."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
