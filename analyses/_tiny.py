@@ -2,8 +2,8 @@
 
 A nano model reads generated chat, and then either more of it (control) or chat with 30% generated school mathematics
 (drills). Each is fine-tuned on generated word problems, which the drills should help with, and on generated questions
-about an invented world, which they should not. All settings were fixed before any result was seen. Small enough to show that
-a measurement works and what it costs, not to settle a question.
+about an invented world, which they should not. All settings were fixed before any result was seen. Small enough to show
+that a measurement works and what it costs, not to settle a question.
 """
 
 import tempfile

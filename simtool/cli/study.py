@@ -103,7 +103,7 @@ def train_eval(
         place = run.Place(device, workers, engine.value, runs, tuple(only or ()), keep_leaves)
         outcome = run.run_study(study, folder, options, place, progress.report)
     found = findings.find_out(folder)
-    tell_saved(_saved(found, folder))
+    _save(found, folder)
     printing_study.print_findings(found, format.value)
     if outcome.failed:
         told = "\n".join(f"{key}: {error}" for key, error in outcome.failed.items())
@@ -131,10 +131,17 @@ def _before(study: Any, folder: Path, options: Any, format: Format) -> None:
             printing_advice.print_prediction(load_prediction(path))
 
 
-def _saved(found: Any, folder: Path) -> list[Path]:
+def _save(found: Any, folder: Path) -> None:
+    """The tables of a study, and the figures that they are drawn as."""
+    from simtool import plots
     from simtool.studies import findings
 
-    return findings.save_findings(found, folder / "tables", findings.documents(folder, findings.records(folder)))
+    tables = folder / "tables"
+    by_document = findings.documents(folder, findings.records(folder))
+    tell_saved(findings.save_findings(found, tables, by_document))
+    tell_saved(
+        [one for name in plots.drawable(tables) for one in plots.draw_from_folder(name, tables, folder / "figures")]
+    )
 
 
 def results(

@@ -53,12 +53,20 @@ CORPUS_COLORS = {
     "starcoder": "#0072B2", "pycode": "#56B4E9", "math": "#D55E00", "gsm8k": "#E69F00",
     "flan": "#009E73", "lima": "#88CCAA", "knowledgeqa": "#CC79A7", "sciq": "#882255", "dclm": "#999933",
     "c4": "#666666", "social_iqa": "#44AA99", "trec": "#AA4499", "mr": "#332288",
+    "python_source": "#0072B2", "python_functions": "#56B4E9", "gen_drills": "#D55E00", "gen_problems": "#E69F00",
+    "gen_facts": "#CC79A7", "gen_questions": "#882255", "gen_chat": "#009E73", "gen_dialogue": "#88CCAA",
+    "python_docstrings": "#666666",
 }  # fmt: skip
-TARGET_MARKERS = {"pycode": "o", "gsm8k": "s", "lima": "^", "sciq": "D", "social_iqa": "v", "trec": "P", "mr": "X"}
+TARGET_MARKERS = {
+    "pycode": "o", "gsm8k": "s", "lima": "^", "sciq": "D", "social_iqa": "v", "trec": "P", "mr": "X",
+    "python_functions": "o", "gen_problems": "s", "gen_dialogue": "^", "gen_questions": "D",
+}  # fmt: skip
 TITLES = {
     "starcoder": "StarCoder", "math": "Math", "flan": "FLAN", "knowledgeqa": "KnowledgeQA", "dclm": "DCLM", "c4": "C4",
     "pycode": "PyCode", "gsm8k": "GSM8K", "lima": "LIMA", "sciq": "SciQ", "social_iqa": "Social IQA", "trec": "TREC",
-    "mr": "MR",
+    "mr": "MR", "python_source": "Python source", "python_functions": "Python functions",
+    "python_docstrings": "Python docstrings", "gen_drills": "Drills", "gen_problems": "Problems", "gen_facts": "Facts",
+    "gen_questions": "Questions", "gen_chat": "Chat", "gen_dialogue": "Dialogue",
 }  # fmt: skip
 
 

@@ -21,8 +21,9 @@ def draw(study_effects: pl.DataFrame) -> Figure:
     for axes, size in zip(panels, sizes, strict=True):
         own = earliest(rows.filter(pl.col("size").cast(str) == size))
         improvements(own, axes)
-        seeds = own["n_seeds"].min()
-        axes.set_title(f"{size}: control's loss in brackets; bars: 95% over documents and {seeds}+ seeds")
+        fewest, most = own["n_seeds"].min(), own["n_seeds"].max()
+        seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        axes.set_title(f"{size}: control's loss in brackets; bars: 95% over documents and {seeds} seeds")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=5)
     return figure
 

@@ -439,7 +439,7 @@ def verdicts(study: Study, found: pl.DataFrame, agreed: pl.DataFrame) -> list[st
             pl.col("target") == row["target"],
         ).height  # fmt: skip
         told.append(
-            f"{row['size']}: midtraining on {row['arm']} {_moved(row)} on {row['target']};"
+            f"{row['size']}: midtraining on {row['arm']} {_moved(row)};"
             f" simtool had ranked it {row['predicted_rank']} of {n}, it came out {row['observed_rank']}."
         )
     told += _cpt_verdicts(found)
@@ -462,16 +462,25 @@ def verdicts(study: Study, found: pl.DataFrame, agreed: pl.DataFrame) -> list[st
 
 
 def _moved(row: Mapping[str, Any]) -> str:
-    value = row["relative_improvement"]
+    value, target = row["relative_improvement"], row["target"]
     if row["low"] is None:
-        return f"changed loss by {-value:+.1%} (one seed: how sure cannot be said)"
+        return f"changed loss on {target} by {-value:+.1%} (one seed: how sure cannot be said)"
     interval = f"[{row['low']:.1%}, {row['high']:.1%}]"
     if row["low"] <= 0 <= row["high"]:
-        return f"made no difference to loss that can be told from none ({value:+.1%} {interval} lower)"
+        return f"made no difference to loss on {target} that can be told from none ({value:+.1%} {interval} lower)"
     sure = "" if row["p_holm"] is not None and row["p_holm"] < 0.05 else ", not significant after Holm's correction"
     if value > 0:
-        return f"lowered loss by {value:.1%} {interval}{sure}"
-    return f"raised loss by {-value:.1%} [{-row['high']:.1%}, {-row['low']:.1%}]{sure}"
+        return f"lowered loss on {target} by {value:.1%} {interval}{sure}"
+    return f"raised loss on {target} by {-value:.1%} [{-row['high']:.1%}, {-row['low']:.1%}]{sure}"
+
+
+def _forgot(row: Mapping[str, Any]) -> str:
+    value, low, high = (row[f"forgetting_{name}"] for name in ("difference", "low", "high"))
+    if low is None:
+        return f"{abs(value):.3f} nats {'less' if value < 0 else 'more'}"
+    if value < 0:
+        return f"{-value:.3f} nats less [{-high:.3f}, {-low:.3f}]"
+    return f"{value:.3f} nats more [{low:.3f}, {high:.3f}]"
 
 
 def _cpt_verdicts(found: pl.DataFrame) -> list[str]:
@@ -485,10 +494,9 @@ def _cpt_verdicts(found: pl.DataFrame) -> list[str]:
         )  # fmt: skip
         for other in mixed.iter_rows(named=True):
             told.append(
-                f"{row['size']}: on {row['target']}, continued pretraining on {row['mix']} alone improved"
-                f" {row['relative_improvement']:+.1%}, midtraining at {other['weight']:g}"
-                f" {other['relative_improvement']:+.1%}; during SFT it forgot {row['forgetting_difference']:+.3f} nats"
-                f" more than the control, midtraining {other['forgetting_difference']:+.3f}."
+                f"{row['size']}: continued pretraining on {row['mix']} alone {_moved(row)}, where midtraining at"
+                f" {other['weight']:g} {_moved(other)}; against the control, SFT then cost general text {_forgot(row)}"
+                f" after the first and {_forgot(other)} after the second."
             )
     return told
 

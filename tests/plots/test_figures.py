@@ -33,6 +33,13 @@ def effects() -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def agreements() -> pl.DataFrame:
+    return pl.DataFrame(
+        {"size": ["tiny", "small"], "predictor": ["predicted"] * 2, "left_out": [""] * 2, "n": [4, 4],
+         "pearson": [0.9, None], "pearson_low": [0.2, None], "pearson_high": [1.0, None]}
+    )  # fmt: skip
+
+
 def timing() -> pl.DataFrame:
     rows = []
     grid = itertools.product(("confounded", "exposure", "both"), (0.1, 0.4, 0.7), (0.1, 0.2, 0.5), TARGETS)
@@ -108,7 +115,8 @@ def cost() -> pl.DataFrame:
 
 # What only a study or --save makes; every other table is committed.
 MADE_UP = {
-    "study_effects": effects, "study_timing": timing, "study_losses": losses, "similarity_matrix": matrix,
+    "study_effects": effects, "study_agreement": agreements, "study_timing": timing, "study_losses": losses,
+    "similarity_matrix": matrix,
     "representation_change": representation, "advantage": advantage, "advantage_curve": curve,
     "predictor_tournament_study": tournament, "study_cost": cost,
 }  # fmt: skip
