@@ -162,7 +162,7 @@ def test_halves_share_no_file_and_leave_none_out(site):
 
 
 def test_the_functions_of_the_catalogue_come_from_other_files_than_its_source(monkeypatch):
-    monkeypatch.setattr("simtool.corpora.packages._installed", lambda site: ())  # the standard library will do
+    monkeypatch.setattr("simtool.corpora.packages._own_environment", lambda: ())  # the standard library will do
     text, prose, functions = (
         {(file.distribution, file.name) for file in find_corpus(f"python_{view}").source.files()}
         for view in ("source", "docstrings", "functions")
