@@ -4,6 +4,7 @@ Each takes its part of every batch's rows. Weights are either whole in every pro
 (FSDP2): every process keeps its part of weights, gradients and optimizer, and gathers a layer when it needs it.
 """
 
+import atexit
 import ctypes
 import os
 import sys
@@ -34,9 +35,11 @@ class World:
     def __enter__(self) -> "World":
         if self.device.type == "cpu":
             keep_freed_memory()
-        self.started = self.size > 1 and not dist.is_initialized()
-        if self.started:
+        if self.size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            # kept for the next run of this process: a second group would read the first one's addresses and may wait
+            # for a connection that never comes
+            atexit.register(dist.destroy_process_group)
         self.before = torch.are_deterministic_algorithms_enabled()
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -45,8 +48,6 @@ class World:
 
     def __exit__(self, *error: object) -> None:
         torch.use_deterministic_algorithms(self.before)
-        if self.started:
-            dist.destroy_process_group()
 
     def wait(self) -> None:
         if self.size > 1:
