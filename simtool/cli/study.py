@@ -68,7 +68,7 @@ def train_eval(
 ) -> None:
     """Does the gap between corpora predict what midtraining is worth? Predict, train every arm, measure, and say.
 
-    With no arguments: a study of about ten minutes on two cores, on text that every machine has. Beginnings that arms
+    With no arguments: a study of minutes on two cores, on text that every machine has. Beginnings that arms
     share are trained once. Kill it at any time: the same command goes on, with the same result.
 
     Example: simtool train-eval --plan

@@ -19,7 +19,7 @@ EXAMPLES = {"pycode": 10_000, "gsm8k": 7_473, "lima": 1_030, "sciq": 11_679}
 
 
 def quick() -> Study:
-    """Ten minutes on two cores, offline: text that every machine has, and text that is generated."""
+    """Minutes on two cores, offline: text that every machine has, and text that is generated."""
     prose = Mixture({"python_docstrings": 1.0})
     mids = [("python_source", 0.3), ("gen_drills", 0.3), ("gen_facts", 0.3), ("gen_chat", 0.3)]
     targets = ("python_functions", "gen_problems", "gen_questions", "gen_dialogue")

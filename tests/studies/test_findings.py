@@ -14,6 +14,7 @@ from simtool.mixture import Mixture
 from simtool.studies import findings
 from simtool.studies.findings import crossed, minimum_detectable, pseudo_values
 from simtool.studies.plan import Study, arms_of
+from simtool.studies.verdicts import verdicts
 
 
 def test_with_documents_that_do_not_vary_it_is_students_t_over_seeds():
@@ -139,7 +140,7 @@ def test_what_helps_is_found_and_what_does_not_is_not_claimed():
     agreed = findings.agreements(STUDY, found)
     said = agreed.filter((pl.col("predictor") == "predicted") & (pl.col("left_out") == "")).to_dicts()[0]
     assert said["pearson"] > 0.95 and said["p"] == pytest.approx(6 / 36, abs=0.15)
-    sentences = findings.verdicts(STUDY, found, agreed)
+    sentences = verdicts(found, agreed)
     assert sum("lowered loss" in one for one in sentences) == 3
     assert any("no difference to loss on" in one and "that can be told from none" in one for one in sentences)
     model = findings.mixed_model(found)
