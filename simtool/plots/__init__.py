@@ -53,9 +53,9 @@ CORPUS_COLORS = {
     "starcoder": "#0072B2", "pycode": "#56B4E9", "math": "#D55E00", "gsm8k": "#E69F00",
     "flan": "#009E73", "lima": "#88CCAA", "knowledgeqa": "#CC79A7", "sciq": "#882255", "dclm": "#999933",
     "c4": "#666666", "social_iqa": "#44AA99", "trec": "#AA4499", "mr": "#332288",
-    "python_source": "#0072B2", "python_functions": "#56B4E9", "gen_drills": "#D55E00", "gen_problems": "#E69F00",
-    "gen_facts": "#CC79A7", "gen_questions": "#882255", "gen_chat": "#009E73", "gen_dialogue": "#88CCAA",
-    "python_docstrings": "#666666",
+    "python_source": "#1F5FA8", "python_functions": "#7FC4EE", "gen_drills": "#C44E00", "gen_problems": "#F0B030",
+    "gen_facts": "#D48CB6", "gen_questions": "#6E1B44", "gen_chat": "#117755", "gen_dialogue": "#9FD8BE",
+    "python_docstrings": "#777777",
 }  # fmt: skip
 TARGET_MARKERS = {
     "pycode": "o", "gsm8k": "s", "lima": "^", "sciq": "D", "social_iqa": "v", "trec": "P", "mr": "X",

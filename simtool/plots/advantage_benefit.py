@@ -27,6 +27,8 @@ def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage
             grid[i, j].set_xlabel(f"proximity advantage by {predictor}")
     for axes, (source, size) in zip(grid[0], sizes, strict=True):
         axes.set_title(f"{size}, {source}\n{axes.get_title()}")
+    for axes in grid.flat if len(sizes) > 3 else ():
+        axes.title.set_fontsize(6)
     legend_below(figure, *keys(advantage_benefit), columns=5)
     return figure
 
@@ -40,6 +42,10 @@ def by_size(group: tuple[str, str]) -> tuple[str, float]:
 
 def panel(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes) -> None:
     """Points of one predictor and size: colour by mixture, marker by target, hollow for continued pretraining."""
+    if points.is_empty():  # a study predicts by one score
+        axes.text(0.5, 0.5, "not predicted\nby this score", ha="center", va="center", color="0.5", fontsize=6,
+                  transform=axes.transAxes)  # fmt: skip
+        return
     if fit.height:
         axes.fill_between(fit["predicted"], fit["low"] * 100, fit["high"] * 100, color="0.88", linewidth=0)
         axes.plot(fit["predicted"], fit["fitted"] * 100, color="0.45", linewidth=0.9)

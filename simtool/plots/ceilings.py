@@ -35,6 +35,4 @@ def ceilings(cells: pl.DataFrame, axes: Axes) -> None:
     axes.set_yticks(range(len(corpora)), [title_of(name, stand_ins[name]) for name in corpora])
     axes.set_ylim(len(corpora) - 0.5, -0.8)
     axes.set_xlabel(f"token score at {cells['tokens'][0]:,} tokens a corpus")
-    axes.set_title(
-        f"| ceiling with its 95% interval; ● the {NEAREST} nearest corpora,\nthe nearest named (†: stand-in)"
-    )
+    axes.set_title(f"| ceiling with its 95% interval\n● the {NEAREST} nearest corpora, the nearest named\n†: stand-in")

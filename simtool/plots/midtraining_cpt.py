@@ -12,7 +12,15 @@ NAMES = {"control": "control", "midtrain": "midtraining", "cpt": "continued pret
 
 
 def draw(midtraining_cpt: pl.DataFrame) -> Figure:
-    """A panel a source and size: improvement against what general text costs more than after the control."""
+    """A panel a source and size: improvement against what general text costs more than after the control, on the target
+    that each corpus helps most when it is mixed in."""
+    helped = (
+        midtraining_cpt.filter(pl.col("kind") == "midtrain")
+        .sort("relative_improvement", descending=True, maintain_order=True)
+        .unique(["source", "size", "mix"], keep="first", maintain_order=True)
+    )
+    pairs = ["source", "size", "mix", "target"]
+    midtraining_cpt = midtraining_cpt.join(helped, on=pairs, how="semi", maintain_order="left")
     groups = midtraining_cpt.select("source", "size").unique(maintain_order=True).rows()
     figure = blank(min(DOUBLE, 1.2 + 2.6 * len(groups)), 2.8)
     panels = figure.subplots(1, len(groups), squeeze=False)[0]
