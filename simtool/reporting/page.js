@@ -133,7 +133,12 @@
     box.addEventListener(begin, (event) => cellOf(event) && tell(cellOf(event)));
     box.addEventListener(end, hide);
   }
-  addEventListener("scroll", hide, { passive: true });
+  // a move by keyboard scrolls its cell into view, and the tip goes with it
+  addEventListener("scroll", () => {
+    const cell = document.activeElement;
+    if (cell.matches('td[aria-describedby="tip"]')) tell(cell);
+    else hide();
+  }, { passive: true });
 
   // --- The panel: what makes a pair differ ---
 

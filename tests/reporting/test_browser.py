@@ -158,6 +158,8 @@ def test_the_keyboard_alone_is_enough(page):
     now = page.switch_to.active_element
     assert (now.get_attribute("data-row"), now.get_attribute("data-column")) == ("1", "2")
     assert len(page.find_elements(By.CSS_SELECTOR, "td[data-row][tabindex='0']")) == 1
+    # the move may have scrolled, and that is told late
+    page.execute_async_script("dispatchEvent(new Event('scroll')); requestAnimationFrame(arguments[0])")
     assert page.find_element(By.ID, "tip").is_displayed()
     assert now.value_of_css_property("outline-style") == "solid"
     now.send_keys(Keys.ENTER)
