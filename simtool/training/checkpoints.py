@@ -141,7 +141,7 @@ def place(recipe: Recipe, folder: Path, position: Position) -> Saved | None:
 
 def _positions(folders: Iterable[Path]) -> Iterator[tuple[Path, Position]]:
     for checkpoints in folders:
-        for path in sorted(Path(checkpoints).glob("*/position.json")):
+        for path in sorted(Path(checkpoints).glob("[!.]*/position.json")):  # .saving.* of a killed run is half-written
             yield path.parent, read_position(path.parent)[0]
 
 

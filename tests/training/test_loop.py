@@ -145,6 +145,14 @@ def test_a_fork_is_the_run_it_forks_from(uninterrupted, tmp_path):
     assert weights(arm.checkpoint) == weights(uninterrupted.ends["mid"])
 
 
+def test_what_a_killed_run_left_half_written_is_no_checkpoint(tmp_path):
+    run = train(recipe(phase(steps=4)), STORES, tmp_path / "run", QUIET)
+    half = run.checkpoint.parent / ".saving.killed"
+    half.mkdir()
+    (half / "position.json").touch()
+    assert find_checkpoint(run.recipe, [half.parent]).folder == run.checkpoint
+
+
 def test_a_run_that_stayed_longer_is_no_beginning(tmp_path):
     # 20 steps of web and no more cannot be where a recipe goes on that leaves web after 12
     train(recipe(phase(steps=20)), STORES, tmp_path / "long", QUIET)
