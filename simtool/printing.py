@@ -302,7 +302,7 @@ class Counting:
 
     def _done(self) -> str:
         seconds = max(time.monotonic() - self.began, 1e-3)
-        return f"{self.n_tokens:,} tokens, {self.n_bytes / 1e6:,.1f} MB, {self.n_bytes / 1e6 / seconds:,.0f} MB/s"
+        return f"{self.n_tokens:,} tokens, {self.n_bytes / 1e6:,.1f} MB, {self.n_bytes / 1e6 / seconds:,.1f} MB/s"
 
 
 # ---- training --------------------------------------------------------------------------------------------

@@ -64,6 +64,18 @@ def test_mix_keeps_its_floor_and_is_certified(tmp_path):
     assert (tmp_path / "mixture_frontier.svg").exists()
 
 
+def test_mix_within_every_limit(tmp_path):
+    done = simtool(
+        "mix", "--candidates", "starcoder", "math", "flan", "--target", "pycode", "--target", "gsm8k:0.5",
+        "--keep", "c4>=0.5", "--cap", "math<=0.1", "--tokens", "2B", "--available", "starcoder=300M", "--epochs", "1",
+        "--forgetting", "0.4", "--resamples", "20", "--format", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = {row["corpus"]: row for row in json.loads(done.stdout)["rows"]}
+    assert rows["c4"]["share"] >= 0.5 - 1e-9 and rows["math"]["share"] <= 0.1 + 1e-9
+    assert rows["starcoder"]["share"] <= 0.15 + 1e-9  # 300M of 2B tokens, once
+
+
 def test_predict_verify_explain_and_an_edit_is_noticed(tmp_path):
     path = tmp_path / "prediction.json"
     made = simtool("predict", *MID, *TARGETS, "--resamples", "50", "--out", path)
@@ -120,6 +132,10 @@ BAD = {
     "an amount that is none": (
         ["mix", "--candidates", "math", "--target", "gsm8k", "--tokens", "lots"],
         "simtool: 'lots' is not an amount of tokens. Write 300M, 2B or a number.",
+    ),
+    "an amount below 1": (
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--tokens", "2B", "--available", "math=-3"],
+        "simtool: '-3' is not an amount of tokens. Write 300M, 2B or a number.",
     ),
     "an unknown predictor": (
         ["predict", "--mid", "math:0.2", "--target", "gsm8k", "--predictor", "js.tokn", "--out", "x.json"],

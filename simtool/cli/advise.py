@@ -125,7 +125,7 @@ def mix(
         keep=_shares(keep, ">=", "--keep"),
         cap=_shares(cap, "<=", "--cap"),
         tokens=amount(tokens) if tokens else None,
-        available={name: amount(amount) for name, amount in _pairs(available, "=", "--available").items()},
+        available={name: amount(there) for name, there in _pairs(available, "=", "--available").items()},
         max_epochs=epochs,
         forgetting=forgetting,
     )

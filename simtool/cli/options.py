@@ -118,9 +118,12 @@ def amount(text: str | int) -> int:
     """ "2B" is 2,000,000,000; K, M, B and T are thousands, millions, billions (10^9) and trillions."""
     factor = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(str(text)[-1:].upper(), 1)
     try:
-        return round(float(str(text)[:-1] if factor > 1 else text) * factor)
-    except ValueError:
-        raise SimtoolError(f"{text!r} is not an amount of tokens. Write 300M, 2B or a number.") from None
+        tokens = round(float(str(text)[:-1] if factor > 1 else text) * factor)
+    except (ValueError, OverflowError):  # the latter of "inf"
+        tokens = 0
+    if tokens < 1:
+        raise SimtoolError(f"{text!r} is not an amount of tokens. Write 300M, 2B or a number.")
+    return tokens
 
 
 def tell_saved(paths: list[Path]) -> None:

@@ -286,7 +286,8 @@ def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, np.n
     ]
     if missing or not sizes:
         raise SimtoolError(
-            f"The results lack {len(missing)} cells: {'; '.join(missing)}.\nGive every cell, or predict fewer."
+            f"The results lack {len(missing)} cells: {'; '.join(missing)}.\n"
+            "Give every cell, choose a --size that has them, or predict fewer."
         )
     twice = [f"{mix} on {target}" for (_, mix, target), values in found.items() if len(values) > 1 and mix != control]
     if twice and "seed" not in table.columns:

@@ -329,7 +329,7 @@ def share_text(share: float, resamples: int) -> str:
         return f"<{1 / resamples:g}"
     if share > 1 - 1 / resamples:
         return f">{1 - 1 / resamples:g}"
-    return f"{share:.2g}" if share < 0.1 else f"{share:.2f}"
+    return f"{share:.2g}" if share < 0.1 else f"{share:.2f}" if share < 0.99 else f"{share:.4g}"
 
 
 def leaks(question: Question) -> tuple[str, ...]:

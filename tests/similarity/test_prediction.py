@@ -199,7 +199,8 @@ def test_missing_cells_are_listed(prediction):
     with pytest.raises(SimtoolError) as caught:
         verify(prediction, results(happened, size=pl.lit("70m")))
     assert str(caught.value) == (
-        "The results lack 2 cells: code on gsm8k at 70m; prose on pycode at 70m.\nGive every cell, or predict fewer."
+        "The results lack 2 cells: code on gsm8k at 70m; prose on pycode at 70m.\n"
+        "Give every cell, choose a --size that has them, or predict fewer."
     )
 
 
