@@ -1,10 +1,12 @@
-"""Claim: simtool's loop trains small models faster than transformers' module under a plain loss, on the same batch.
+"""Claim: simtool's loop trains small models faster than litgpt and transformers, on the same batch.
 
+    pip install litgpt accelerate
     python benchmarks/train_throughput.py > train_throughput.md
 
 One run, same device, batch and precision for all; the best of several steps each, after one to warm up, taken in
-turn so that whatever else runs here slows all of them alike. Printed with it: tokens/s of 16 replicas of one batched
-model against one after another, and of the batch reader alone. Rows whose device is not here say "not measured".
+turn so that whatever else runs here slows all of them alike (a Trainer turns its own loop, so it goes right after).
+Printed with it: tokens/s of 16 replicas of one batched model against one after another, and of the batch reader
+alone. Rows whose device is not here say "not measured"; a peer that is not installed is left out, and named.
 
 MFU is tokens/s x FLOPs a token / peak. FLOPs a token: 6 N + 12 L D T (PaLM, appendix B), N without the input
 embedding and with the output matrix, attention counted whole. Peak: the best large matrix product on this device.
@@ -16,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -52,21 +55,76 @@ def ours(size: str, rows: int, length: int, device: torch.device, precision: str
     return step, flops_per_token(model, length)
 
 
-def of_transformers(size: str, rows: int, length: int, device: torch.device, precision: str) -> Step:
-    """transformers' GPTNeoXForCausalLM with its own loss and sdpa attention: what its Trainer runs in every step."""
-    told = build_model(size, VOCABULARY, 0).config(length, 0)
-    config = transformers.GPTNeoXConfig(**{name: value for name, value in told.items() if name != "architectures"})
-    model = transformers.GPTNeoXForCausalLM(config).to(device).train()
+def of_module(size: str, rows: int, length: int, device: torch.device, precision: str, compile: bool) -> Step:
+    """transformers' GPTNeoXForCausalLM with its own loss and sdpa attention, in a plain loop."""
+    model = gpt_neox(size, length).to(device).train()
+    run = torch.compile(model) if compile else model
     ids = torch.randint(0, VOCABULARY, (rows, length), device=device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=BETAS, fused=True)
 
     def step() -> None:
         with autocast(device, precision):
-            loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+            loss = run(input_ids=ids, labels=ids, use_cache=False).loss
         loss.backward()
         finish(model, optimizer)
 
     return step
+
+
+def gpt_neox(size: str, length: int) -> torch.nn.Module:
+    told = build_model(size, VOCABULARY, 0).config(length, 0)
+    config = transformers.GPTNeoXConfig(**{name: value for name, value in told.items() if name != "architectures"})
+    return transformers.GPTNeoXForCausalLM(config)
+
+
+def of_litgpt(size: str, rows: int, length: int, device: torch.device, precision: str, compile: bool) -> Step:
+    """litgpt's GPT of the same shape, with its chunked loss, as its pretraining does a step."""
+    import litgpt
+    from litgpt.utils import chunked_cross_entropy as loss_of
+
+    told = build_model(size, VOCABULARY, 0).config(length, 0)
+    shape = {
+        "n_layer": told["num_hidden_layers"], "n_head": told["num_attention_heads"], "n_embd": told["hidden_size"],
+        "intermediate_size": told["intermediate_size"], "padded_vocab_size": VOCABULARY, "block_size": length,
+    }  # fmt: skip
+    # all else as Pythia has it; the number of heads of keys and their size follow from the shape
+    config = litgpt.Config.from_name("pythia-14m", n_query_groups=shape["n_head"],
+                                     head_size=shape["n_embd"] // shape["n_head"], **shape)  # fmt: skip
+    model = litgpt.GPT(config).to(device).train()
+    run = torch.compile(model) if compile else model
+    ids = torch.randint(0, VOCABULARY, (rows, length), device=device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=BETAS, fused=True)
+
+    def step() -> None:
+        with autocast(device, precision):
+            loss = loss_of(run(ids), ids)
+        loss.backward()
+        finish(model, optimizer)
+
+    return step
+
+
+def seconds_of_trainer(
+    size: str, rows: int, length: int, device: torch.device, precision: str, compile: bool, steps: int
+) -> list[float]:
+    """What each step of transformers' Trainer takes, as it comes: default arguments but for what all have alike."""
+    ends: list[float] = []
+
+    class Clock(transformers.TrainerCallback):
+        def on_step_end(self, *_: object, **__: object) -> None:
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+
+    ids = torch.randint(0, VOCABULARY, (rows * (steps + 1), length))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = transformers.TrainingArguments(
+            folder, per_device_train_batch_size=rows, max_steps=steps + 1, bf16=precision == "bf16", report_to=[],
+            torch_compile=compile, save_strategy="no", disable_tqdm=True, use_cpu=device.type == "cpu",
+        )  # fmt: skip
+        rows_of = [{"input_ids": one, "labels": one} for one in ids]
+        transformers.Trainer(gpt_neox(size, length), arguments, train_dataset=rows_of, callbacks=[Clock()]).train()
+    return np.diff(ends).tolist()
 
 
 def finish(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -83,27 +141,50 @@ def seconds(step: Step, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
+PEERS = {"transformers' module": of_module, "litgpt": of_litgpt}
+TRAINER = "transformers' Trainer"
+
+
 def throughput(device: torch.device, precision: str, steps: int, compile: bool) -> Iterator[str]:
     peak = measured_peak(device, precision)
     yield f"Peak, measured: {peak / 1e12:.3g} TFLOP/s in {precision}; datasheet: {datasheet(device)}."
     yield ""
-    yield "| size | rows x tokens | simtool tokens/s | MFU | transformers tokens/s | simtool / transformers |"
-    yield "|---|---|---:|---:|---:|---:|"
+    absent = [name for name, package in {"litgpt": "litgpt", TRAINER: "accelerate"}.items() if not find_spec(package)]
+    names = [name for name in (*PEERS, TRAINER) if name not in absent]
+    if absent:
+        yield f"Not installed, so left out: {', '.join(absent)}.\n"
+    yield "| size | rows x tokens | simtool tokens/s | MFU | memory |" + "".join(f" {name} |" for name in names)
+    yield "|---|---|---:|---:|---:|" + "---:|" * len(names)
     for size, (rows, length) in (CPU_SIZES if device.type == "cpu" else GPU_SIZES).items():
-        mine, flops = ours(size, rows, length, device, precision, compile)
-        theirs = of_transformers(size, rows, length, device, precision)
-        taken: dict[Step, list[float]] = {mine: [], theirs: []}
+        given = (size, rows, length, device, precision, compile)
+        mine, flops = ours(*given)
+        memory = peak_memory(mine, device)
+        running = {"simtool": mine, **{name: make(*given) for name, make in PEERS.items() if name in names}}
+        taken: dict[str, list[float]] = {name: [] for name in running}
         for n in range(steps + 1):
-            for step, times in taken.items():
-                times.append(seconds(step, device)) if n else step()
-        fast, slow = (rows * length / min(times) for times in taken.values())
-        ratios = [b / a for a, b in zip(*taken.values(), strict=True)]
-        yield (
-            f"| {size} | {rows} x {length:,} | {fast:,.0f} | {fast * flops / peak:.0%} | {slow:,.0f}"
-            f" | {fast / slow:.1f}x (median of steps {statistics.median(ratios):.1f}x) |"
+            for name, step in running.items():
+                times = seconds(step, device)
+                if n:  # the first is to warm up
+                    taken[name].append(times)
+        if TRAINER in names:
+            taken[TRAINER] = seconds_of_trainer(*given, steps)
+        fast = rows * length / min(taken["simtool"])
+        yield f"| {size} | {rows} x {length:,} | {fast:,.0f} | {fast * flops / peak:.0%} | {memory} |" + "".join(
+            f" {rows * length / min(taken[name]):,.0f}; simtool {min(taken[name]) / min(taken['simtool']):.2f}x"
+            f" (medians {statistics.median(taken[name]) / statistics.median(taken['simtool']):.2f}x) |"
+            for name in names
         )
     for size, (rows, length) in GPU_SIZES.items() if device.type == "cpu" else ():
-        yield f"| {size} | {rows} x {length:,} | not measured | | not measured | |"
+        yield f"| {size} | {rows} x {length:,} | not measured | | |" + " not measured |" * len(names)
+
+
+def peak_memory(step: Step, device: torch.device) -> str:
+    """Of one step of ours, on the device; a CPU's is not told apart from the process's."""
+    if device.type == "cpu":
+        return ""
+    torch.cuda.reset_peak_memory_stats()
+    seconds(step, device)
+    return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
 
 
 def datasheet(device: torch.device) -> str:

@@ -72,7 +72,7 @@ def rows(page) -> list[str]:
 
 
 def visible(page, selector: str):
-    return WebDriverWait(page, 5).until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector).is_displayed())
+    return WebDriverWait(page, 30).until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector).is_displayed())
 
 
 def test_it_loads_and_shows_every_pair(page, found):
@@ -85,7 +85,7 @@ def test_it_loads_and_shows_every_pair(page, found):
 
 def test_pointing_shows_value_interval_ceiling_and_sizes(page, found):
     target = cell(page, 0, 1)
-    page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", target)
+    to_middle(page, target)
     ActionChains(page).move_to_element(target).perform()
     visible(page, "#tip")
     told = page.find_element(By.ID, "tip").text
@@ -95,9 +95,18 @@ def test_pointing_shows_value_interval_ceiling_and_sizes(page, found):
     assert "starcoder †: 413,789 tokens" in told
 
 
+def to_middle(page, element):
+    """Scroll, and wait until the page has been told: a tip closes when the page moves under it."""
+    page.execute_async_script(
+        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'});"
+        "requestAnimationFrame(() => requestAnimationFrame(arguments[1]))",
+        element,
+    )
+
+
 def click(page, element):
     """As a person does: what is clicked is in the middle of the window, and nothing lies over it."""
-    page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+    to_middle(page, element)
     element.click()
 
 
