@@ -203,6 +203,10 @@ def _random(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) 
     The order is a fair shuffle that does not depend on how the corpus is stored. Only documents that may still
     be among the first are kept, and only those are tokenized.
     """
+
+    def sizes_of(candidates: list[str]) -> np.ndarray:  # a budget of documents alone asks for none before the end
+        return np.diff(tokenizer.encode(candidates)[1]) if budget.tokens else np.zeros(len(candidates), np.int64)
+
     keys, texts, sizes = np.empty(0, np.uint64), np.empty(0, object), np.empty(0, np.int64)
     for batch in batches:
         new = np.array([document_hash(text.encode("utf-8", "replace"), budget.seed or 0) for text in batch], np.uint64)
@@ -213,7 +217,7 @@ def _random(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) 
         candidates = [batch[i] for i in near]
         keys = np.concatenate([keys, new[near]])
         texts = np.concatenate([texts, np.array([*candidates, None], object)[:-1]])
-        sizes = np.concatenate([sizes, np.diff(tokenizer.encode(candidates)[1])])
+        sizes = np.concatenate([sizes, sizes_of(candidates)])
         order = np.argsort(keys, kind="stable")
         # one document more than fits, so that a full budget can be told from a corpus that ended
         over = np.cumsum(sizes[order]) > budget.tokens if budget.tokens else np.zeros(len(order), bool)
@@ -221,7 +225,7 @@ def _random(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) 
             over |= np.arange(1, len(order) + 1) > budget.documents
         order = order[: int(np.argmax(over)) + 1 if over.any() else None]
         keys, texts, sizes = keys[order], texts[order], sizes[order]
-    yield list(texts), sizes
+    yield list(texts), sizes if budget.tokens else np.diff(tokenizer.encode(list(texts))[1])
 
 
 def _fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:

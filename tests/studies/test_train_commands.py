@@ -50,6 +50,27 @@ def test_tokenize_train_evaluate_export(corpus, tmp_path, monkeypatch):
     assert tokenizer.decode(written[0]).startswith("the cat")
 
 
+def test_every_option_of_train_is_understood(corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMTOOL_STORES", str(tmp_path / "stores"))
+    simtool(
+        "train", "--pretrain", corpus, "--tokens", "2k", "--length", 32, "--batch-size", 8, "--schedule", "wsd",
+        "--learning-rate", 1e-3, "--precision", "bf16", "--mask-documents", "--z-loss", 1e-4, "--max-epochs", 2,
+        "--micro-batch", 4, "--save-seconds", 1, "--deterministic", "--seed", 1, "--evaluate-split", "test",
+        "--evaluate-documents", 5, "--device", "cpu", "--out", tmp_path / "base",
+    )  # fmt: skip
+    simtool(
+        "train", "--from", tmp_path / "base", "--cpt", corpus, "--fresh", "--tokens", "1k", "--max-epochs", 8,
+        "--schedule", "linear", "--device", "cpu", "--evaluate", corpus, "--out", tmp_path / "cpt",
+    )  # fmt: skip
+    told = simtool(
+        "train", "--from", tmp_path / "cpt", "--sft", corpus, "--train-on", "text", "--epochs", 1,
+        "--sft-batch-size", 64, "--sft-learning-rate", 1e-3, "--sft-learning-rate", 1e-4, "--device", "cpu",
+        "--out", tmp_path / "sft", "--format", "json",
+    ).stdout  # fmt: skip
+    rows = json.loads(told)
+    assert [row["split"] for row in rows if row["phase"].endswith("chosen")] == ["validation", "test"]
+
+
 def test_amounts():
     told = [amount(text) for text in ("2M", "500k", "1.5B", "2_000", 7)]
     assert told == [2_000_000, 500_000, 1_500_000_000, 2_000, 7]
