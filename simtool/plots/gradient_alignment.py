@@ -1,0 +1,44 @@
+"""What SFT costs general text: whether its gradients point the other way, and what its steps add up to."""
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simtool.plots import DOUBLE, blank, color_of, legend_below, title_of
+
+
+def draw(gradient_alignment: pl.DataFrame) -> Figure:
+    """Left the cosine of the two gradients before SFT; right what was forgotten. A row a run; the last size."""
+    size = gradient_alignment["size"].unique(maintain_order=True)[-1]
+    rows = gradient_alignment.filter(pl.col("size") == size).sort("target", "arm", "seed")
+    figure = blank(DOUBLE, 1.1 + 0.16 * rows.height)
+    left, right = figure.subplots(1, 2, sharey=True)
+    places = np.arange(rows.height)
+    cosines(rows, places, left)
+    costs(rows, places, right)
+    names = [f"{title_of(run['target'])}, {run['arm']}, seed {run['seed']}" for run in rows.iter_rows(named=True)]
+    left.set_yticks(places, names)
+    left.invert_yaxis()
+    legend_below(figure, *right.get_legend_handles_labels(), columns=2)
+    return figure
+
+
+def cosines(rows: pl.DataFrame, places: np.ndarray, axes: Axes) -> None:
+    axes.axvline(0, color="0.7", linewidth=0.5)
+    colors = [color_of(target) for target in rows["target"]]
+    axes.hlines(places, rows["low"], rows["high"], color=colors, linewidth=0.9)
+    axes.scatter(rows["cosine"], places, color=colors, s=10, zorder=3)
+    axes.set_title("General and target gradient before SFT")
+    axes.set_xlabel("debiased cosine (left of 0: they disagree)")
+
+
+def costs(rows: pl.DataFrame, places: np.ndarray, axes: Axes) -> None:
+    """The first-order terms of the steps and what is left over add up to what was forgotten."""
+    axes.barh(places, rows["first_order"], color="0.45", height=0.7, label="first order, summed along the steps")
+    axes.barh(
+        places, rows["remainder"], left=rows["first_order"], color="0.78", height=0.7, label="curvature: the rest"
+    )
+    axes.hlines(places, rows["forgetting_low"], rows["forgetting_high"], color="black", linewidth=0.8)
+    axes.set_title("Rise of the general loss during SFT")
+    axes.set_xlabel("nats a token, with its 95% interval")
