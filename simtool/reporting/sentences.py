@@ -193,7 +193,9 @@ def effect(row: Mapping[str, object]) -> str:
         least = number(row.get("minimum_detectable"))
         could = f" Less than {least:.2%} could not have been seen." if least is not None else ""
         return f"{arm} cannot be told from control on {target} ({value:+.2%}; {told}).{could}"
-    return f"{arm} {'lowers' if value > 0 else 'raises'} the loss on {target} by {abs(value):.2%} ({told})."
+    p = number(row.get("p_holm"))
+    unless = ", not significant after Holm's correction" if p is not None and p > 0.05 else ""
+    return f"{arm} {'lowers' if value > 0 else 'raises'} the loss on {target} by {abs(value):.2%} ({told}){unless}."
 
 
 def agreement(row: Mapping[str, object]) -> str:

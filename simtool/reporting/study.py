@@ -35,14 +35,12 @@ def load_study(folder: Path) -> StudyTables:
             f"No study in {folder}: {inside} holds none of {', '.join(f'{name}.csv' for name in TABLES)}.\n"
             "Name the folder that simtool train-eval --out wrote to."
         )
-    verdicts = next(
-        (path for path in (inside / "verdicts.json", Path(folder) / "verdicts.json") if path.exists()), None
-    )
+    verdicts = inside / "verdicts.json"
     return StudyTables(
         _name(Path(folder)),
         {name: table.to_dicts() for name, (table, _) in read.items()},
         {name: facts for name, (_, facts) in read.items()},
-        _sentences(verdicts) if verdicts else (),
+        _sentences(verdicts) if verdicts.exists() else (),
     )
 
 
@@ -54,11 +52,10 @@ def _name(folder: Path) -> str:
 
 def _sentences(path: Path) -> tuple[str, ...]:
     told = _json(path)
-    if not isinstance(told, list) or not all(isinstance(sentence, str) for sentence in told):
-        raise SimtoolError(
-            f"{path} is not a list of sentences. Run the study's command again: it writes the file anew."
-        )
-    return tuple(told)
+    sentences = told.get("verdicts") if isinstance(told, dict) else None
+    if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
+        raise SimtoolError(f"{path} holds no list of verdicts. Run the study's command again: it writes the file anew.")
+    return tuple(sentences)
 
 
 def _json(path: Path) -> Any:

@@ -19,12 +19,14 @@ RANKS = ("spearman", "spearman_low", "spearman_high")
 
 def trained(given: StudyTables) -> Section:
     body = [el("p", f"{given.name}: models trained, and their loss measured on held-out text.")]
-    body += [el("p", sentence, class_="finding") for sentence in given.verdicts]
+    if given.verdicts:
+        said = el("ul", [el("li", sentence) for sentence in given.verdicts], class_="words")
+        body.append(el("details", el("summary", f"Its findings in words ({len(given.verdicts)})"), said))
     parts = (
+        ("study_agreement", "Did the prediction hold?", _agreement),
         ("study_effects", "Did it help?", _effects),
         ("study_losses", "Loss and forgetting", _losses),
         ("study_timing", "When to begin, and how much", _timing),
-        ("study_agreement", "Did the prediction hold?", _agreement),
     )
     for name, title, draw in parts:
         rows = given.rows(name)

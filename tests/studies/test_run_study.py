@@ -14,6 +14,8 @@ pytest.importorskip("statsmodels")
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.mixture import Mixture  # noqa: E402
 from simtool.profiles.find import Options  # noqa: E402
+from simtool.reporting.study import load_study  # noqa: E402
+from simtool.reporting.study_section import trained  # noqa: E402
 from simtool.studies import findings, run  # noqa: E402
 from simtool.studies.plan import Study, arms_of  # noqa: E402
 from simtool.studies.run import Done, Place, read_records, run_study  # noqa: E402
@@ -126,6 +128,12 @@ def test_what_was_found_is_in_tables_with_provenance(study, finished):
         told = json.loads(path.with_suffix(".json").read_text())
         assert told["prediction"] == json.loads((finished[0] / "prediction.json").read_text())["content_sha256"]
     assert len(found.verdicts) >= 2
+    # what a study writes is what a report reads
+    given = load_study(finished[0])
+    assert given.verdicts == found.verdicts
+    shown = trained(given).html()
+    assert set(given.tables) >= {"study_effects", "study_losses"}
+    assert all(f"{name}.csv, {len(rows)} rows" in shown for name, rows in given.tables.items())
 
 
 def test_a_folder_of_another_study_is_refused(study, finished):
