@@ -40,9 +40,11 @@ def improvements(rows: pl.DataFrame, axes: Axes) -> None:
             own[name].cast(pl.Float64).to_numpy() * 100 for name in ("relative_improvement", "low", "high")
         )
         hatch = "////" if weight == 1 else None  # continued pretraining
+        shares = sorted(share for name, share in arms if name == mix and share < 1)
+        paler = 0.4 * (1 - shares.index(weight) / (len(shares) - 1)) if len(shares) > 1 and weight < 1 else 0.0
         axes.bar(
-            places, value, width * 0.9, color=color_of(mix), label=f"{title_of(mix)} {weight:.0%}", hatch=hatch,
-            edgecolor="white" if hatch else color_of(mix), linewidth=0.4,
+            places, value, width * 0.9, color=color_of(mix), alpha=1 - paler, label=f"{title_of(mix)} {weight:.0%}",
+            hatch=hatch, edgecolor="white" if hatch else color_of(mix), linewidth=0.4,
         )  # fmt: skip
         there = np.isfinite(low) & np.isfinite(high)
         if there.any():

@@ -31,7 +31,8 @@ def draw(study_timing: pl.DataFrame) -> Figure:
                 grid[i, j].set_title(DESIGNS.get(design, design))
         grid[i, 0].set_ylabel(f"{title_of(target)}\nimprovement (%)")
     grid[-1, len(designs) // 2].set_xlabel("start of midtraining (share of pretraining); lines: weight")
-    handles = {label: one for axes in grid.flat for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    found = {label: one for axes in grid.flat for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    handles = {label: found[label] for label in sorted(found, key=lambda label: float(label.rstrip("%")))}
     legend_below(figure, list(handles.values()), list(handles), columns=6)
     return figure
 
@@ -50,6 +51,9 @@ def designs_of(rows: pl.DataFrame) -> list[str]:
 def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
     """Improvement against the start, a line a weight: darker is more."""
     axes.axhline(0, color="0.7", linewidth=0.5)
+    if rows["weight"].n_unique() == rows.height:  # exposure held fixed: every start has a weight of its own
+        along = rows.sort("start")
+        axes.plot(along["start"], along["relative_improvement"] * 100, color="0.75", linewidth=0.8, zorder=0)
     for i, weight in enumerate(weights):
         own = rows.filter(pl.col("weight") == weight).sort("start")
         if own.is_empty():

@@ -137,14 +137,14 @@ def _agreement(rows: Sequence[Row]) -> list[Html]:
             [
                 row["predictor"],
                 row.get("left_out") or "nothing",
-                str(row["n"]),
+                _cell(row.get("n"), ".0f"),
                 *(_cell(row.get(key), "+.2f") for key in (*RANKS, "pearson")),
                 _cell(row.get("p"), ".3g"),
             ]
             for row in group
         ]
         header = ["predictor", "left out", "pairs", "Spearman", "low", "high", "Pearson", "p"]
-        said = el("ul", [el("li", sentences.agreement(row)) for row in group], class_="words")
+        said = el("ul", [el("li", sentences.agreement(row)) for row in whole or group], class_="words")
         title = f"Rank correlation with what training gave ({size})"
         chart = charts.intervals(title, words_of(bars), bars, "Spearman's ρ") if bars else Html("")
         drawn.append(charts.figure(title, chart, header, numbers, said))

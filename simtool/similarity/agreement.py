@@ -16,6 +16,7 @@ from scipy import stats
 
 from simtool.errors import SimtoolError
 
+FEWEST_FOR_INTERVAL = 4  # cells; of three, a draw holds too few different ones to vary as they should
 EXACT_UP_TO = 50_000  # arrangements of rows and columns; above, so many are drawn
 BOOTSTRAPS = 2_000
 
@@ -58,7 +59,9 @@ def agreement(predicted: np.ndarray, observed: np.ndarray, seed: int = 0) -> Agr
     pearson, spearman = correlations(predicted[there], observed[there])
     drawn = bootstrap(predicted, observed, np.random.default_rng(seed))
     # with few mixtures a draw may hold one cell many times over, and nothing varies: such draws say nothing
-    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0) if np.isfinite(drawn).any() else np.full((2, 2), np.nan)
+    low, high = np.full((2, 2), np.nan)
+    if there.sum() >= FEWEST_FOR_INTERVAL and np.isfinite(drawn).any():
+        low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
     left_out_targets, left_out_pairs = {}, {}
     for t in np.flatnonzero(there.any(axis=0)):
         kept = there.copy()

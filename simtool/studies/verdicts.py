@@ -29,9 +29,10 @@ def verdicts(found: pl.DataFrame, agreed: pl.DataFrame) -> list[str]:
         lowest = left.sort("pearson").head(1).to_dicts()
         without = f"; at lowest {lowest[0]['pearson']:+.2f} without {lowest[0]['left_out']}" if lowest else ""
         what = "the prediction" if row["predictor"] == "predicted" else f"the guess '{row['predictor']}'"
+        interval = f" [{row['pearson_low']:+.2f}, {row['pearson_high']:+.2f}]" if row["pearson_low"] is not None else ""
+        unsure = "" if interval else " (too few pairs for an interval)"
         told.append(
-            f"{row['size']}: {what} and the improvement correlate at r = {row['pearson']:+.2f}"
-            f" [{_number(row['pearson_low'])}, {_number(row['pearson_high'])}],"
+            f"{row['size']}: {what} and the improvement correlate at r = {row['pearson']:+.2f}{interval}{unsure},"
             f" permutation p = {row['p']:.3f} (n = {row['n']}){without}."
         )
     return told
@@ -75,7 +76,3 @@ def _cpt_verdicts(found: pl.DataFrame) -> list[str]:
                 f" after the first and {_forgot(other)} after the second."
             )
     return told
-
-
-def _number(value: float | None) -> str:
-    return "not known" if value is None else f"{value:+.2f}"

@@ -139,3 +139,9 @@ def test_ranks_of_rows_are_scipys():
     rows[rows == 5] = np.nan
     expected = stats.rankdata(rows, axis=1, nan_policy="omit")
     np.testing.assert_array_equal(_ranks_of_rows(rows), np.where(np.isnan(rows), np.nan, expected))
+
+
+def test_three_results_have_no_interval():
+    found = agreement(np.array([[1.0], [2.0], [4.0]]), np.array([[0.1], [0.2], [0.5]]))
+    assert found.pearson > 0.9 and found.p == pytest.approx(1 / 6)
+    assert np.isnan([found.pearson_low, found.pearson_high, found.spearman_low, found.spearman_high]).all()
