@@ -20,6 +20,7 @@ from simtool.tables import load_table, written_whole
 
 if TYPE_CHECKING:
     import polars as pl
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SINGLE, DOUBLE = 3.3, 6.8  # inches: one and two columns of a paper
@@ -93,6 +94,23 @@ def blank(width: float, height: float) -> "Figure":
     from simtool.plots._picture import Picture
 
     return Picture(figsize=(width, height), layout="constrained")
+
+
+def largest(table: "pl.DataFrame") -> "pl.DataFrame":
+    """The rows of the last size: studies list their sizes from small to large."""
+    return table.filter(table["size"] == table["size"].unique(maintain_order=True)[-1])
+
+
+def panel_a_target(rows: "pl.DataFrame") -> "tuple[Figure, dict[str, Axes]]":
+    """A figure with a panel for each target of these rows, side by side on one scale; and the panels."""
+    targets = rows["target"].unique(maintain_order=True).to_list()
+    figure = blank(SINGLE if len(targets) == 1 else DOUBLE, 2.6)
+    return figure, dict(zip(targets, figure.subplots(1, len(targets), sharey=True, squeeze=False)[0], strict=True))
+
+
+def arm_color(arms: list[str], arm: str) -> str:
+    """Of one of a study's arms; a control is black."""
+    return "black" if arm.startswith("control") else COLORS[arms.index(arm) % len(COLORS)]
 
 
 @contextmanager

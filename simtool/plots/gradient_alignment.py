@@ -5,13 +5,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank, color_of, legend_below, title_of
+from simtool.plots import DOUBLE, blank, color_of, largest, legend_below, title_of
 
 
 def draw(gradient_alignment: pl.DataFrame) -> Figure:
     """Left the cosine of the two gradients before SFT; right what was forgotten. A row a run; the last size."""
-    size = gradient_alignment["size"].unique(maintain_order=True)[-1]
-    rows = gradient_alignment.filter(pl.col("size") == size).sort("target", "arm", "seed")
+    rows = largest(gradient_alignment).sort("target", "arm", "seed")
     figure = blank(DOUBLE, 1.1 + 0.16 * rows.height)
     left, right = figure.subplots(1, 2, sharey=True)
     places = np.arange(rows.height)

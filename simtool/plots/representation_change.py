@@ -5,25 +5,23 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import COLORS, DOUBLE, SINGLE, blank, legend_below, title_of
+from simtool.plots import COLORS, arm_color, largest, legend_below, panel_a_target, title_of
 
 STYLES = ("-", "--", ":", "-.")
 
 
 def draw(representation_change: pl.DataFrame) -> Figure:
     """A panel a target, a line an arm; the last size. Below: changed more."""
-    size = representation_change["size"].unique(maintain_order=True)[-1]
-    rows = representation_change.filter(pl.col("size") == size)
-    targets = rows["target"].unique(maintain_order=True).to_list()
-    figure = blank(SINGLE if len(targets) == 1 else DOUBLE, 2.6)
-    panels = figure.subplots(1, len(targets), sharey=True, squeeze=False)[0]
+    rows = largest(representation_change)
     arms = rows["arm"].unique(maintain_order=True).to_list()
-    for axes, target in zip(panels, targets, strict=True):
+    figure, panels = panel_a_target(rows)
+    for target, axes in panels.items():
         layers(rows.filter(pl.col("target") == target), axes, arms)
-        axes.set_title(f"{title_of(target)}, {size}")
+        axes.set_title(f"{title_of(target)}, {rows['size'][0]}")
         axes.set_xlabel("layer")
-    panels[0].set_ylabel("CKA before and after SFT")
-    legend_below(figure, *panels[0].get_legend_handles_labels(), columns=3)
+    first = next(iter(panels.values()))
+    first.set_ylabel("CKA before and after SFT")
+    legend_below(figure, *first.get_legend_handles_labels(), columns=3)
     return figure
 
 
@@ -36,7 +34,7 @@ def layers(rows: pl.DataFrame, axes: Axes, arms: list[str]) -> None:
         by_layer = (
             own.group_by("layer").agg(pl.col("cka").mean(), pl.col("low").min(), pl.col("high").max()).sort("layer")
         )
-        color = "black" if arm.startswith("control") else COLORS[i % len(COLORS)]
+        color = arm_color(arms, arm)
         x = np.asarray(by_layer["layer"])
         axes.fill_between(x, by_layer["low"], by_layer["high"], color=color, alpha=0.15, linewidth=0)
         style = STYLES[i // len(COLORS) % len(STYLES)]

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank, title_of
-from simtool.plots.timing_weight import DESIGNS, designs_of, largest
+from simtool.plots import DOUBLE, blank, largest, title_of
+from simtool.plots.timing_weight import DESIGNS, designs_of
 
 
 def draw(study_timing: pl.DataFrame) -> Figure:

@@ -5,7 +5,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank, legend_below, title_of
+from simtool.plots import DOUBLE, blank, largest, legend_below, title_of
 
 DESIGNS = {
     "paper": "as in the paper",
@@ -37,11 +37,6 @@ def draw(study_timing: pl.DataFrame) -> Figure:
     return figure
 
 
-def largest(table: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the last size: studies list their sizes from small to large."""
-    return table.filter(pl.col("size") == table["size"].unique(maintain_order=True)[-1])
-
-
 def designs_of(rows: pl.DataFrame) -> list[str]:
     """The designs that were run, in the order in which one more thing is held fixed."""
     run = rows["design"].unique(maintain_order=True).to_list()
@@ -51,7 +46,7 @@ def designs_of(rows: pl.DataFrame) -> list[str]:
 def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
     """Improvement against the start, a line a weight: darker is more."""
     axes.axhline(0, color="0.7", linewidth=0.5)
-    if rows["weight"].n_unique() == rows.height:  # exposure held fixed: every start has a weight of its own
+    if "exposure" in rows["design"]:  # every start has a weight of its own
         along = rows.sort("start")
         axes.plot(along["start"], along["relative_improvement"] * 100, color="0.75", linewidth=0.8, zorder=0)
     for i, weight in enumerate(weights):
