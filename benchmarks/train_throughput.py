@@ -1,4 +1,4 @@
-"""Claim: simtool's loop trains small models faster than litgpt and transformers, on the same batch.
+"""To be shown: simtool's loop trains small models faster than litgpt and transformers, on the same batch.
 
     pip install litgpt accelerate
     python benchmarks/train_throughput.py > train_throughput.md
@@ -123,7 +123,9 @@ def seconds_of_trainer(
             torch_compile=compile, save_strategy="no", disable_tqdm=True, use_cpu=device.type == "cpu",
         )  # fmt: skip
         rows_of = [{"input_ids": one, "labels": one} for one in ids]
-        transformers.Trainer(gpt_neox(size, length), arguments, train_dataset=rows_of, callbacks=[Clock()]).train()
+        trainer = transformers.Trainer(gpt_neox(size, length), arguments, train_dataset=rows_of, callbacks=[Clock()])
+        trainer.remove_callback(transformers.PrinterCallback)  # it would print into our table
+        trainer.train()
     return np.diff(ends).tolist()
 
 
@@ -163,9 +165,9 @@ def throughput(device: torch.device, precision: str, steps: int, compile: bool) 
         taken: dict[str, list[float]] = {name: [] for name in running}
         for n in range(steps + 1):
             for name, step in running.items():
-                times = seconds(step, device)
+                took = seconds(step, device)
                 if n:  # the first is to warm up
-                    taken[name].append(times)
+                    taken[name].append(took)
         if TRAINER in names:
             taken[TRAINER] = seconds_of_trainer(*given, steps)
         fast = rows * length / min(taken["simtool"])

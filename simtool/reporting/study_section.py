@@ -137,7 +137,7 @@ def _agreement(rows: Sequence[Row]) -> list[Html]:
             [
                 row["predictor"],
                 row.get("left_out") or "nothing",
-                _cell(row.get("n"), ".0f"),
+                str(row["n"]),
                 *(_cell(row.get(key), "+.2f") for key in (*RANKS, "pearson")),
                 _cell(row.get("p"), ".3g"),
             ]

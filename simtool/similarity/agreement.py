@@ -26,7 +26,7 @@ class Agreement:
     """Agreement of one predictor with one table of results.
 
     pearson, spearman    over all cells with a result, with 95% intervals (pearson_low, ...) from a bootstrap that draws
-                         mixtures and targets; NaN where nothing varies
+                         mixtures and targets; NaN where nothing varies, or there are fewer than four cells
     p                    one-sided: share of the arrangements of rows and columns with a Pearson at least as high
     without_target       {target: Pearson without it}
     without_pair         {(mixture, target): Pearson without it}

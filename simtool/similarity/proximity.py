@@ -329,7 +329,9 @@ def share_text(share: float, resamples: int) -> str:
         return f"<{1 / resamples:g}"
     if share > 1 - 1 / resamples:
         return f">{1 - 1 / resamples:g}"
-    return f"{share:.2g}" if share < 0.1 else f"{share:.2f}" if share < 0.99 else f"{share:.4g}"
+    if share < 0.1:
+        return f"{share:.2g}"
+    return f"{share:.{max(2, -math.floor(math.log10(1 - share)))}f}"  # as many nines as there are
 
 
 def leaks(question: Question) -> tuple[str, ...]:

@@ -347,6 +347,7 @@ def _agreement_rows(
     size: str, name: str, said: np.ndarray, observed: np.ndarray, arms: Sequence[Any], targets: Sequence[str]
 ) -> list[dict[str, Any]]:
     whole = agreement(said, observed)
+    on_target = np.isfinite(observed).sum(axis=0).tolist()
     rows = [
         {
             "size": size, "predictor": name, "left_out": "", "n": whole.n,
@@ -356,11 +357,19 @@ def _agreement_rows(
         }
     ]  # fmt: skip
     for t, r in whole.without_target.items():
-        rows.append({"size": size, "predictor": name, "left_out": f"target {targets[t]}", "pearson": r})
+        rows.append(
+            {
+                "size": size,
+                "predictor": name,
+                "left_out": f"target {targets[t]}",
+                "n": whole.n - on_target[t],
+                "pearson": r,
+            }
+        )
     for (m, t), r in whole.without_pair.items():
         told = f"pair {arms[m].special} -> {targets[t]}"
         rows.append(
-            {"size": size, "predictor": name, "left_out": told, "pearson": r,
+            {"size": size, "predictor": name, "left_out": told, "n": whole.n - 1, "pearson": r,
              "spearman": whole.spearman_without_pair[m, t]}
         )  # fmt: skip
     return rows

@@ -169,7 +169,7 @@ main()
 
 
 def test_two_processes_draw_the_same_bytes(tmp_path):
-    for name in ("similarity_matrix", "study_timing"):
+    for name in ("similarity_matrix", "advantage", "study_timing", "study_effects"):
         save_table(MADE_UP[name](), tmp_path / "tables" / f"{name}.csv", {})
     digests = []
     for i, seed in enumerate(("1", "2")):
@@ -183,7 +183,7 @@ def test_two_processes_draw_the_same_bytes(tmp_path):
         digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()})
     assert digests[0] == digests[1]
     assert {name.split(".")[0] for name in digests[0]} == {
-        *("similarity_matrix", "timing_weight", "timing_heatmap"),
+        *("similarity_matrix", "advantage", "timing_weight", "timing_heatmap", "study_losses"),
     }
 
 
