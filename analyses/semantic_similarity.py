@@ -14,8 +14,9 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.find import Options, find_text
 from simtool.profiles.reference.build import CORPORA
-from simtool.similarity.predictors import DOCUMENTS, PREDICTORS, embedder
+from simtool.similarity.predictors import PREDICTORS
 from simtool.similarity.proximity import Question
+from simtool.similarity.text_predictors import DOCUMENTS, embedder
 from simtool.similarity.uncertainty import interval
 from simtool.tokens.tokenizer import load_tokenizer
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
+from simtool.similarity.limits import Limits
 from simtool.similarity.metrics import smooth
-from simtool.similarity.mixing import Limits, recommend
+from simtool.similarity.mixing import recommend
 from simtool.similarity.optimum import TOLERANCE, Problem, within_budget
 
 RUNS = 3

@@ -116,7 +116,7 @@ def mix(
     Example: simtool mix --pretrain c4 --candidates starcoder math flan --target pycode --keep "c4>=0.5"
     """
     from simtool import advice, api, printing, printing_advice
-    from simtool.similarity.mixing import Limits
+    from simtool.similarity.limits import Limits
 
     named = [*(candidates or []), *(more or [])]
     if not named or not target:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simtool.profiles.features import FEATURES, skeleton_symbols
+from simtool.profiles.features import FEATURES
 from simtool.profiles.profile import Profile, check_same_tokenizer
+from simtool.profiles.skeleton import skeleton_symbols
 from simtool.similarity.matrix import feature_counts
 
 if TYPE_CHECKING:

