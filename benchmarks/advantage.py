@@ -1,7 +1,7 @@
 """Proximity advantage of 20 mixtures for 10 targets, 1,000 paired resamples: python benchmarks/advantage.py
 
-Two peers do the same on the same corpora, a few resamples of it, scaled to 1,000 (their time is proportional to
-the number): `plain loops` takes our half-splits and calls the metric for one source and one target at a time, and
+Two peers do the same on the same corpora, a few resamples of it, scaled to 1,000 (time is proportional to the
+number): `plain loops` takes our half-splits and calls the metric for one source and one target at a time, and
 must give our values; `documents` is the usual bootstrap, which draws the documents of every mixture and target
 anew each time, counts their tokens and calls the metric.
 """
@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from simtool.mixture import Mixture
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import METRICS
-from simtool.similarity.proximity import Question, halves, measure, summarise
+from simtool.similarity.proximity import Measured, Question, halves, measure, summarise
 
 RUNS = 3
 DOCUMENT = 100  # tokens
@@ -30,6 +31,7 @@ TARGETS = 10
 HASHED = tuple(f"hashed{i}" for i in range(12))  # as many as token2-4, skeleton1-4 and char1-5
 C4 = Mixture({"c4": 1.0})
 
+Result = TypeVar("Result")
 Documents = dict[str, np.ndarray]  # ids, (n_documents, DOCUMENT)
 
 
@@ -68,11 +70,13 @@ def ask(profiles: dict[str, Profile], resamples: int) -> Question:
     return Question(profiles, C4, mixtures, tuple(f"target{i}" for i in range(TARGETS)), resamples=resamples)
 
 
-def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]) -> None:
-    """From profiles to intervals, probabilities and ranks."""
+def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]) -> list[Measured]:
+    """From profiles to intervals, probabilities and ranks; what was measured on the last feature."""
     for feature in features:
-        for metric, measured in zip(metrics, measure(question, metrics, feature), strict=True):
+        every = measure(question, metrics, feature)
+        for metric, measured in zip(metrics, every, strict=True):
             summarise(question, metric, feature, measured)
+    return every
 
 
 def plain_loops(question: Question, metrics: tuple[str, ...], n: int) -> np.ndarray:
@@ -111,13 +115,14 @@ def resampled_documents(question: Question, documents: Documents, metrics: tuple
                     METRICS[name].compute(p, q)
 
 
-def median_seconds(function: Callable[[], object]) -> float:
+def timed(function: Callable[[], Result]) -> tuple[float, Result]:
+    """Median seconds, and what the last run gave."""
     seconds = []
     for _ in range(RUNS):
         start = time.perf_counter()
-        function()
+        result = function()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return statistics.median(seconds), result
 
 
 def processor() -> str:
@@ -131,32 +136,35 @@ def processor() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="50 resamples of 40,000 tokens")
-    quick = parser.parse_args().quick
-    resamples, n_tokens, V, buckets = (50, 40_000, 4_096, 1_024) if quick else (1_000, 400_000, 32_768, 8_192)
+    parser.add_argument("--resamples", type=int, default=1_000, help="how many; every time is scaled to 1,000")
+    given = parser.parse_args()
+    resamples, n_tokens, V, buckets = (
+        (50, 40_000, 4_096, 1_024) if given.quick else (given.resamples, 400_000, 32_768, 8_192)
+    )
     documents = corpora(n_tokens, V)
     question = ask(profiles_of(documents, V, buckets), resamples)
-    n = 1 if quick else 2
+    n = 1 if given.quick else 2
 
-    print(
-        f"20 mixtures x 10 targets, {resamples:,} paired resamples, corpora of {n_tokens:,} tokens; medians of {RUNS}."
-    )
-    print(f"{processor()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; Python", end=" ")
-    print(f"{platform.python_version()}, NumPy {np.__version__}. Peers: {n} resamples, scaled.\n")
+    print(f"20 mixtures x 10 targets, corpora of {n_tokens:,} tokens; medians of {RUNS}. simtool: {resamples:,} paired")
+    print(f"resamples, peers: {n}; all scaled to 1,000. {processor()}, {os.cpu_count()} processors, load", end=" ")
+    print(f"{os.getloadavg()[0]:.1f}; Python {platform.python_version()}, NumPy {np.__version__}.\n")
     print("| what | simtool (s) | plain loops (s) | ratio | documents (s) | ratio | largest difference |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for what, metrics in {"token": ("token",), "js": ("js",), "kl": ("kl",), "every metric": tuple(METRICS)}.items():
-        seconds = median_seconds(lambda metrics=metrics: ours(question, ("token",), metrics))
-        loops = median_seconds(lambda metrics=metrics: plain_loops(question, metrics, n)) * resamples / n
-        drawn = median_seconds(lambda m=metrics: resampled_documents(question, documents, m, n, V)) * resamples / n
-        fast = np.stack([one.values[:n] for one in measure(question, metrics, "token")], axis=1)
-        error = np.abs(fast - plain_loops(question, metrics, n)).max()
+        seconds, measured = timed(lambda metrics=metrics: ours(question, ("token",), metrics))
+        seconds *= 1_000 / resamples
+        loops, slow = timed(lambda metrics=metrics: plain_loops(question, metrics, n))
+        drawn, _ = timed(lambda m=metrics: resampled_documents(question, documents, m, n, V))
+        loops, drawn = loops * 1_000 / n, drawn * 1_000 / n
+        error = np.abs(np.stack([one.values[:n] for one in measured], axis=1) - slow).max()
         assert error < 1e-5, f"{what} differs from the plain loops by {error}"
         print(
             f"| {what}, {V:,} tokens | {seconds:.3g} | {loops:.3g} | {loops / seconds:.0f} | {drawn:.3g} |"
             f" {drawn / seconds:.0f} | {error:.1e} |"
         )
         sys.stdout.flush()
-    seconds = median_seconds(lambda: ours(question, ("token", *HASHED), ("kl",)))
+    seconds, _ = timed(lambda: ours(question, ("token", *HASHED), ("kl",)))
+    seconds *= 1_000 / resamples
     print(f"| kl, {V:,} tokens and {len(HASHED)} features of {buckets:,} buckets | {seconds:.3g} | | | | | |")
 
 

@@ -56,16 +56,17 @@ def test_every_option_of_train_is_understood(corpus, tmp_path, monkeypatch):
         "train", "--pretrain", corpus, "--tokens", "2k", "--length", 32, "--batch-size", 8, "--schedule", "wsd",
         "--learning-rate", 1e-3, "--precision", "bf16", "--mask-documents", "--z-loss", 1e-4, "--max-epochs", 2,
         "--micro-batch", 4, "--save-seconds", 1, "--deterministic", "--seed", 1, "--evaluate-split", "test",
-        "--evaluate-documents", 5, "--device", "cpu", "--out", tmp_path / "base",
+        "--evaluate-documents", 5, "--tokenizer", "small", "--device", "cpu", "--out", tmp_path / "base",
     )  # fmt: skip
     simtool(
         "train", "--from", tmp_path / "base", "--cpt", corpus, "--fresh", "--tokens", "1k", "--max-epochs", 8,
-        "--schedule", "linear", "--device", "cpu", "--evaluate", corpus, "--out", tmp_path / "cpt",
+        "--schedule", "linear", "--device", "cpu", "--evaluate", corpus, "--tokenizer", "small",
+        "--out", tmp_path / "cpt",
     )  # fmt: skip
     told = simtool(
         "train", "--from", tmp_path / "cpt", "--sft", corpus, "--train-on", "text", "--epochs", 1,
         "--sft-batch-size", 64, "--sft-learning-rate", 1e-3, "--sft-learning-rate", 1e-4, "--device", "cpu",
-        "--out", tmp_path / "sft", "--format", "json",
+        "--out", tmp_path / "sft", "--tokenizer", "small", "--format", "json",
     ).stdout  # fmt: skip
     rows = json.loads(told)
     assert [row["split"] for row in rows if row["phase"].endswith("chosen")] == ["validation", "test"]
