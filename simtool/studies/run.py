@@ -214,9 +214,9 @@ def run_node(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     folder = Path(job["folder"])
     done = folder / "done.json"
-    rows = _rows_there(done, job)
-    if rows is not None:
-        return {"rows": rows, "tokens": 0, "seconds": 0.0}
+    there = _result_there(job)  # another study that shares the folder of runs may have done it meanwhile
+    if there is not None:
+        return there
     recipe = recipe_from_json(job["recipe"])
     device = find_device(_own_device(job["device"]))
     if device.type == "cpu":
@@ -243,6 +243,12 @@ def run_node(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     if not job["keep"]:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return {"rows": _rows_there(done, job), "tokens": job["tokens"], "seconds": seconds}
+
+
+def _result_there(job: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The result of a node that is done; None where it is not, or not whole."""
+    rows = _rows_there(Path(job["folder"]) / "done.json", job)
+    return None if rows is None else {"rows": rows, "tokens": 0, "seconds": 0.0}
 
 
 def _rows_there(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -326,9 +332,14 @@ def run_study(
         jobs = _jobs(tree, stores, folder, place)
         workers = place.workers or usual_workers(place.device)
         recorded = _Recorder(folder / "records.jsonl", tree, report)
+        there = {key: result for key, job in jobs.items() if (result := _result_there(job)) is not None}
+        for key, result in there.items():  # no process is started to find that out
+            recorded.done(key, result)
+        left = {key: job for key, job in jobs.items() if key not in there}
         parents = {key: tree.nodes[key].parent for key in jobs}
         gpus = 1 if place.engine == "ray" and place.device.startswith("cuda") else 0
-        return engine.run_tree(run_node, jobs, parents, workers, place.engine, _quietly(report), recorded.done, gpus)
+        outcome = engine.run_tree(run_node, left, parents, workers, place.engine, _quietly(report), recorded.done, gpus)
+        return replace(outcome, results=there | outcome.results)
 
 
 def _quietly(report: Report) -> Report:

@@ -397,19 +397,18 @@ def token_losses(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> Tensor:
     h, w, flat = h.to(dtype), head_VD.to(dtype), targets.reshape(-1)
     losses = torch.empty(len(h), device=h.device)
     for rows in chunks(len(h), len(w), h.device.type):
-        _, lse, at, counted = scored(h[rows] @ w.T, flat[rows])
-        losses[rows] = (lse - at) * counted
+        logits = (h[rows] @ w.T).float()
+        losses[rows] = F.cross_entropy(logits, flat[rows], ignore_index=IGNORED, reduction="none")
     return losses.view(targets.shape)
 
 
 def scored(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Probabilities (fp32), logsumexp, the target's logit, and 1.0 where the target is counted, of each row."""
     logits = logits.float()
-    top, where = logits.max(dim=1)
     at = logits.gather(1, targets.clamp_min(0)[:, None])[:, 0]
     probabilities = torch.softmax(logits, dim=1)
     # the largest probability is exp(top - lse) >= 1 / V, so its logarithm is safe, and one exp of all is saved
-    lse = top - probabilities.gather(1, where[:, None])[:, 0].log()
+    lse = logits.amax(dim=1) - probabilities.amax(dim=1).log()
     return probabilities, lse, at, (targets != IGNORED).float()
 
 
