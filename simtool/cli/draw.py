@@ -1,10 +1,14 @@
 """The command that draws: figures."""
 
+import os
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
+
+FOR_A_PROCESS = 6  # figures: fewer are drawn sooner than another process has loaded Matplotlib
 
 
 class Kind(StrEnum):
@@ -36,7 +40,7 @@ def figures(
 
     Example: simtool figures similarity_matrix --tables out/
     """
-    from simtool import plots
+    from simtool import engine, plots
     from simtool.errors import SimtoolError
 
     latex = format is Kind.latex
@@ -47,9 +51,16 @@ def figures(
         raise SimtoolError(f"No figure can be drawn from the tables in {tables}. Name their folder with --tables.")
     for name in chosen:
         plots.find_figure(name)  # an unknown name is told before anything is drawn
-    for name in chosen:
-        paths = plots.draw_from_folder(name, tables, out or tables, latex)
-        typer.echo(f"{name}: {', '.join(path.name for path in paths)} in {out or tables}")
+    tasks = [(name, tables, out or tables, latex) for name in chosen]
+    engine.run(_draw, tasks, min(os.cpu_count() or 1, len(tasks) // FOR_A_PROCESS), report=typer.echo)
     for name in plots.names() if not names and not latex else []:
         if missing := plots.missing_tables(name, tables):
             typer.echo(f"{name}: not drawn, no table {', '.join(missing)}", err=True)
+
+
+def _draw(task: tuple[str, Path, Path, bool], report: Callable[[Any], None]) -> None:
+    from simtool import plots
+
+    name, tables, out, latex = task
+    paths = plots.draw_from_folder(name, tables, out, latex)
+    report(f"{name}: {', '.join(path.name for path in paths)} in {out}")

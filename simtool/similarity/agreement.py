@@ -7,6 +7,7 @@ target and by pair.
 
 # M mixtures, T targets
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -103,13 +104,11 @@ def permutation_p(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Ge
     n_mixtures, n_targets = observed.shape
     there = np.isfinite(observed)
     if math.factorial(n_mixtures) * math.factorial(n_targets) <= EXACT_UP_TO:
-        orders = itertools.product(itertools.permutations(range(n_mixtures)), itertools.permutations(range(n_targets)))
-        arranged = np.array([predicted[np.ix_(rows, columns)][there] for rows, columns in orders])
+        rows, columns = _all_orders(n_mixtures, n_targets)
     else:
-        drawn = (
-            predicted[np.ix_(rng.permutation(n_mixtures), rng.permutation(n_targets))][there] for _ in range(9_999)
-        )
-        arranged = np.array([predicted[there], *drawn])
+        drawn = [(rng.permutation(n_mixtures), rng.permutation(n_targets)) for _ in range(9_999)]
+        rows, columns = map(np.array, zip((range(n_mixtures), range(n_targets)), *drawn, strict=True))
+    arranged = predicted[rows[:, :, None], columns[:, None, :]][:, there]
     arranged = arranged[np.isfinite(arranged).all(axis=1)]  # a cell may have no prediction where it has no result
     y = observed[there] - observed[there].mean()
     x = arranged - arranged.mean(axis=1, keepdims=True)
@@ -117,6 +116,13 @@ def permutation_p(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Ge
         r = (x @ y) / np.sqrt((x * x).sum(axis=1) * (y @ y))
     found = r[0]  # the first arrangement is the one found
     return math.nan if math.isnan(found) else float((r >= found - 1e-12).mean())
+
+
+@functools.cache
+def _all_orders(n_rows: int, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every order of the rows with every order of the columns: (n, n_rows) and (n, n_columns), as it is first."""
+    one, other = (np.array(list(itertools.permutations(range(n)))) for n in (n_rows, n_columns))
+    return np.repeat(one, len(other), axis=0), np.tile(other, (len(one), 1))
 
 
 def bootstrap(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -72,14 +72,13 @@ def benefits(names: Iterable[str], question: Question) -> dict[str, Advantage]:
     for predictor in chosen:
         _check(predictor, question)
     measured: dict[str, Measured] = {}
-    alone = [predictor for predictor in chosen if predictor.metric is None]
-    for predictor in alone:
-        measured[predictor.name] = predictor.measure(question)
-    of_metrics = sorted((p for p in chosen if p.metric is not None), key=lambda p: p.feature)
-    for feature, group in itertools.groupby(of_metrics, key=lambda p: p.feature):
-        together = list(group)
-        values = measure(question, [str(p.metric) for p in together], feature)
-        measured |= {predictor.name: one for predictor, one in zip(together, values, strict=True)}
+    for feature, group in itertools.groupby(sorted(chosen, key=lambda p: p.feature), key=lambda p: p.feature):
+        every = list(group)
+        metrics = [predictor for predictor in every if predictor.metric is not None]
+        if metrics:
+            values = measure(question, [str(predictor.metric) for predictor in metrics], feature)
+            measured |= {predictor.name: one for predictor, one in zip(metrics, values, strict=True)}
+        measured |= {p.name: p.measure(question) for p in every if p.metric is None}
     return {p.name: summarise(question, p.metric or p.name, p.feature, measured[p.name]) for p in chosen}
 
 

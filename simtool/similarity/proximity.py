@@ -105,6 +105,7 @@ class Question:
     seed: int = 0
     texts: Mapping[str, Sequence[str]] | None = None
     tokenizer: "Tokenizer | None" = None
+    _halves: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # of `halves`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", tuple(self.targets))
@@ -151,8 +152,16 @@ class Measured:
 def halves(question: Question, feature: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Sources (1 + n, n_folds, V) and targets (m, n_folds, V) as counts of one size, the splits, and the tokens.
 
-    One seed, one set of splits, whatever the feature; so predictors are paired with each other as well.
+    One seed, one set of splits, whatever the feature; so predictors are paired with each other as well. Those of the
+    last feature are kept: they can be hundreds of megabytes.
     """
+    if feature not in question._halves:
+        question._halves.clear()
+        question._halves[feature] = _thinned_halves(question, feature)
+    return question._halves[feature]
+
+
+def _thinned_halves(question: Question, feature: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     sampling, splitting = np.random.default_rng(question.seed).spawn(2)
     # keys of their own, since a mixture may be called what a corpus is
     mixtures = {("source", i): mixture for i, mixture in enumerate(question.sources)}
@@ -160,6 +169,7 @@ def halves(question: Question, feature: str) -> tuple[np.ndarray, np.ndarray, np
     samples, tokens = equal_samples(question.profiles, mixtures, feature, question.tokens, sampling)
     names = (*map(str, question.sources), *question.targets)
     splits = half_splits(samples.sum(axis=2), question.resamples, splitting, names)
+    samples.flags.writeable = False
     n = len(question.sources)
     return samples[:n], samples[n:], splits, tokens
 

@@ -159,10 +159,9 @@ def test_every_figure_has_a_sentence():
 
 
 SCRIPT = """
-import hashlib, sys
-from pathlib import Path
-from simtool import plots
-from simtool.cli import main
+import os, sys
+from simtool.cli import draw, main
+os.cpu_count, draw.FOR_A_PROCESS = lambda: 2, int(sys.argv[3])
 sys.argv = ["simtool", "figures", "--tables", sys.argv[1], "--out", sys.argv[2]]
 main()
 """
@@ -172,10 +171,10 @@ def test_two_processes_draw_the_same_bytes(tmp_path):
     for name in ("similarity_matrix", "advantage", "study_timing", "study_effects"):
         save_table(MADE_UP[name](), tmp_path / "tables" / f"{name}.csv", {})
     digests = []
-    for i, seed in enumerate(("1", "2")):
-        out = tmp_path / str(i)
+    for seed, for_a_process in (("1", "99"), ("2", "2")):  # the second time two more processes draw
+        out = tmp_path / seed
         subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / "tables"), str(out)],
+            [sys.executable, "-c", SCRIPT, str(tmp_path / "tables"), str(out), for_a_process],
             check=True,
             capture_output=True,
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])},
