@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -72,6 +73,7 @@ def ask(profiles: dict[str, Profile], resamples: int) -> Question:
 
 def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]) -> list[Measured]:
     """From profiles to intervals, probabilities and ranks; what was measured on the last feature."""
+    question = replace(question)  # it keeps its samples: another run must draw them anew
     for feature in features:
         every = measure(question, metrics, feature)
         for metric, measured in zip(metrics, every, strict=True):

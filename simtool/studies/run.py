@@ -246,8 +246,11 @@ def run_node(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
 
 def _result_there(job: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The result of a node that is done; None where it is not, or not whole."""
-    rows = _rows_there(Path(job["folder"]) / "done.json", job)
+    """The result of a node that is done; None where it is not, or not whole: then it is done again."""
+    try:
+        rows = _rows_there(Path(job["folder"]) / "done.json", job)
+    except (ValueError, KeyError):
+        rows = None
     return None if rows is None else {"rows": rows, "tokens": 0, "seconds": 0.0}
 
 

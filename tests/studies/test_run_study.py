@@ -90,11 +90,12 @@ def test_a_study_that_is_done_trains_nothing_again(study, finished, monkeypatch)
 
 
 def test_gone_on_with_after_a_kill_it_finds_the_same(study, finished, tmp_path):
-    """Half of the runs gone, and the records cut in the middle of a line."""
+    """Half of the runs gone, one of the others damaged, and the records cut in the middle of a line."""
     folder = tmp_path / "again"
     shutil.copytree(finished[0], folder)
     for path in sorted((folder / "runs").iterdir())[::2]:
         shutil.rmtree(path)
+    next((folder / "runs").glob("*/done.json")).write_text("{")
     text = (folder / "records.jsonl").read_text()
     (folder / "records.jsonl").write_text(text[: len(text) // 2])
     run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1))
