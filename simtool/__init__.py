@@ -23,7 +23,7 @@ HOMES = {
     "simtool.reporting.page": ("report",),
     "simtool.profiles.build": ("Budget",),
     "simtool.profiles.find": ("Options",),
-    "simtool.similarity.mixing": ("Limits",),
+    "simtool.similarity.limits": ("Limits",),
 }
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 __all__ = ["__version__", *HOME_OF]

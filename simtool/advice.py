@@ -13,9 +13,10 @@ from simtool.profiles.find import Options, find_text
 from simtool.similarity import explain as explanation
 from simtool.similarity import prediction, proximity
 from simtool.similarity.explain import Explanation
+from simtool.similarity.frontier import Frontier, frontier
 from simtool.similarity.limits import Limits
 from simtool.similarity.metrics import find_metric
-from simtool.similarity.mixing import Frontier, Recommendation, frontier, recommend
+from simtool.similarity.mixing import Recommendation, recommend
 from simtool.similarity.prediction import Prediction, Verification
 from simtool.similarity.predictors import find_predictor
 from simtool.similarity.proximity import Advantage, Curve, Question, Unit

@@ -7,8 +7,8 @@ import pytest
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.find import shipped
+from simtool.similarity.frontier import frontier
 from simtool.similarity.matrix import similarity_matrix
-from simtool.similarity.mixing import frontier
 from simtool.similarity.proximity import advantage, curve
 from simtool.tables import html_table
 from simtool.tokens.tokenizer import load_tokenizer

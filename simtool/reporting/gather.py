@@ -17,10 +17,11 @@ from simtool.profiles.features import find_feature
 from simtool.profiles.find import Found, Options
 from simtool.reporting.study import StudyTables, load_study
 from simtool.similarity.compare import difference
+from simtool.similarity.frontier import frontier
 from simtool.similarity.limits import Limits
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
-from simtool.similarity.mixing import frontier, recommend
+from simtool.similarity.mixing import recommend
 from simtool.similarity.proximity import Advantage, Curve, curve, parse_midtraining
 from simtool.tokens.tokenizer import load_tokenizer
 

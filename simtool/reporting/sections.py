@@ -10,8 +10,9 @@ from simtool.reporting.gather import Findings
 from simtool.reporting.markup import Html, el, table
 from simtool.reporting.parts import Section, left_out, source, words_of
 from simtool.reporting.study_section import trained
+from simtool.similarity.frontier import Frontier
 from simtool.similarity.metrics import METRICS
-from simtool.similarity.mixing import Frontier, Recommendation
+from simtool.similarity.mixing import Recommendation
 from simtool.similarity.optimum import TOLERANCE
 from simtool.similarity.proximity import Advantage, Curve, share_text
 

@@ -4,7 +4,8 @@
 `metrics.cross_entropy`: linear in w, so the cross-entropy of a target, -sum of q log2 m, is convex in w. What is
 forgotten is predicted as the bits that text like the pretraining corpus costs more under the mixture than under
 that corpus alone, KL(pretraining || mixture): one more target. Limits are floors and caps of single corpora
-(repetition becomes a cap), and a budget of forgetting. Its certified solver is in `optimum`.
+(repetition becomes a cap), and a budget of forgetting. It is counted in `mixing_problem`; its certified solver is
+in `optimum`.
 
 **Other features than tokens.** Shares are of tokens, but a corpus may have more symbols (skeletons, say) a token
 than another. Shares of symbols are a projective image of shares of tokens: vertices stay vertices, no local optimum
@@ -12,149 +13,29 @@ appears, and the gap is taken in shares of symbols, where the problem is convex.
 """
 
 import math
-import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simtool.errors import SimtoolError, unknown
+from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.profiles.features import find_feature
-from simtool.profiles.profile import Profile, check_same_tokenizer
+from simtool.profiles.profile import Profile
 from simtool.similarity.limits import Limits, effective_tokens
-from simtool.similarity.matrix import feature_counts
-from simtool.similarity.metrics import TINY, UNIFORM_SHARE
-from simtool.similarity.optimum import Problem, at_trade_off, mix_rows, trace, within_budget
-from simtool.similarity.uncertainty import half_splits, interval, thin
-from simtool.tables import Tabular
+from simtool.similarity.metrics import TINY
+from simtool.similarity.mixing_problem import about, count, effects, emphasis_of, mixable, over_halves
+from simtool.similarity.optimum import Problem, at_trade_off, within_budget
+from simtool.similarity.uncertainty import half_splits
 
 if TYPE_CHECKING:
     import polars as pl
 
-# K corpora that may be mixed, the pretraining corpus first; T targets, the pretraining corpus last; V entries
-
 RESAMPLES = 100
-HALF_TOLERANCE = (
-    1e-4  # bits: the gap at which the solver stops on half-samples; shares then err by 0.4% of their spread at most
-)
+# bits: the gap at which the solver stops on half-samples; shares then err by 0.4% of their spread at most
+HALF_TOLERANCE = 1e-4
 NO_SHARE = 1e-6  # a smaller share is left out of the mixture
-HALVES_BYTES = 64 << 20  # half-samples are counted in chunks of this size, one a thread
-
-
-# --- From profiles to the problem ---
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What was counted, at the entries that some source has, and one column more that stands for all others.
-
-    sources    float32 (n_folds, K, V)   every corpus thinned to the same number of symbols
-    targets    float32 (n_folds, T, V)
-    entries_V  float64                   how many entries of the feature each column stands for
-    """
-
-    sources: np.ndarray
-    targets: np.ndarray
-    entries_V: np.ndarray
-    per_token_K: np.ndarray
-    lower_K: np.ndarray
-    upper_K: np.ndarray
-
-    def whole(self) -> Problem:
-        return self.problem(self.sources.sum(axis=0), self.targets.sum(axis=0))
-
-    def halves(self, splits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each split (n_splits, n_folds): the sources in one half of the documents, the targets in the other."""
-        n_folds, K, V = self.sources.shape
-        chosen = splits.astype(np.float32)
-        sources = mix_rows(chosen, self.sources.reshape(n_folds, -1)).reshape(-1, K, V)
-        targets = mix_rows(1 - chosen, self.targets.reshape(n_folds, -1)).reshape(len(splits), -1, V)
-        return zip(sources, targets, strict=True)
-
-    def problem(self, sources: np.ndarray, targets: np.ndarray) -> Problem:
-        """From counts (K, V) and (T, V), both smoothed as `metrics.smooth` does."""
-        dimension = self.entries_V.sum()
-        shares = (1 - UNIFORM_SHARE) / sources.sum(axis=1, dtype=np.float64)
-        sources_KV = np.multiply(sources, (self.per_token_K * shares)[:, None], dtype=np.float64)
-        sources_KV += (self.per_token_K * UNIFORM_SHARE / dimension)[:, None]  # in place: 20 MB for 50 x 50,000
-        wanted_TV = targets * ((1 - UNIFORM_SHARE) / targets.sum(axis=1, keepdims=True, dtype=np.float64))
-        wanted_TV += UNIFORM_SHARE * self.entries_V / dimension
-        return Problem(sources_KV, self.per_token_K, wanted_TV, self.lower_K, self.upper_K)
-
-    def sizes(self) -> np.ndarray:
-        """Symbols of every source and target in each fold: (K + T, n_folds)."""
-        return np.concatenate([part.sum(axis=2, dtype=np.float64).T for part in (self.sources, self.targets)])
-
-
-def count(
-    profiles: Mapping[str, Profile],
-    corpora: Sequence[str],
-    targets: Sequence[str],
-    limits: Limits,
-    feature: str,
-    rng: np.random.Generator,
-) -> Counts:
-    """The counts that a recommendation is made from. corpora: the pretraining corpus first.
-
-    Sources are thinned to equal numbers of symbols: a larger sample covers more of any target, and to train on a
-    corpus is not to train on our sample of it. A target is the same for all, and stays whole.
-    """
-    for name in feature.split("+"):
-        find_feature(name)
-    lower, upper = limits.bounds(corpora)
-    names = list(dict.fromkeys((*corpora, *targets)))
-    for name in names:
-        if name not in profiles:
-            raise unknown("corpus", name, profiles)
-    check_same_tokenizer([profiles[name] for name in names])
-    counts = feature_counts({name: profiles[name] for name in names}, feature)
-    for name in names:
-        if not counts[name].any():
-            raise SimtoolError(f"{name} has nothing to count for {feature}. Give longer documents or another feature.")
-    fewest = min(int(counts[name].sum()) for name in corpora)
-    sources = [thin(counts[name], fewest, rng) for name in corpora]
-    seen = np.any([one.any(axis=0) for one in sources], axis=0)
-
-    def gathered(tables: list[np.ndarray]) -> np.ndarray:
-        table = np.empty((len(tables[0]), len(tables), int(seen.sum()) + 1), np.float32)
-        for i, one in enumerate(tables):
-            table[:, i, :-1], table[:, i, -1] = one[:, seen], one[:, ~seen].sum(axis=1)
-        return table
-
-    return Counts(
-        gathered(sources),
-        gathered([*(counts[name] for name in targets), sources[0]]),
-        np.append(np.ones(seen.sum()), float((~seen).sum())),
-        np.array([counts[name].sum() / profiles[name].size["tokens"] for name in corpora]),
-        lower,
-        upper,
-    )
-
-
-def _named(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
-    """All that may be mixed, the pretraining corpus first, each once."""
-    if pretrain in candidates:
-        raise SimtoolError(
-            f"{pretrain} is the pretraining corpus, which every mixture may hold. Leave it out of the candidates."
-        )
-    if not candidates:
-        raise SimtoolError("Nothing to mix in. Name one candidate or more.")
-    return (pretrain, *dict.fromkeys(candidates))
-
-
-def _emphasis(targets: Mapping[str, float]) -> np.ndarray:
-    """The weights of the targets, brought to sum 1."""
-    weights = np.array(list(targets.values()), float)
-    if not len(weights) or not (weights > 0).all() or not np.isfinite(weights).all():
-        raise SimtoolError(f"Name one target or more, each with a weight above 0. Got {dict(targets)}.")
-    return weights / weights.sum()
-
-
-# --- The answer ---
 
 
 @dataclass(frozen=True)
@@ -207,7 +88,9 @@ class Recommendation:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _freeze(self)
+        for array in vars(self).values():
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
 
     @property
     def objective(self) -> float:
@@ -297,7 +180,7 @@ def recommend(
     Raises SimtoolError when no mixture is within the limits, saying which of them and by how much.
     """
     limits = limits or Limits()
-    corpora, emphasis = _named(pretrain, candidates), _emphasis(targets)
+    corpora, emphasis = mixable(pretrain, candidates), emphasis_of(targets)
     rng = np.random.default_rng(seed)
     counts = count(profiles, corpora, list(targets), limits, feature, rng)
     splits = half_splits(counts.sizes(), resamples, rng)
@@ -310,11 +193,11 @@ def recommend(
     def again(half: Problem) -> tuple[np.ndarray, np.ndarray]:
         return at_trade_off(half, emphasis, found.trade_off, w, HALF_TOLERANCE).weights, effects(half, w)
 
-    solved_RK, effects_RT = _over_halves(again, counts, splits)
-    low, high = _about(w, solved_RK)
-    apart_low, apart_high = _about(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
+    solved_RK, effects_RT = over_halves(again, counts, splits)
+    low, high = about(w, solved_RK)
+    apart_low, apart_high = about(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
     whole_T = effects(problem, w)
-    low_T, high_T = _about(whole_T, effects_RT)
+    low_T, high_T = about(whole_T, effects_RT)
     bits = problem.bits(w)[:-1]
     binding = _binding(w, found.trade_off, limits, corpora)
     return Recommendation(
@@ -347,42 +230,12 @@ def recommend(
     )
 
 
-def effects(problem: Problem, weights: np.ndarray) -> np.ndarray:
-    """What mixtures (..., K) change against the pretraining corpus alone: the gain in bits of each target, and last
-    the bits that are forgotten: (..., T).
-    """
-    change = problem.bits(np.eye(len(problem.per_token_K))[0]) - problem.bits(weights)
-    change[..., -1] *= -1
-    return change
-
-
 def rounded(mixture: Mixture, parts: int = 10_000) -> Mixture:
     """Shares as whole parts that sum to 1; what is less than half of one is dropped, and the largest evens out."""
     whole = {name: round(share * parts) for name, share in mixture.weights.items()}
     largest = max(whole, key=whole.__getitem__)
     whole[largest] += parts - sum(whole.values())
     return Mixture({name: n / parts for name, n in whole.items() if n})
-
-
-def _over_halves(
-    of_half: Callable[[Problem], tuple[np.ndarray, ...]], counts: Counts, splits: np.ndarray
-) -> list[np.ndarray]:
-    """Each of the values of a half-sample, over all half-samples: (n_splits, ...)."""
-    at_once = max(1, min(HALVES_BYTES // counts.sources[0].nbytes, len(splits) // (2 * (os.cpu_count() or 1))))
-    chunks = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
-
-    def of_chunk(chunk: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-        return [of_half(counts.problem(*half)) for half in counts.halves(chunk)]
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
-        found = [values for some in threads.map(of_chunk, chunks) for values in some]
-    return [np.stack(values) for values in zip(*found, strict=True)]
-
-
-def _about(value: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the interval about a value, from the spread of half-samples (n_splits, ...) about their mean."""
-    low, high = interval(halves - halves.mean(axis=0))
-    return value + low, value + high
 
 
 def _positive(corpora: Sequence[str], weights: np.ndarray) -> dict[str, float]:
@@ -452,111 +305,3 @@ def _notes(
     if w[0] > 1 - NO_SHARE and not binding:
         notes.append(f"No candidate helps: {corpora[0]} alone is best.")
     return tuple(notes)
-
-
-def _freeze(result: object) -> None:
-    for value in vars(result).values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
-
-
-# --- Target against forgetting ---
-
-
-@dataclass(frozen=True)
-class Frontier(Tabular):
-    """The mixtures that no other within the floors and caps beats in both target and forgetting.
-
-    trade_off                float64 (P,)     t: a point minimises (1 - t) bits of the targets + t forgetting;
-                                              from 1, the least forgetting, to 0, the best for the targets
-    weights                  float64 (P, K)   the pretraining corpus first
-    gap                      float64 (P,)     bits of what a point minimises
-    forgetting, ..low, ..high  float64 (P,)   bits, with the 95% interval of that mixture over half-samples
-    gain, ..low, ..high      float64 (P, T)   bits, likewise
-    """
-
-    table = "mixture_frontier"
-
-    corpora: tuple[str, ...]
-    targets: tuple[str, ...]
-    emphasis: np.ndarray
-    trade_off: np.ndarray
-    weights: np.ndarray
-    gap: np.ndarray
-    forgetting: np.ndarray
-    forgetting_low: np.ndarray
-    forgetting_high: np.ndarray
-    gain: np.ndarray
-    gain_low: np.ndarray
-    gain_high: np.ndarray
-    feature: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _freeze(self)
-
-    def to_polars(self) -> "pl.DataFrame":
-        """One row a point and target; the shares of the point's mixture are in columns share_CORPUS."""
-        import polars as pl
-
-        n_points, n_targets = self.gain.shape
-        point, target = np.divmod(np.arange(n_points * n_targets), n_targets)
-        return pl.DataFrame(
-            {
-                "point": point,
-                "trade_off": self.trade_off[point],
-                "forgetting_bits": self.forgetting[point],
-                "forgetting_low": self.forgetting_low[point],
-                "forgetting_high": self.forgetting_high[point],
-                "target": [self.targets[t] for t in target],
-                "target_weight": self.emphasis[target],
-                "gain_bits": self.gain.ravel(),
-                "gain_low": self.gain_low.ravel(),
-                "gain_high": self.gain_high.ravel(),
-                "feature": self.feature,
-                **{f"share_{name}": self.weights[point, k] for k, name in enumerate(self.corpora)},
-            }
-        )
-
-
-def frontier(
-    profiles: Mapping[str, Profile],
-    pretrain: str,
-    candidates: Sequence[str],
-    targets: Mapping[str, float],
-    limits: Limits | None = None,
-    feature: str = "token",
-    points: int = 21,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Frontier:
-    """What is gained on the targets for what is forgotten, as `recommend`; limits.forgetting plays no part.
-
-    From the two ends, the widest step in target and forgetting is halved in its trade-off until there are `points`.
-    """
-    limits = limits or Limits()
-    corpora, emphasis = _named(pretrain, candidates), _emphasis(targets)
-    rng = np.random.default_rng(seed)
-    counts = count(profiles, corpora, list(targets), limits, feature, rng)
-    splits = half_splits(counts.sizes(), resamples, rng)
-    problem = counts.whole()
-    found = trace(problem, emphasis, points)
-    weights = np.stack([point.weights for point in found])
-    whole_PT = effects(problem, weights)
-    (effects_RPT,) = _over_halves(lambda half: (effects(half, weights),), counts, splits)
-    low_PT, high_PT = _about(whole_PT, effects_RPT)
-    return Frontier(
-        corpora=corpora,
-        targets=tuple(targets),
-        emphasis=emphasis,
-        trade_off=np.array([point.trade_off for point in found]),
-        weights=weights,
-        gap=np.array([point.gap for point in found]),
-        forgetting=whole_PT[:, -1],
-        forgetting_low=low_PT[:, -1],
-        forgetting_high=high_PT[:, -1],
-        gain=whole_PT[:, :-1],
-        gain_low=low_PT[:, :-1],
-        gain_high=high_PT[:, :-1],
-        feature=feature,
-    )

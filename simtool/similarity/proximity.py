@@ -106,6 +106,7 @@ class Question:
     texts: Mapping[str, Sequence[str]] | None = None
     tokenizer: "Tokenizer | None" = None
     _halves: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # of `halves`
+    _embedded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by corpus
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", tuple(self.targets))

@@ -5,7 +5,7 @@ Each is a function that measures every source against every target on resamples,
 
 import functools
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,17 +170,21 @@ class _Embedded:
     vectors: np.ndarray
 
 
-def _embedded(question: Question, corpora: Iterable[str]) -> dict[str, _Embedded]:
+def _embedded(question: Question) -> dict[str, _Embedded]:
+    """The first documents of every corpus; embedded once, since that takes nearly all the time of a predictor."""
+    if not question._embedded:
+        encode = embedder().encode
+        question._embedded.update({corpus: _embed(question, corpus, encode) for corpus in question.corpora})
+    return question._embedded
+
+
+def _embed(question: Question, corpus: str, encode: Callable[[list[str]], np.ndarray]) -> _Embedded:
     assert question.tokenizer is not None
-    encode = embedder().encode
-    embedded = {}
-    for corpus in corpora:
-        folds, texts = zip(*_documents(question, corpus)[:DOCUMENTS], strict=True)
-        vectors = np.asarray(encode(list(texts)), np.float64)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        n_tokens = np.diff(question.tokenizer.encode(list(texts))[1]).astype(np.float64)
-        embedded[corpus] = _Embedded(np.array(folds), n_tokens, vectors)
-    return embedded
+    folds, texts = zip(*_documents(question, corpus)[:DOCUMENTS], strict=True)
+    vectors = np.asarray(encode(list(texts)), np.float64)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    n_tokens = np.diff(question.tokenizer.encode(list(texts))[1]).astype(np.float64)
+    return _Embedded(np.array(folds), n_tokens, vectors)
 
 
 def _embedding_splits(question: Question, embedded: dict[str, _Embedded]) -> np.ndarray:
@@ -190,7 +194,7 @@ def _embedding_splits(question: Question, embedded: dict[str, _Embedded]) -> np.
 
 def embedding_cosine(question: Question) -> Measured:
     """Cosine of the mean embeddings of source and target, each document counted by its tokens."""
-    embedded = _embedded(question, question.corpora)
+    embedded = _embedded(question)
     splits = _embedding_splits(question, embedded)
 
     def means(corpus: str, kept: np.ndarray) -> np.ndarray:
@@ -213,7 +217,7 @@ def embedding_mmd(question: Question) -> Measured:
     It is linear in the kernel's block sums, so a mixture's value is exact in its shares. Unbiased values may be
     slightly below 0.
     """
-    embedded = _embedded(question, question.corpora)
+    embedded = _embedded(question)
     splits = _embedding_splits(question, embedded).astype(np.float64)
     every = np.concatenate([one.vectors for one in embedded.values()])
     squares = np.maximum(2 - 2 * every @ every.T, 0)  # vectors of length 1

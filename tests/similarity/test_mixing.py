@@ -12,9 +12,10 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
+from simtool.similarity.frontier import frontier
 from simtool.similarity.limits import Limits, effective_tokens
 from simtool.similarity.metrics import METRICS, UNIFORM_SHARE, smooth
-from simtool.similarity.mixing import frontier, recommend, rounded
+from simtool.similarity.mixing import recommend, rounded
 from simtool.similarity.optimum import (
     BUDGET_TOLERANCE,
     TOLERANCE,

@@ -120,6 +120,19 @@ def test_code_helps_code_by_every_predictor_from_text(name, text_question, monke
     np.testing.assert_array_equal(said.low, again.low)
 
 
+def test_a_corpus_is_embedded_once_for_both_predictors(text_question, monkeypatch):
+    asked = []
+
+    def lengths(texts):
+        asked.append(len(texts))
+        return np.array([[len(text), text.count("e")] for text in texts], float)
+
+    monkeypatch.setattr(text_predictors, "embedder", lambda: text_predictors.Embedder("lengths", lengths))
+    question = replace(text_question)
+    benefits(["embedding_cosine", "embedding_mmd"], question)
+    assert asked == [300, 300, 300, 80]
+
+
 @pytest.mark.parametrize("predictor", PREDICTORS.values(), ids=PREDICTORS)
 def test_every_predictor_has_a_sentence_and_a_source(predictor):
     assert predictor.about.endswith(".") and predictor.about[0].isupper() and predictor.source
