@@ -62,6 +62,13 @@ def train_eval(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder of runs, to share them between studies. In the study's folder by default."),
     ] = None,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            help="SFT runs of one checkpoint trained as one batched model. 0: 16 small ones on a GPU, else 1.",
+            min=0,
+        ),
+    ] = 0,
     keep_leaves: Annotated[bool, typer.Option("--keep-leaves", help="Keep the weights after SFT too.")] = False,
     data: Data = None,
     format: OutputFormat = Format.table,
@@ -100,7 +107,7 @@ def train_eval(
     _before(study, folder, options, format)
     with printing_study.Studying() as progress:
         options = options_of(study.tokenizer, data, progress=progress)
-        place = run.Place(device, workers, engine.value, runs, tuple(only or ()), keep_leaves)
+        place = run.Place(device, workers, engine.value, runs, tuple(only or ()), replicas, keep_leaves)
         outcome = run.run_study(study, folder, options, place, progress.report)
     found = findings.find_out(folder)
     _save(found, folder)

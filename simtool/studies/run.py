@@ -1,13 +1,12 @@
 """Run a study: texts to ids, predictions written down, every node of the plan trained once and measured, all recorded.
 
-A node's folder holds its checkpoint and, when it is measured, `done.json` with its rows. So a study that is
-interrupted goes on with what is not done, and studies that share a folder of runs share what they have in common.
+A node that is done says so in its folder (`node`). So a study that is interrupted goes on with what is not done, and
+studies that share a folder of runs share what they have in common.
 """
 
 import json
 import os
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from simtool import engine
 from simtool.errors import SimtoolError
+from simtool.studies.node import result_there, run_nodes
 from simtool.studies.plan import (
     REPORTED,
     SELECTED_ON,
@@ -35,13 +35,15 @@ from simtool.studies.plan import (
 from simtool.tables import provenance, written_whole
 from simtool.tokens.store import TokenStore, load_store, overlap, store_folder
 from simtool.tokens.tokenizer import load_tokenizer
-from simtool.training.recipes import recipe_from_json, recipe_to_json
+from simtool.training.recipes import recipe_to_json
 
 if TYPE_CHECKING:
     from simtool.profiles.find import Options
     from simtool.similarity.prediction import Prediction
 
 Report = Callable[[Any], None]
+REPLICAS = 16  # side by side on one GPU, of models below SMALL parameters (70m has 19 million beside embeddings)
+SMALL = 20_000_000
 MANY = 0.05  # of a target's held-out documents standing in a training text: worth a warning
 
 
@@ -62,7 +64,9 @@ class Place:
 
     runs         folder of runs; other studies may share it
     only         patterns of "arm", "arm/target" or "seed N": run what matches one, and what it goes on from
-    keep_leaves  keep the weights after SFT too
+    replicas     leaves of one parent and target (rates, and seeds of SFT) that are trained as one batched model;
+                 0: 16 of models up to 70m on a GPU, which one of them leaves idle, and 1 elsewhere
+    keep_leaves  keep the weights after SFT too; then leaves are trained one by one
     """
 
     device: str = "auto"
@@ -70,6 +74,7 @@ class Place:
     engine: Literal["local", "ray"] = "local"
     runs: Path | None = None
     only: tuple[str, ...] = ()
+    replicas: int = 0
     keep_leaves: bool = False
 
 
@@ -198,110 +203,6 @@ def predicted(study: Study, options: "Options", predictor: str = "auto", resampl
     return prediction.predict(Question(profiles, study.pretrain, mixtures, study.targets, resamples=resamples), name)
 
 
-# ---- a node ----------------------------------------------------------------------------------------------
-
-
-def run_node(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Train a node from its parent's end, measure it, and write its rows; in whichever process it is called.
-
-    job   plain values: recipe, folder, parents, stores {corpus: folder}, measured, documents, device, keep, facts
-    """
-    import torch
-
-    from simtool.evaluation.loss import evaluate, save_losses
-    from simtool.training.loop import Execution, find_device, train
-    from simtool.training.model import load_model
-
-    folder = Path(job["folder"])
-    done = folder / "done.json"
-    there = _result_there(job)  # another study that shares the folder of runs may have done it meanwhile
-    if there is not None:
-        return there
-    recipe = recipe_from_json(job["recipe"])
-    device = find_device(_own_device(job["device"]))
-    if device.type == "cpu":
-        torch.set_num_threads(1)  # so that numbers do not depend on how many work beside each other
-    began = time.monotonic()
-    stores = {name: load_store(Path(where)) for name, where in job["stores"].items()}
-    # nodes are short: a killed one loses little, and its parent's end is saved
-    execution = Execution(
-        str(device), deterministic=device.type == "cuda", save_seconds=120.0, log_steps=50, keep_last=1
-    )
-    trained = train(recipe, stores, folder, execution, [Path(one) for one in job["parents"]])
-    model = load_model(trained.checkpoint).to(device)
-    seconds = time.monotonic() - began
-    rows = []
-    for one in job["measured"]:
-        store = load_store(Path(one["folder"]))
-        losses = evaluate(model, store, recipe.length, device, one["counted"], recipe.precision, job["documents"])
-        save_losses(losses, folder / "losses" / _file_name(one, job), {"recipe": recipe.fingerprint})
-        rows.append({**losses.row(), "role": one["role"], "asked": job["documents"], "seconds": seconds})
-    told = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, stores), **job["facts"]}
-    told |= {"device": _device_name(device), "torch": torch.__version__}
-    with written_whole(done) as temporary:
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    if not job["keep"]:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return {"rows": _rows_there(done, job), "tokens": job["tokens"], "seconds": seconds}
-
-
-def _result_there(job: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The result of a node that is done; None where it is not, or not whole: then it is done again."""
-    try:
-        rows = _rows_there(Path(job["folder"]) / "done.json", job)
-    except (ValueError, KeyError):
-        rows = None
-    return None if rows is None else {"rows": rows, "tokens": 0, "seconds": 0.0}
-
-
-def _rows_there(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The rows of a node that is done, if they are all that is asked for; and its weights, where others need them."""
-    if not done.exists():
-        return None
-    told = json.loads(done.read_text(encoding="utf-8"))
-    at_hand = {(row["corpus"], row["split"], row["counted"], row["store"], row["asked"]): row for row in told["rows"]}
-    wanted = [(m["corpus"], m["split"], m["counted"], m["store"], job["documents"]) for m in job["measured"]]
-    if not all(key in at_hand for key in wanted):
-        return None
-    if job["keep"] and not (done.parent / "checkpoints" / told["recipe"] / "position.json").exists():
-        return None
-    common = {name: told[name] for name in ("device", "torch", "simtool", "commit", "made", "achieved")}
-    return [{**at_hand[key], **common} for key in wanted]
-
-
-def _file_name(measured: Mapping[str, Any], job: Mapping[str, Any]) -> str:
-    asked = "all" if job["documents"] is None else str(job["documents"])
-    return f"{measured['store']}-{measured['counted']}-{asked}.npz"
-
-
-def _achieved(recipe: Any, stores: Mapping[str, TokenStore]) -> dict[str, int]:
-    """Tokens of each corpus that the weights have seen, from the beginning."""
-    from simtool.training.loop import batches_of
-
-    seen: dict[str, int] = {}
-    for phase, batches in zip(recipe.stretches(), batches_of(recipe, stores), strict=True):
-        if phase.is_sft:
-            seen[batches.store.corpus] = seen.get(batches.store.corpus, 0) + phase.epochs * batches.store.n_tokens
-        else:
-            for name, n in batches.used(batches.n_batches).items():
-                seen[name] = seen.get(name, 0) + n * recipe.length
-    return seen
-
-
-def _own_device(device: str) -> str:
-    """ "cuda" and "auto" are the worker's own GPU, where there are several."""
-    import torch
-
-    n = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-    return f"cuda:{engine.worker_number() % n}" if n else device
-
-
-def _device_name(device: Any) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
-
-
 # ---- the study -------------------------------------------------------------------------------------------
 
 
@@ -335,14 +236,47 @@ def run_study(
         jobs = _jobs(tree, stores, folder, place)
         workers = place.workers or usual_workers(place.device)
         recorded = _Recorder(folder / "records.jsonl", tree, report)
-        there = {key: result for key, job in jobs.items() if (result := _result_there(job)) is not None}
+        there = {key: result for key, job in jobs.items() if (result := result_there(job)) is not None}
         for key, result in there.items():  # no process is started to find that out
             recorded.done(key, result)
-        left = {key: job for key, job in jobs.items() if key not in there}
+        groups = _together([key for key in jobs if key not in there], tree, place)
+        tasks = {first: [jobs[key] for key in keys] for first, keys in groups.items()}
         parents = {key: tree.nodes[key].parent for key in jobs}
+
+        def done(first: Any, results: Any) -> None:
+            for key, result in zip(groups[first], results, strict=True):
+                recorded.done(key, result)
+
         gpus = 1 if place.engine == "ray" and place.device.startswith("cuda") else 0
-        outcome = engine.run_tree(run_node, left, parents, workers, place.engine, _quietly(report), recorded.done, gpus)
-        return replace(outcome, results=there | outcome.results)
+        outcome = engine.run_tree(run_nodes, tasks, parents, workers, place.engine, _quietly(report), done, gpus)
+        results = there.copy()
+        for first, many in outcome.results.items():
+            results |= zip(groups[first], many, strict=True)
+        failed = {key: error for first, error in outcome.failed.items() for key in groups[first]}
+        return engine.Outcome(results, failed, [key for first in outcome.skipped for key in groups[first]])
+
+
+def _together(left: Iterable[str], tree: Plan, place: Place) -> dict[str, list[str]]:
+    """{the first: all} of what one task trains: a node, or as replicas the leaves of one parent and target."""
+    groups: dict[Any, list[str]] = {}
+    for key in left:
+        node = tree.nodes[key]
+        # the weights of replicas are not saved
+        alone = not node.target or place.keep_leaves
+        groups.setdefault(key if alone else (node.parent, node.target), []).append(key)
+    parts = []
+    for keys in groups.values():
+        most = place.replicas or usual_replicas(tree.nodes[keys[0]].model, place.device)
+        parts += [keys[at : at + most] for at in range(0, len(keys), most)]
+    return {keys[0]: keys for keys in parts}
+
+
+def usual_replicas(model: str, device: str) -> int:
+    """So many of a small model keep a GPU busy; a large one does alone, and on a CPU nothing is gained."""
+    from simtool.training.model import SIZES
+
+    small = model in SIZES and SIZES[model].n_parameters < SMALL
+    return REPLICAS if small and usual_device(device) == "cuda" else 1
 
 
 def _quietly(report: Report) -> Report:
@@ -418,10 +352,17 @@ def _measured(study: Study, node: Node, stores: Any, root: Path) -> list[dict[st
     return measured
 
 
+def usual_device(device: str) -> str:
+    """ "cpu" or "cuda": what a device's name stands for here."""
+    import torch
+
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
 def usual_workers(device: str) -> int:
     import torch
 
-    if device != "cpu" and torch.cuda.is_available():
+    if usual_device(device) == "cuda":
         return torch.cuda.device_count() if device in ("auto", "cuda") else 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -43,6 +43,7 @@ from simtool.training.world import World, whole
 BETAS = (0.9, 0.95)  # Pythia
 EPSILON = 1e-8
 MICRO_TOKENS = {"cpu": 4096, "cuda": 65_536}  # of a forward pass, where no micro-batch is given; halved if too many
+PEAK_SECONDS = 1.0  # spent on measuring how fast a matrix product is
 SPIKE_HISTORY = 100  # steps behind the median that a loss is held against
 
 
@@ -129,7 +130,7 @@ def train(
         world = stack.enter_context(World(find_device(execution.device), execution.deterministic, execution.shard))
         if world.rank == 0:
             stack.enter_context(locked(folder))
-            _claim(folder, recipe)
+            claim(folder, recipe)
         world.wait()
         return _Run(recipe, stores, folder, execution, parents, report, watch, world).to_the_end()
 
@@ -159,6 +160,11 @@ def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBat
             taken = text.taken_after(n)
             batches.append(text)
     return batches
+
+
+def steps_of(phase: Phase, batches: TextBatches | ExampleBatches) -> int:
+    """Steps of a stretch."""
+    return batches.n_batches * (phase.epochs or 1)
 
 
 def find_device(name: str) -> torch.device:
@@ -225,10 +231,20 @@ class _Run:
         saved = find_checkpoint(self.recipe, self.places)
         begun, step = self._take_up(saved)
         self.watch(self.model)
-        self.peak = measured_peak(self.world.device, self.recipe.precision) if begun < len(self.stretches) else 1.0
+        if begun < len(self.stretches):
+            self.peak = measured_peak(self.world.device, self.recipe.precision)
+            self._say_if_emulated()
         for stretch in range(begun, len(self.stretches)):
             self._stretch(stretch, step if stretch == begun else 0)
         return Trained(self.recipe, self.folder, self._ends(), saved.folder if saved else None)
+
+    def _say_if_emulated(self) -> None:
+        if self.world.device.type == "cpu" and self.recipe.precision == "bf16" and self.world.rank == 0:
+            times = measured_peak(self.world.device, "fp32") / self.peak
+            if times > 1.5:
+                self.report(
+                    f"This CPU multiplies bf16 matrices {times:.0f} times slower than fp32. Train in fp32 here."
+                )
 
     def _take_up(self, saved: Saved | None) -> tuple[int, int]:
         """Start at a checkpoint, or at initial weights; what was logged after it is forgotten."""
@@ -251,15 +267,15 @@ class _Run:
 
     def _stretch(self, s: int, first: int) -> None:
         phase, batches = self.stretches[s], self.batches[s]
-        n_steps = batches.n_batches * phase.epochs if phase.is_sft else batches.n_batches
+        n_steps = steps_of(phase, batches)
         if first == 0 and phase.optimizer == "fresh":
             self.optimizer = self._fresh_optimizer()
         self.history.clear()
         ends = {at for _, stretch, at in self.recipe.ends() if stretch == s}
-        meter = _Meter(self, phase, n_steps)
+        meter = _Meter(self, phase, first, n_steps)
         saved_at = time.monotonic()
         for step in range(first, n_steps):
-            rate = self._learning_rate(phase, step, n_steps)
+            rate = self.recipe.learning_rate(phase, step, n_steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             batch = batches.batch(step)
@@ -281,13 +297,6 @@ class _Run:
             achieved = batches.achieved(n_steps) if isinstance(batches, TextBatches) else {"epochs": phase.epochs}
             line = {"event": "end", "phase": phase.name, "stretch": s, "step": n_steps, "achieved": achieved}
             _log(self.folder / "metrics.jsonl", line)
-
-    def _learning_rate(self, phase: Phase, step: int, n_steps: int) -> float:
-        # at the middle of the step, so that neither the first nor the last one is lost to a rate of zero
-        if phase.is_sft:
-            return phase.learning_rate_at((step + 0.5) / n_steps)
-        tokens = phase.schedule_done + (step + 0.5) * self.recipe.step_tokens(phase)
-        return phase.learning_rate_at(tokens / phase.schedule_length)
 
     def _step(self, batch: Batch, phase: Phase) -> tuple[float, float]:
         """Gradients of the batch's mean loss, clipped; the loss and the norm before. Halves what does not fit."""
@@ -338,13 +347,7 @@ class _Run:
 
     def _check(self, loss: float, norm: float, phase: Phase, s: int, step: int) -> None:
         """Raises SimtoolError before a step that would spoil the weights."""
-        problem = None
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            problem = f"the loss is {loss} and its gradient's norm {norm}"
-        elif self.execution.spike is not None and len(self.history) == SPIKE_HISTORY:
-            usual = float(np.median(self.history))
-            if loss > usual + self.execution.spike:
-                problem = f"the loss leapt from {usual:.3f} to {loss:.3f}"
+        problem = trouble(loss, norm, self.history, self.execution.spike)
         self.history.append(loss)
         if problem is None:
             return
@@ -386,11 +389,23 @@ class _Run:
         return ends
 
 
-class _Meter:
-    """Counts between messages: loss by token, tokens a second, and how long it will take."""
+def trouble(loss: float, norm: float, history: Sequence[float], spike: float | None) -> str | None:
+    """What is wrong with a step's loss and gradient norm, after the losses of the last steps; None: nothing."""
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        return f"the loss is {loss} and its gradient's norm {norm}"
+    if spike is not None and len(history) == SPIKE_HISTORY and loss > (usual := float(np.median(history))) + spike:
+        return f"the loss leapt from {usual:.3f} to {loss:.3f}"
+    return None
 
-    def __init__(self, run: _Run, phase: Phase, n_steps: int):
-        self.run, self.phase, self.n_steps = run, phase, n_steps
+
+class _Meter:
+    """Counts between messages: loss by token, tokens a second, and how long it will take.
+
+    The first step is told as well: ten steps of a large model take minutes.
+    """
+
+    def __init__(self, run: _Run, phase: Phase, first: int, n_steps: int):
+        self.run, self.phase, self.first, self.n_steps = run, phase, first, n_steps
         self._restart()
 
     def _restart(self) -> None:
@@ -402,7 +417,8 @@ class _Meter:
         self.targets += batch.n_targets
         self.read += batch.ids.size
         self.steps += 1
-        if (step + 1) % run.execution.log_steps and step + 1 != self.n_steps:
+        due = (step + 1) % run.execution.log_steps == 0 or step + 1 == self.n_steps
+        if not due and step != self.first:
             return
         seconds = time.perf_counter() - self.since
         speed = self.read / seconds
@@ -419,9 +435,11 @@ class _Meter:
             (self.n_steps - step - 1) * seconds / self.steps,
         )
         if run.world.rank == 0:
-            _log(run.folder / "metrics.jsonl", {"event": "step", "stretch": s, **progress.__dict__})
             run.report(progress)
-        self._restart()
+        if due:
+            if run.world.rank == 0:
+                _log(run.folder / "metrics.jsonl", {"event": "step", "stretch": s, **progress.__dict__})
+            self._restart()
 
 
 @contextmanager
@@ -436,13 +454,15 @@ def autocast(device: torch.device, precision: str) -> Any:
 def measured_peak(device: torch.device, precision: str) -> float:
     """Floating-point operations a second of a large square matrix product here: what MFU is a share of.
 
-    Measured once a process (1 s on a CPU): a study trains a hundred times in one.
+    Measured once a process (a second on a CPU): a study trains a hundred times in one.
     """
     n = 8192 if device.type == "cuda" else 1024
     a = torch.randn(n, n, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-    best = math.inf
-    for _ in range(4 if device.type == "cuda" else 40):  # others may be using the same cores
+    best, began, most = math.inf, time.perf_counter(), 4 if device.type == "cuda" else 40
+    for done in range(most):  # others may be using the same cores
         start = time.perf_counter()
+        if done >= 3 and start - began > PEAK_SECONDS:
+            break
         a @ a
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -450,7 +470,7 @@ def measured_peak(device: torch.device, precision: str) -> float:
     return 2 * n**3 / best
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
+def claim(folder: Path, recipe: Recipe) -> None:
     """The folder belongs to one recipe. Raises SimtoolError where it belongs to another."""
     path = folder / "recipe.json"
     if path.exists():

@@ -145,6 +145,14 @@ class Recipe:
         assert phase.tokens is not None
         return phase.tokens // self.step_tokens(phase)
 
+    def learning_rate(self, phase: Phase, step: int, n_steps: int) -> float:
+        """Of a step of a stretch, in its middle, so that neither the first nor the last is lost to a rate of zero."""
+        if phase.is_sft:
+            return phase.learning_rate_at((step + 0.5) / n_steps)
+        return phase.learning_rate_at(
+            (phase.schedule_done + (step + 0.5) * self.step_tokens(phase)) / phase.schedule_length
+        )
+
     def stretches(self) -> tuple[Phase, ...]:
         """The phases with those that only go on joined to the one before; what the loop runs."""
         return self._joined()[0]

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from simtool.mixture import Mixture  # noqa: E402
 from simtool.profiles.find import Options  # noqa: E402
 from simtool.reporting.study import load_study  # noqa: E402
 from simtool.reporting.study_section import trained  # noqa: E402
-from simtool.studies import findings, run  # noqa: E402
+from simtool.studies import findings, node, run  # noqa: E402
 from simtool.studies.plan import Study, arms_of  # noqa: E402
 from simtool.studies.run import Done, Place, read_records, run_study  # noqa: E402
 
@@ -82,7 +83,7 @@ def test_the_prediction_is_older_than_the_first_run(finished):
 
 def test_a_study_that_is_done_trains_nothing_again(study, finished, monkeypatch):
     folder, _ = finished
-    monkeypatch.setattr(run, "run_node", lambda job, report: pytest.fail("a run that is done was handed out"))
+    monkeypatch.setattr(run, "run_nodes", lambda jobs, report: pytest.fail("a run that is done was handed out"))
     before = (folder / "records.jsonl").read_bytes()
     outcome = run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1))
     assert (folder / "records.jsonl").read_bytes() == before
@@ -139,19 +140,56 @@ def test_what_was_found_is_in_tables_with_provenance(study, finished):
 
 
 def test_a_folder_of_another_study_is_refused(study, finished):
-    from dataclasses import replace
-
     with pytest.raises(SimtoolError, match="holds another study \\(toy; differs in seeds\\)"):
         run.claim(replace(study, seeds=(0,)), finished[0])
 
 
 def test_a_failed_run_is_reported_and_the_others_go_on(study, finished, tmp_path, monkeypatch):
-    def sometimes(job, report):
-        if job["recipe"]["seed"] == 1:
+    def sometimes(jobs, report):
+        if jobs[0]["recipe"]["seed"] == 1:
             raise SimtoolError("no room")
-        return run_node(job, report)
+        return run_nodes(jobs, report)
 
-    run_node = run.run_node
-    monkeypatch.setattr(run, "run_node", sometimes)
+    run_nodes = run.run_nodes
+    monkeypatch.setattr(run, "run_nodes", sometimes)
     outcome = run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1))
     assert len(outcome.results) == 7 and len(outcome.failed) == 1 and len(outcome.skipped) == 6
+
+
+def test_rates_as_replicas_find_what_they_find_one_by_one(study, tmp_path, monkeypatch):
+    several = replace(study, sft_rates=(1e-4, 1e-3, 3e-3), seeds=(0,))
+    options, only = Options(tokenizer="small"), ("control/*",)
+    run_study(several, tmp_path / "alone", options, Place("cpu", 1, only=only))
+    handed, run_nodes = [], run.run_nodes
+    monkeypatch.setattr(run, "run_nodes", lambda jobs, report: handed.append(len(jobs)) or run_nodes(jobs, report))
+    told = []
+    run_study(several, tmp_path / "together", options, Place("cpu", 1, only=only, replicas=2), told.append)
+    assert handed == [1, 1, 2, 1]  # the trunk, the control, two of its leaves and the third
+
+    def losses(folder):
+        rows = read_records(folder / "records.jsonl")
+        assert len(rows) == len({(row["node"], row["corpus"], row["split"]) for row in rows})
+        return {(row["node"], row["corpus"], row["split"]): row["nats_per_token"] for row in rows}
+
+    alone, together = losses(tmp_path / "alone"), losses(tmp_path / "together")
+    assert together == pytest.approx(alone, abs=1e-4)
+    devices = {row["device"] for row in read_records(tmp_path / "together" / "records.jsonl")}
+    assert sum("2 replicas side by side" in device for device in devices) == 1
+
+
+def test_replicas_that_fail_are_trained_in_halves(monkeypatch):
+    tried = []
+
+    def side_by_side(jobs):
+        tried.append(list(jobs))
+        if 3 in jobs:
+            raise SimtoolError("The loss is nan.")
+        return [{"job": job} for job in jobs]
+
+    monkeypatch.setattr(node, "result_there", lambda job: {"job": job} if job == 0 else None)
+    monkeypatch.setattr(node, "_run_replicas", side_by_side)
+    monkeypatch.setattr(node, "_run_alone", lambda job: {"job": job})
+    told = []
+    assert node.run_nodes([0, 1, 2, 3, 4], told.append) == [{"job": job} for job in range(5)]
+    assert tried == [[1, 2, 3, 4], [1, 2], [3, 4]]
+    assert told[0] == "4 replicas side by side: The loss is nan. Going on with half as many."

@@ -348,6 +348,23 @@ def test_bf16_keeps_fp32_weights_and_moves_them_by_little(tmp_path):
     assert (rounded[0] != rounded[1]).float().mean() < 0.1  # what bf16 weights would have seen of it
 
 
+@pytest.mark.parametrize(("bf16", "said"), [(1e9, 1), (4e9, 0)])
+def test_a_cpu_that_is_slower_in_bf16_is_told(tmp_path, monkeypatch, bf16, said):
+    monkeypatch.setattr(loop, "measured_peak", lambda device, precision: bf16 if precision == "bf16" else 4e9)
+    told = []
+    train(recipe(phase(steps=1), precision="bf16"), STORES, tmp_path, QUIET, report=told.append)
+    sentences = [message for message in told if isinstance(message, str)]
+    assert len(sentences) == said
+    assert all("bf16 matrices 4 times slower than fp32" in sentence for sentence in sentences)
+
+
+def test_the_first_step_is_told_and_then_every_tenth(tmp_path):
+    told = []
+    train(recipe(phase(steps=23)), STORES, tmp_path, Execution("cpu"), report=told.append)
+    assert [message.step for message in told] == [1, 10, 20, 23]
+    assert [line["step"] for line in metrics(tmp_path) if line["event"] == "step"] == [10, 20, 23]
+
+
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     """Runs of two processes under one torchrun: weights whole in each, sharded, and sharded from a checkpoint on."""
