@@ -51,7 +51,7 @@ def figure(title: str, drawing: Html, header: list[str], rows: list[list[object]
 def intervals(title: str, told: str, rows: Sequence[Interval], unit: str, digits: int = 2, signed: bool = True) -> Html:
     """One row a value: a dot on its interval, the number at the right; a line at 0."""
     ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None and math.isfinite(end)]
-    left = min(max((len(row.label) for row in rows), default=0) * CHARACTER + 10, 132.0)
+    left = min(max((len(row.label) for row in rows), default=0) * CHARACTER + 10, 150.0)
     numbers = [_number(row.value, digits, signed) for row in rows]
     right = WIDTH - max((len(text) for text in numbers), default=0) * 7.2 - 12
     low, high = min([0.0, *ends]), max([0.0, *ends])
@@ -184,9 +184,10 @@ def spread(places: Sequence[float], apart: float, top: float, bottom: float) -> 
 
 
 def shortened(label: str, width: float) -> str:
-    """The label, or as much of it as there is room for."""
+    """The label, or as much of its beginning and of its end, where a mixture has its share, as there is room for."""
     room = max(int((width - 6) / CHARACTER), 3)
-    return label if len(label) <= room else label[: room - 1] + "…"
+    end = room // 3
+    return label if len(label) <= room else f"{label[: room - end - 1]}…{label[-end:]}"
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:

@@ -63,20 +63,23 @@ def _run_alone(job: Job) -> dict[str, Any]:
 
 
 def _run_replicas(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    from simtool.training.checkpoints import find_checkpoint, locked
+    from simtool.training.checkpoints import find_checkpoint, load_checkpoint, locked
     from simtool.training.loop import claim
-    from simtool.training.model import load_model
+    from simtool.training.model import build_model
     from simtool.training.replicas import train_replicas
 
     began = time.monotonic()
-    recipes, device = [recipe_from_json(job["recipe"]) for job in jobs], _ready(jobs[0])
+    recipes, stores, device = [recipe_from_json(job["recipe"]) for job in jobs], _stores(jobs[0]), _ready(jobs[0])
     with ExitStack() as stack:
         for job, recipe in zip(jobs, recipes, strict=True):
             stack.enter_context(locked(Path(job["folder"])))
             claim(Path(job["folder"]), recipe)
         begun = find_checkpoint(recipes[0], [Path(one) / "checkpoints" for one in jobs[0]["parents"]])
-        start = load_model(begun.folder) if begun else None
-        models, _ = train_replicas(recipes, _stores(jobs[0]), str(device), start)
+        if begun is None or (begun.stretch, begun.step) != (len(recipes[0].stretches()) - 1, 0):
+            raise SimtoolError("What they go on from is not saved.")
+        start = build_model(recipes[0].model, next(iter(stores.values())).vocabulary_size, recipes[0].seed)
+        load_checkpoint(begun.folder, start, None, recipes[0])
+        models, _ = train_replicas(recipes, stores, str(device), start)
         seconds = (time.monotonic() - began) / len(jobs)
         return [
             _measured(job, recipe, model, device, seconds, len(jobs))

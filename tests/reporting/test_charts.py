@@ -51,3 +51,8 @@ def test_effects_in_words():
 def test_lists_in_words():
     assert sentences.listed(["a"]) == "a"
     assert sentences.listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_long_label_keeps_its_end_where_the_share_stands():
+    assert charts.shortened("python_source:0.3", 1000) == "python_source:0.3"
+    assert charts.shortened("python_source:0.3", 132) == "python_so…e:0.3"
