@@ -13,7 +13,7 @@ from analyses import Missing, shipped_profile
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.find import Options, find_text
-from simtool.profiles.reference.build import CORPORA
+from simtool.profiles.reference.build import CORPORA, source_of
 from simtool.similarity.predictors import PREDICTORS
 from simtool.similarity.proximity import Question
 from simtool.similarity.text_predictors import DOCUMENTS, embedder
@@ -32,12 +32,13 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
         embed = embedder()
     except SimtoolError as error:
         raise Missing(str(error)) from error
-    texts = {}
+    texts, sources = {}, {}
     for name in CORPORA:
         corpus = find_text(name, Options(data=data))
         if corpus is None:
             raise Missing(f"It needs the text of {name}, which the data folder lacks.")
         texts[name] = [document.text for document in corpus.documents(READ)]
+        sources[name] = source_of(corpus)
     question = Question(
         profiles={name: shipped_profile(name, "default", ()) for name in CORPORA},
         pretrain=Mixture({"c4": 1.0}),
@@ -59,5 +60,5 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
         "model": embed.model,
         "documents": DOCUMENTS,
         "resamples": RESAMPLES,
-        "corpora": {name: find_text(name, Options(data=data)).source.describe() for name in CORPORA},
+        "corpora": sources,
     }

@@ -74,6 +74,6 @@ def ink_on(image, value: float) -> str:
 
 
 def short(value: float, digits: int = 2) -> str:
-    """.87 for 0.87: in a cell, every letter counts."""
+    """.87 for 0.87 and -.14 for -0.14: in a cell, every letter counts."""
     text = f"{value:.{digits}f}"
-    return text[1:] if text.startswith("0.") else text
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

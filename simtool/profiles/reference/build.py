@@ -40,10 +40,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with the corpora.")], t
     for name in CORPORA:
         corpus = find_text(name, Options(data=data))
         assert corpus is not None, f"{name} is not in {data}"
-        assert isinstance(corpus.source, Files)
-        (file,) = corpus.source.files
-        digest = hashlib.sha256(Path(file.location).read_bytes()).hexdigest()
-        source = f"{Path(file.location).name} (sha256 {digest[:16]})"
+        source = source_of(corpus)
         # the first tokenizer decides which documents; the others count the same ones
         budget = Budget(tokens=tokens, seed=SEED)
         for tokenizer in TOKENIZERS:
@@ -56,6 +53,14 @@ def main(data: Annotated[Path, typer.Option(help="Folder with the corpora.")], t
             if tokenizer == "default":
                 total += _save(profile, list(TEXT_FEATURES), source, REFERENCE / f"{name}.text.parquet")
             print(f"{name:12} {tokenizer:8} {profile.size}  total {total / 1e6:.2f} MB", flush=True)
+
+
+def source_of(corpus: Corpus) -> str:
+    """The file that a corpus is read from, by name and content, wherever it lies."""
+    assert isinstance(corpus.source, Files)
+    (file,) = corpus.source.files
+    digest = hashlib.sha256(Path(file.location).read_bytes()).hexdigest()
+    return f"{Path(file.location).name} (sha256 {digest[:16]})"
 
 
 def _count(corpus: Corpus, tokenizer: Tokenizer, features: list[str], budget: Budget) -> Profile:
