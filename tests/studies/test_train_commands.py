@@ -19,9 +19,13 @@ WORDS = ["the", "a", "cat", "dog", "river", "stone", "sees", "finds", "takes", "
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
+    return stories(tmp_path_factory.mktemp("text"), 300)
+
+
+def stories(folder, n_documents):
     rng = random.Random(0)
-    path = tmp_path_factory.mktemp("text") / "stories.jsonl"
-    texts = [" ".join(rng.choices(WORDS, k=rng.randint(20, 60))) for _ in range(300)]
+    path = folder / "stories.jsonl"
+    texts = [" ".join(rng.choices(WORDS, k=rng.randint(20, 60))) for _ in range(n_documents)]
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     return path
 
@@ -50,23 +54,24 @@ def test_tokenize_train_evaluate_export(corpus, tmp_path, monkeypatch):
     assert tokenizer.decode(written[0]).startswith("the cat")
 
 
-def test_every_option_of_train_is_understood(corpus, tmp_path, monkeypatch):
+def test_every_option_of_train_is_understood(tmp_path, monkeypatch):
+    corpus = stories(tmp_path, 70)  # few: many a CPU has no bf16, and takes its time over it
     monkeypatch.setenv("SIMTOOL_STORES", str(tmp_path / "stores"))
     simtool(
-        "train", "--pretrain", corpus, "--tokens", "2k", "--length", 32, "--batch-size", 8, "--schedule", "wsd",
+        "train", "--pretrain", corpus, "--tokens", "1k", "--length", 32, "--batch-size", 8, "--schedule", "wsd",
         "--learning-rate", 1e-3, "--precision", "bf16", "--mask-documents", "--z-loss", 1e-4, "--max-epochs", 2,
         "--micro-batch", 4, "--save-seconds", 1, "--deterministic", "--seed", 1, "--evaluate-split", "test",
         "--evaluate-documents", 5, "--tokenizer", "small", "--device", "cpu", "--out", tmp_path / "base",
     )  # fmt: skip
     simtool(
-        "train", "--from", tmp_path / "base", "--cpt", corpus, "--fresh", "--tokens", "1k", "--max-epochs", 8,
-        "--schedule", "linear", "--device", "cpu", "--evaluate", corpus, "--tokenizer", "small",
-        "--out", tmp_path / "cpt",
+        "train", "--from", tmp_path / "base", "--cpt", corpus, "--fresh", "--tokens", "512", "--max-epochs", 8,
+        "--schedule", "linear", "--device", "cpu", "--evaluate", corpus, "--evaluate-documents", 5,
+        "--tokenizer", "small", "--out", tmp_path / "cpt",
     )  # fmt: skip
     told = simtool(
         "train", "--from", tmp_path / "cpt", "--sft", corpus, "--train-on", "text", "--epochs", 1,
-        "--sft-batch-size", 64, "--sft-learning-rate", 1e-3, "--sft-learning-rate", 1e-4, "--device", "cpu",
-        "--out", tmp_path / "sft", "--tokenizer", "small", "--format", "json",
+        "--sft-batch-size", 128, "--sft-learning-rate", 1e-3, "--sft-learning-rate", 1e-4, "--device", "cpu",
+        "--out", tmp_path / "sft", "--evaluate-documents", 5, "--tokenizer", "small", "--format", "json",
     ).stdout  # fmt: skip
     rows = json.loads(told)
     assert [row["split"] for row in rows if row["phase"].endswith("chosen")] == ["validation", "test"]
