@@ -206,6 +206,7 @@ def train(
 
     named = load_tokenizer(tokenizer, data)
     root = _stores_folder(stores)
+    base = single.chosen_run(base) if base else None
     execution = Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
     rates = sft_learning_rate or [None]
     asked = single.Asked(
@@ -265,7 +266,9 @@ def train(
 def evaluate(
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="A run, a checkpoint, or any causal model folder of transformers.", show_default=False),
+        typer.Argument(
+            help="A run, a sweep, a checkpoint, or any causal model folder of transformers.", show_default=False
+        ),
     ],
     corpora: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -330,7 +333,7 @@ def evaluate(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run or a checkpoint.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="A run, a sweep or a checkpoint.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Where to write it.", show_default=False)],
     tokenizer: TokenizerName = "default",
     data: Data = None,

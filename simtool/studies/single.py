@@ -190,6 +190,20 @@ def _own_name(name: str, phases: Sequence[Phase]) -> str:
     return name if name not in names else next(f"{name}{n}" for n in range(2, 99) if f"{name}{n}" not in names)
 
 
+def chosen_run(folder: Path) -> Path:
+    """Of a sweep's folder, that of the run that was chosen; any other folder is itself."""
+    path = Path(folder) / "sweep.jsonl"
+    if not path.exists():
+        return Path(folder)
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return path.parent / next(run_name(row["learning_rate"], row["epochs"]) for row in rows if row["chosen"])
+
+
+def run_name(learning_rate: float, epochs: int) -> str:
+    """What a run of a sweep is called."""
+    return f"lr{learning_rate:g}-epochs{epochs}"
+
+
 def recipe_of_run(folder: Path) -> Recipe:
     """The recipe of a run's folder. Raises SimtoolError when there is none."""
     path = Path(folder) / "recipe.json"
@@ -287,8 +301,8 @@ def harness_scores(
 
 
 def last_checkpoint(run: Path) -> Path:
-    """The checkpoint at the end of a run; of a checkpoint or another model's folder, itself."""
-    run = Path(run)
+    """The checkpoint at the end of a run, or of the chosen run of a sweep; of a model's folder, itself."""
+    run = chosen_run(run)
     if (run / "config.json").exists():
         return run
     recipe = recipe_of_run(run)

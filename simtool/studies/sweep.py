@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simtool.errors import SimtoolError
-from simtool.studies.single import counted_parts, measure
+from simtool.studies.single import counted_parts, measure, run_name
 from simtool.tables import provenance, written_whole
 from simtool.tokens.store import TokenStore
 from simtool.training.loop import PLAIN, Execution, train
@@ -57,7 +57,7 @@ def sweep_fine_tuning(
     for rate in learning_rates:
         for n in epochs or (sft.epochs,):
             one = replace(recipe, phases=(*recipe.phases[:-1], replace(sft, learning_rate=rate, epochs=n)))
-            place = Path(folder) / f"lr{rate:g}-epochs{n}"
+            place = Path(folder) / run_name(rate, n)
             checkpoint = train(one, stores, place, execution, parents, report).checkpoint
             for losses in measure(checkpoint, [selection], Path(folder) / "losses", execution, one, None, report):
                 rows.append({"learning_rate": rate, "epochs": n, "chosen": False, **losses.row()})

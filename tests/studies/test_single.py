@@ -77,6 +77,9 @@ def test_a_sweep_chooses_on_one_split_and_reports_another(tmp_path):
     assert done.chosen.phases[-1].learning_rate == 5e-3
     assert {row["store"] for row in done.reported} == {test.fingerprint}
     assert len((tmp_path / "sweep.jsonl").read_text().splitlines()) == len(done.rows) + len(done.reported)
+    # a sweep is given where a run is, and stands for the run that was chosen
+    assert single.chosen_run(tmp_path) == tmp_path / f"lr{done.chosen.phases[-1].learning_rate:g}-epochs2"
+    assert single.last_checkpoint(tmp_path).name == done.chosen.fingerprint
 
 
 def test_a_sweep_on_the_split_that_is_reported_is_refused(tmp_path):
