@@ -22,29 +22,39 @@ Job = Mapping[str, Any]
 Report = Callable[[Any], None]
 
 
-def run_nodes(jobs: Sequence[Job], report: Report) -> list[dict[str, Any]]:
-    """Train nodes from their parent's end, measure them, and write their rows; several are leaves of one parent,
-    trained as replicas.
+def run_nodes(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | SimtoolError]:
+    """Train nodes from their parent's end, measure them, and write their rows: the result of each.
 
-    jobs   plain values: recipe, folder, parents, stores {corpus: folder}, measured, documents, device, keep, facts
+    jobs   plain values: recipe, folder, parents, stores {corpus: folder}, measured, documents, device, keep, facts;
+           several are leaves of one parent, which are trained as replicas
+
+    What goes wrong with one of several stands in the place of its result; with a single one it is raised.
     """
-    results = [result_there(job) for job in jobs]  # another study that shares the folder of runs may have done it
-    left = iter(_run_together([job for job, result in zip(jobs, results, strict=True) if result is None], report))
-    return [next(left) if result is None else result for result in results]
+    results: dict[int, Any] = {i: result_there(job) for i, job in enumerate(jobs)}  # another study may have done it
+    left = [i for i in results if results[i] is None]
+    if len(jobs) == 1 and left:
+        return [_run_alone(jobs[0])]
+    results |= zip(left, _run_together([jobs[i] for i in left], report), strict=True)
+    return [results[i] for i in range(len(jobs))]
 
 
-def _run_together(jobs: Sequence[Job], report: Report) -> list[dict[str, Any]]:
+def _run_together(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | SimtoolError]:
     """As replicas; where that fails, in two halves, so that a run that diverges or does not fit is alone in the end."""
-    import torch
-
     if len(jobs) <= 1:
-        return [_run_alone(job) for job in jobs]
+        return [_run_or_tell(job) for job in jobs]
     try:
         return _run_replicas(jobs)
-    except (SimtoolError, torch.OutOfMemoryError) as error:
+    except (SimtoolError, RuntimeError) as error:  # torch's own are RuntimeErrors, out of memory among them
         report(f"{len(jobs)} replicas side by side: {error} Going on with half as many.")
     half = len(jobs) // 2
     return _run_together(jobs[:half], report) + _run_together(jobs[half:], report)
+
+
+def _run_or_tell(job: Job) -> dict[str, Any] | SimtoolError:
+    try:
+        return _run_alone(job)
+    except SimtoolError as error:
+        return error
 
 
 def _run_alone(job: Job) -> dict[str, Any]:

@@ -245,14 +245,16 @@ def run_study(
 
         def done(first: Any, results: Any) -> None:
             for key, result in zip(groups[first], results, strict=True):
-                recorded.done(key, result)
+                if not isinstance(result, SimtoolError):
+                    recorded.done(key, result)
 
         gpus = 1 if place.engine == "ray" and place.device.startswith("cuda") else 0
         outcome = engine.run_tree(run_nodes, tasks, parents, workers, place.engine, _quietly(report), done, gpus)
-        results = there.copy()
+        results, failed = there.copy(), {}
         for first, many in outcome.results.items():
-            results |= zip(groups[first], many, strict=True)
-        failed = {key: error for first, error in outcome.failed.items() for key in groups[first]}
+            for key, result in zip(groups[first], many, strict=True):
+                (failed if isinstance(result, SimtoolError) else results)[key] = result
+        failed |= {key: error for first, error in outcome.failed.items() for key in groups[first]}
         return engine.Outcome(results, failed, [key for first in outcome.skipped for key in groups[first]])
 
 

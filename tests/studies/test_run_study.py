@@ -177,7 +177,7 @@ def test_rates_as_replicas_find_what_they_find_one_by_one(study, tmp_path, monke
     assert sum("2 replicas side by side" in device for device in devices) == 1
 
 
-def test_replicas_that_fail_are_trained_in_halves(monkeypatch):
+def test_replicas_that_fail_are_trained_in_halves_and_the_last_one_is_told(monkeypatch):
     tried = []
 
     def side_by_side(jobs):
@@ -186,10 +186,31 @@ def test_replicas_that_fail_are_trained_in_halves(monkeypatch):
             raise SimtoolError("The loss is nan.")
         return [{"job": job} for job in jobs]
 
+    def alone(job):
+        if job == 3:
+            raise SimtoolError("Still nan.")
+        return {"job": job}
+
     monkeypatch.setattr(node, "result_there", lambda job: {"job": job} if job == 0 else None)
     monkeypatch.setattr(node, "_run_replicas", side_by_side)
-    monkeypatch.setattr(node, "_run_alone", lambda job: {"job": job})
+    monkeypatch.setattr(node, "_run_alone", alone)
     told = []
-    assert node.run_nodes([0, 1, 2, 3, 4], told.append) == [{"job": job} for job in range(5)]
+    found = node.run_nodes([0, 1, 2, 3, 4], told.append)
+    assert [str(one) if isinstance(one, SimtoolError) else one["job"] for one in found] == [0, 1, 2, "Still nan.", 4]
     assert tried == [[1, 2, 3, 4], [1, 2], [3, 4]]
     assert told[0] == "4 replicas side by side: The loss is nan. Going on with half as many."
+    with pytest.raises(SimtoolError, match="Still nan"):
+        node.run_nodes([3], told.append)
+
+
+def test_a_rate_at_which_training_diverges_leaves_the_others_measured(study, tmp_path):
+    several = replace(study, sft_rates=(1e-3, 1e30, 3e-3), seeds=(0,))
+    place = Place("cpu", 1, only=("control/*",), replicas=3)
+    told = []
+    outcome = run_study(several, tmp_path, Options(tokenizer="small"), place, told.append)
+    (failed,) = outcome.failed.values()
+    assert "the loss is nan" in str(failed)
+    assert len(outcome.results) == 4 and not outcome.skipped
+    rows = read_records(tmp_path / "records.jsonl")
+    assert {row["learning_rate"] for row in rows if row["phase"] == "sft"} == {1e-3, 3e-3}
+    assert any("3 replicas side by side" in str(message) for message in told)
