@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from simtool.errors import SimtoolError
 from simtool.version import __version__
 
@@ -53,6 +55,13 @@ class Tabular:
         shown = frame.head(self.rows_shown)
         left = frame.height - shown.height
         return html_table(frame.columns, shown.rows(), f"{left:,} rows more: to_polars()" if left else "")
+
+
+def read_only(result: object) -> None:
+    """The arrays of a result can be read, and no longer written to."""
+    for array in vars(result).values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
 
 
 def html_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str = "") -> str:

@@ -8,11 +8,9 @@ import numpy as np
 
 from simtool.profiles.profile import Profile
 from simtool.similarity.limits import Limits
-from simtool.similarity.mixing import RESAMPLES
-from simtool.similarity.mixing_problem import about, count, effects, emphasis_of, mixable, over_halves
+from simtool.similarity.mixing_problem import RESAMPLES, about, effects, over_halves, pose
 from simtool.similarity.optimum import trace
-from simtool.similarity.uncertainty import half_splits
-from simtool.tables import Tabular
+from simtool.tables import Tabular, read_only
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,9 +46,7 @@ class Frontier(Tabular):
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for array in vars(self).values():
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
+        read_only(self)
 
     def to_polars(self) -> "pl.DataFrame":
         """One row a point and target; the shares of the point's mixture are in columns share_CORPUS."""
@@ -91,21 +87,17 @@ def frontier(
 
     From the two ends, the widest step in target and forgetting is halved in its trade-off until there are `points`.
     """
-    limits = limits or Limits()
-    corpora, emphasis = mixable(pretrain, candidates), emphasis_of(targets)
-    rng = np.random.default_rng(seed)
-    counts = count(profiles, corpora, list(targets), limits, feature, rng)
-    splits = half_splits(counts.sizes(), resamples, rng)
-    problem = counts.whole()
-    found = trace(problem, emphasis, points)
+    posed = pose(profiles, pretrain, candidates, targets, limits or Limits(), feature, resamples, seed)
+    problem = posed.counts.whole()
+    found = trace(problem, posed.emphasis, points)
     weights = np.stack([point.weights for point in found])
     whole_PT = effects(problem, weights)
-    (effects_RPT,) = over_halves(lambda half: (effects(half, weights),), counts, splits)
+    (effects_RPT,) = over_halves(lambda half: (effects(half, weights),), posed)
     low_PT, high_PT = about(whole_PT, effects_RPT)
     return Frontier(
-        corpora=corpora,
+        corpora=posed.corpora,
         targets=tuple(targets),
-        emphasis=emphasis,
+        emphasis=posed.emphasis,
         trade_off=np.array([point.trade_off for point in found]),
         weights=weights,
         gap=np.array([point.gap for point in found]),

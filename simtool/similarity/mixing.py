@@ -25,14 +25,13 @@ from simtool.mixture import Mixture
 from simtool.profiles.profile import Profile
 from simtool.similarity.limits import Limits, effective_tokens
 from simtool.similarity.metrics import TINY
-from simtool.similarity.mixing_problem import about, count, effects, emphasis_of, mixable, over_halves
+from simtool.similarity.mixing_problem import RESAMPLES, about, effects, over_halves, pose
 from simtool.similarity.optimum import Problem, at_trade_off, within_budget
-from simtool.similarity.uncertainty import half_splits
+from simtool.tables import read_only
 
 if TYPE_CHECKING:
     import polars as pl
 
-RESAMPLES = 100
 # bits: the gap at which the solver stops on half-samples; shares then err by 0.4% of their spread at most
 HALF_TOLERANCE = 1e-4
 NO_SHARE = 1e-6  # a smaller share is left out of the mixture
@@ -88,9 +87,7 @@ class Recommendation:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for array in vars(self).values():
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
+        read_only(self)
 
     @property
     def objective(self) -> float:
@@ -180,10 +177,8 @@ def recommend(
     Raises SimtoolError when no mixture is within the limits, saying which of them and by how much.
     """
     limits = limits or Limits()
-    corpora, emphasis = mixable(pretrain, candidates), emphasis_of(targets)
-    rng = np.random.default_rng(seed)
-    counts = count(profiles, corpora, list(targets), limits, feature, rng)
-    splits = half_splits(counts.sizes(), resamples, rng)
+    posed = pose(profiles, pretrain, candidates, targets, limits, feature, resamples, seed)
+    corpora, emphasis, counts = posed.corpora, posed.emphasis, posed.counts
     problem = counts.whole()
     found = within_budget(problem, emphasis, limits.forgetting)
     if found is None:
@@ -193,7 +188,7 @@ def recommend(
     def again(half: Problem) -> tuple[np.ndarray, np.ndarray]:
         return at_trade_off(half, emphasis, found.trade_off, w, HALF_TOLERANCE).weights, effects(half, w)
 
-    solved_RK, effects_RT = over_halves(again, counts, splits)
+    solved_RK, effects_RT = over_halves(again, posed)
     low, high = about(w, solved_RK)
     apart_low, apart_high = about(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
     whole_T = effects(problem, w)

@@ -17,8 +17,9 @@ from simtool.similarity.limits import Limits
 from simtool.similarity.matrix import feature_counts
 from simtool.similarity.metrics import UNIFORM_SHARE
 from simtool.similarity.optimum import Problem, mix_rows
-from simtool.similarity.uncertainty import interval, thin
+from simtool.similarity.uncertainty import half_splits, interval, thin
 
+RESAMPLES = 100
 HALVES_BYTES = 64 << 20  # half-samples are counted in chunks of this size, one a thread
 
 
@@ -64,7 +65,57 @@ class Counts:
         return np.concatenate([part.sum(axis=2, dtype=np.float64).T for part in (self.sources, self.targets)])
 
 
-def count(
+@dataclass(frozen=True)
+class Posed:
+    """What is asked, counted: the corpora that may be mixed, the weight of each target, and the half-samples.
+
+    emphasis   float64 (T - 1,), sum 1
+    splits     bool (R, n_folds)
+    """
+
+    corpora: tuple[str, ...]
+    emphasis: np.ndarray
+    counts: Counts
+    splits: np.ndarray
+
+
+def pose(
+    profiles: Mapping[str, Profile],
+    pretrain: str,
+    candidates: Sequence[str],
+    targets: Mapping[str, float],
+    limits: Limits,
+    feature: str,
+    resamples: int,
+    seed: int,
+) -> Posed:
+    """The problem of a pretraining corpus, candidates and weighted targets. Raises SimtoolError where there is none."""
+    corpora, emphasis = _mixable(pretrain, candidates), _emphasis(targets)
+    rng = np.random.default_rng(seed)
+    counts = _count(profiles, corpora, list(targets), limits, feature, rng)
+    return Posed(corpora, emphasis, counts, half_splits(counts.sizes(), resamples, rng))
+
+
+def _mixable(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
+    """All that may be mixed, the pretraining corpus first, each once."""
+    if pretrain in candidates:
+        raise SimtoolError(
+            f"{pretrain} is the pretraining corpus, which every mixture may hold. Leave it out of the candidates."
+        )
+    if not candidates:
+        raise SimtoolError("Nothing to mix in. Name one candidate or more.")
+    return (pretrain, *dict.fromkeys(candidates))
+
+
+def _emphasis(targets: Mapping[str, float]) -> np.ndarray:
+    """The weights of the targets, brought to sum 1."""
+    weights = np.array(list(targets.values()), float)
+    if not len(weights) or not (weights > 0).all() or not np.isfinite(weights).all():
+        raise SimtoolError(f"Name one target or more, each with a weight above 0. Got {dict(targets)}.")
+    return weights / weights.sum()
+
+
+def _count(
     profiles: Mapping[str, Profile],
     corpora: Sequence[str],
     targets: Sequence[str],
@@ -109,25 +160,6 @@ def count(
     )
 
 
-def mixable(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
-    """All that may be mixed, the pretraining corpus first, each once."""
-    if pretrain in candidates:
-        raise SimtoolError(
-            f"{pretrain} is the pretraining corpus, which every mixture may hold. Leave it out of the candidates."
-        )
-    if not candidates:
-        raise SimtoolError("Nothing to mix in. Name one candidate or more.")
-    return (pretrain, *dict.fromkeys(candidates))
-
-
-def emphasis_of(targets: Mapping[str, float]) -> np.ndarray:
-    """The weights of the targets, brought to sum 1."""
-    weights = np.array(list(targets.values()), float)
-    if not len(weights) or not (weights > 0).all() or not np.isfinite(weights).all():
-        raise SimtoolError(f"Name one target or more, each with a weight above 0. Got {dict(targets)}.")
-    return weights / weights.sum()
-
-
 def effects(problem: Problem, weights: np.ndarray) -> np.ndarray:
     """What mixtures (..., K) change against the pretraining corpus alone: the gain in bits of each target, and last
     the bits that are forgotten: (..., T).
@@ -137,10 +169,9 @@ def effects(problem: Problem, weights: np.ndarray) -> np.ndarray:
     return change
 
 
-def over_halves(
-    of_half: Callable[[Problem], tuple[np.ndarray, ...]], counts: Counts, splits: np.ndarray
-) -> list[np.ndarray]:
+def over_halves(of_half: Callable[[Problem], tuple[np.ndarray, ...]], posed: Posed) -> list[np.ndarray]:
     """Each of the values of a half-sample, over all half-samples: (n_splits, ...)."""
+    counts, splits = posed.counts, posed.splits
     at_once = max(1, min(HALVES_BYTES // counts.sources[0].nbytes, len(splits) // (2 * (os.cpu_count() or 1))))
     chunks = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
 

@@ -21,7 +21,7 @@ from simtool.similarity.matrix import equal_samples
 from simtool.similarity.metrics import find_metric
 from simtool.similarity.paired import paired
 from simtool.similarity.uncertainty import CONFIDENCE, half_splits, interval
-from simtool.tables import Tabular
+from simtool.tables import Tabular, read_only
 
 if TYPE_CHECKING:
     import polars as pl
@@ -228,9 +228,7 @@ class Advantage(Tabular):
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for array in vars(self).values():
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
+        read_only(self)
 
     def to_polars(self) -> "pl.DataFrame":
         """One row a mixture and target, the targets one after the other, best mixture first."""
@@ -416,9 +414,7 @@ class Curve(Tabular):
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for array in vars(self).values():
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
+        read_only(self)
 
     def to_polars(self) -> "pl.DataFrame":
         """One row a target and share: special, target, share, advantage, low, high, and the target's peak."""
