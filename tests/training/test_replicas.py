@@ -20,23 +20,30 @@ sys.path.insert(0, str(Path(__file__).parent))
 import toys  # noqa: E402
 
 
-def test_replicas_are_their_solo_runs(tmp_path):
-    recipes = [
-        toys.recipe(toys.phase(steps=15)),
-        toys.recipe(toys.phase(steps=15), seed=1),
-        toys.recipe(toys.phase(steps=15, learning_rate=1e-3, schedule="linear")),
-        toys.recipe(toys.phase(steps=15, mixture=toys.MIX)),
-    ]
-    models, losses = train_replicas(recipes, toys.STORES)
+def assert_as_alone(recipes, models, losses, folder, parents=()):
+    """Losses of every step and the last logits are those of a run of its own; no two runs are the same."""
     for r, recipe in enumerate(recipes):
         told = []
-        done = train(recipe, toys.STORES, tmp_path / str(r), Execution("cpu", log_steps=1), report=told.append)
+        execution = Execution("cpu", log_steps=1)
+        done = train(recipe, toys.STORES, folder / str(r), execution, parents, told.append)
         assert losses[r] == pytest.approx(np.array([message.loss for message in told]), abs=2e-4)
         alone = load_model(done.checkpoint)
         ids = torch.arange(toys.LENGTH)[None] + 1
         with torch.no_grad():
             assert torch.allclose(models[r](ids), alone(ids), atol=2e-2)
-    assert len({loss[-1] for loss in losses}) == 4
+    assert len({loss[-1] for loss in losses}) == len(recipes)
+
+
+@pytest.mark.parametrize("options", [{}, {"mask_documents": True, "z_loss": 1e-2}], ids=["plain", "mask and z-loss"])
+def test_replicas_are_their_solo_runs(tmp_path, options):
+    recipes = [
+        toys.recipe(toys.phase(steps=15), **options),
+        toys.recipe(toys.phase(steps=15), seed=1, **options),
+        toys.recipe(toys.phase(steps=15, learning_rate=1e-3, schedule="linear"), **options),
+        toys.recipe(toys.phase(steps=15, mixture=toys.MIX), **options),
+    ]
+    models, losses = train_replicas(recipes, toys.STORES)
+    assert_as_alone(recipes, models, losses, tmp_path)
 
 
 def test_replicas_of_fine_tuning_go_on_from_one_model(tmp_path):
@@ -48,19 +55,10 @@ def test_replicas_of_fine_tuning_go_on_from_one_model(tmp_path):
         toys.sft(learning_rate=3e-4, seed=7),
         toys.sft(seed=8, train_on="text"),
     ]
-    recipes = [toys.recipe(before, phase, mask_documents=True) for phase in tuned]
-    parent = train(toys.recipe(before, mask_documents=True), toys.STORES, tmp_path / "parent", Execution("cpu"))
+    recipes = [toys.recipe(before, phase) for phase in tuned]
+    parent = train(toys.recipe(before), toys.STORES, tmp_path / "parent", Execution("cpu"))
     models, losses = train_replicas(recipes, toys.STORES, start=load_model(parent.checkpoint))
-    for r, recipe in enumerate(recipes):
-        told = []
-        execution = Execution("cpu", log_steps=1)
-        done = train(recipe, toys.STORES, tmp_path / str(r), execution, [parent.folder], told.append)
-        assert losses[r] == pytest.approx(np.array([message.loss for message in told]), abs=2e-4)
-        alone = load_model(done.checkpoint)
-        ids = torch.arange(toys.LENGTH)[None] + 1
-        with torch.no_grad():
-            assert torch.allclose(models[r](ids), alone(ids), atol=2e-2)
-    assert len({loss[-1] for loss in losses}) == 4
+    assert_as_alone(recipes, models, losses, tmp_path, [parent.folder])
 
 
 def test_batches_side_by_side_are_filled_up_with_what_nobody_counts():
