@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from simtool.errors import SimtoolError
-from simtool.profiles.find import shipped
 from simtool.profiles.profile import Profile
+from simtool.profiles.resolve import shipped
 from simtool.tables import load_table
 from simtool.tokens.tokenizer import load_tokenizer
 

@@ -24,8 +24,8 @@ from simtool.tokens.tokenizer import load_tokenizer
 try:
     from simtool.evaluation.gradients import Forgetting, ForgettingMeter
     from simtool.evaluation.loss import evaluate
-    from simtool.studies.single import Asked, recipe_for
-    from simtool.training.loop import Execution, Trained, train
+    from simtool.runs.run import Asked, recipe_for
+    from simtool.training.trainer import Execution, Trained, train
 except ImportError as error:
     raise Missing("It trains models: pip install 'simtool[train]'.") from error
 

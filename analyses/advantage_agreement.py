@@ -12,7 +12,7 @@ import polars as pl
 
 from analyses import find_table
 from analyses.advantage_benefit import crossed, tables_of
-from simtool.similarity.agreement import Agreement, agreement
+from simtool.statistics import Agreement, agreement
 
 FEWEST = 3  # results below which a correlation is not computed
 COLUMNS = ("pearson", "pearson_low", "pearson_high", "spearman", "spearman_low", "spearman_high", "p")

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from analyses import find_table, shipped_profile
-from simtool.advice import AUTO
 from simtool.mixture import Mixture
-from simtool.similarity.proximity import advantage, blend
+from simtool.prediction.advantage import advantage, blend
+from simtool.prediction.predictors import AUTO
 
 PREDICTORS = {"token.token": ("token", "token"), ".".join(AUTO): AUTO}
 PRETRAIN = Mixture({"c4": 1.0})

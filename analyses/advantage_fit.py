@@ -11,7 +11,7 @@ import polars as pl
 
 from analyses import find_table
 from analyses.advantage_benefit import crossed, tables_of
-from simtool.similarity.agreement import fit_band
+from simtool.statistics import fit_band
 
 POINTS = 41
 

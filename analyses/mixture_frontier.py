@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from analyses import shipped_profile
-from simtool.similarity.frontier import frontier
+from simtool.mixing.frontier import frontier
 
 CANDIDATES = ("starcoder", "math", "flan", "knowledgeqa", "dclm")
 TARGETS = ("pycode", "gsm8k", "lima", "sciq")

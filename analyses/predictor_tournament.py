@@ -14,10 +14,10 @@ import polars as pl
 from analyses import shipped_profile
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
+from simtool.prediction.advantage import Question, blend
+from simtool.prediction.predictors import PREDICTORS, benefits, default_candidates
 from simtool.profiles.profile import Profile
-from simtool.similarity.agreement import Agreement, agreement, holm
-from simtool.similarity.predictors import PREDICTORS, benefits, default_candidates
-from simtool.similarity.proximity import Question, blend
+from simtool.statistics import Agreement, agreement, holm
 from simtool.tables import load_table
 
 PRETRAIN = Mixture({"c4": 1.0})

@@ -12,7 +12,7 @@ import polars as pl
 from analyses import find_table, shipped_profile
 from analyses.predictor_tournament import of_profiles, score
 from simtool.mixture import Mixture, parse_mixture
-from simtool.similarity.predictors import PREDICTORS, default_candidates
+from simtool.prediction.predictors import PREDICTORS, default_candidates
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:

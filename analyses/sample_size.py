@@ -16,7 +16,7 @@ import polars as pl
 from analyses import shipped_profile
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import jensen_shannon, jensen_shannon_bias, token
-from simtool.similarity.uncertainty import half_splits
+from simtool.similarity.resampling import half_splits
 
 PAIRS = (
     *(("c4", "c4"), ("gsm8k", "gsm8k"), ("starcoder", "starcoder")),

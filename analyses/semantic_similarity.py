@@ -12,12 +12,12 @@ import polars as pl
 from analyses import Missing, shipped_profile
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.profiles.find import Options, find_text
+from simtool.prediction.advantage import Question
+from simtool.prediction.predictors import PREDICTORS
+from simtool.prediction.text_predictors import DOCUMENTS, embedder
 from simtool.profiles.reference.build import CORPORA, source_of
-from simtool.similarity.predictors import PREDICTORS
-from simtool.similarity.proximity import Question
-from simtool.similarity.text_predictors import DOCUMENTS, embedder
-from simtool.similarity.uncertainty import interval
+from simtool.profiles.resolve import Options, find_text
+from simtool.similarity.resampling import interval
 from simtool.tokens.tokenizer import load_tokenizer
 
 RESAMPLES = 200

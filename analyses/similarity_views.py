@@ -13,7 +13,7 @@ import polars as pl
 
 from analyses import find_table
 from analyses.tokenizer_sensitivity import as_matrix
-from simtool.similarity.agreement import cells_agreement
+from simtool.statistics import cells_agreement
 
 VIEWS = {
     "words": ("js", "token"),

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from analyses import Missing, shipped_profile
-from simtool.profiles.build import Budget, count_corpus
-from simtool.profiles.find import Options, find_text
+from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.profile import Profile
 from simtool.profiles.reference.build import CORPORA, SEED
+from simtool.profiles.resolve import Options, find_text
 from simtool.similarity.matrix import similarity_matrix
 from simtool.tokens.tokenizer import Tokenizer, find_tokenizer_file, load_tokenizer
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from analyses import find_table
-from simtool.similarity.agreement import cells_agreement
+from simtool.statistics import cells_agreement
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:

@@ -19,10 +19,10 @@ from typing import TypeVar
 import numpy as np
 
 from simtool.mixture import Mixture
+from simtool.prediction.advantage import Measured, Question, halves, measure, summarise
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import METRICS
-from simtool.similarity.proximity import Measured, Question, halves, measure, summarise
 
 RUNS = 3
 DOCUMENT = 100  # tokens

@@ -15,12 +15,12 @@ import time
 
 import numpy as np
 
+from simtool.mixing.constraints import Limits
+from simtool.mixing.recommend import recommend
+from simtool.mixing.solver import TOLERANCE, Problem, within_budget
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
-from simtool.similarity.limits import Limits
 from simtool.similarity.metrics import smooth
-from simtool.similarity.mixing import recommend
-from simtool.similarity.optimum import TOLERANCE, Problem, within_budget
 
 RUNS = 3
 EMPHASIS = np.ones(1)

@@ -24,9 +24,9 @@ import orjson
 
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.sources import file_corpus
-from simtool.profiles.build import count_corpus
+from simtool.profiles.count import count_corpus
 from simtool.profiles.features import FEATURES
-from simtool.profiles.find import Options, find_text
+from simtool.profiles.resolve import Options, find_text
 from simtool.similarity.matrix import SimilarityMatrix, similarity_matrix
 from simtool.tokens.tokenizer import find_tokenizer_file, load_tokenizer
 

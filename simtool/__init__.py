@@ -1,6 +1,6 @@
 """simtool: which data to mix in, when, and how much.
 
-The functions of `simtool.api` and `simtool.advice` are here too (`simtool.matrix(...)`), loaded when first used.
+The functions of `simtool.api` are here too (`simtool.matrix(...)`), loaded when first used.
 """
 
 from importlib import import_module
@@ -9,7 +9,7 @@ from typing import Any
 from simtool.version import __version__
 
 HOMES = {
-    "simtool.api": (
+    "simtool.api.compare": (
         "compare",
         "describe_corpus",
         "list_corpora",
@@ -19,11 +19,11 @@ HOMES = {
         "profile",
         "save_matrix",
     ),
-    "simtool.advice": ("advantage", "advantage_curve", "explain", "mix", "predict", "verify"),
-    "simtool.reporting.page": ("report",),
-    "simtool.profiles.build": ("Budget",),
-    "simtool.profiles.find": ("Options",),
-    "simtool.similarity.limits": ("Limits",),
+    "simtool.api.mix": ("advantage", "advantage_curve", "explain", "mix", "predict", "verify"),
+    "simtool.report.page": ("report",),
+    "simtool.profiles.count": ("Budget",),
+    "simtool.profiles.resolve": ("Options",),
+    "simtool.mixing.constraints": ("Limits",),
 }
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 __all__ = ["__version__", *HOME_OF]

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -42,3 +42,8 @@ def parse_mixture(text: str) -> Mixture | None:
         assert part is not None
         weights[part["corpus"]] = weights.get(part["corpus"], 0.0) + float(part["share"])
     return Mixture(weights)
+
+
+def as_mixtures(names: Iterable[str]) -> dict[str, Mixture]:
+    """Each corpus as a mixture of itself alone."""
+    return {name: Mixture({name: 1.0}) for name in names}

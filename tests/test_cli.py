@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from simtool.profiles.find import shipped
+from simtool.profiles.resolve import shipped
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.conftest import sentences, write_jsonl
 
@@ -172,7 +172,7 @@ def test_mismatching_tokenizers_in_files_of_profiles(tmp_path):
 SLOWLY = """
 import time
 from simtool.cli import main
-from simtool.profiles import build
+from simtool.profiles import count as build
 build.BATCH_BYTES, build.SAVE_SECONDS = 100_000, 0
 add = build._Tally.add
 build._Tally.add = lambda tally, texts: time.sleep(0.2) or add(tally, texts)

@@ -5,12 +5,12 @@ import builtins
 import pytest
 
 from simtool.errors import SimtoolError
+from simtool.mixing.frontier import frontier
 from simtool.mixture import Mixture
-from simtool.profiles.find import shipped
-from simtool.similarity.frontier import frontier
+from simtool.prediction.advantage import advantage, curve
+from simtool.profiles.resolve import shipped
+from simtool.results import html_table
 from simtool.similarity.matrix import similarity_matrix
-from simtool.similarity.proximity import advantage, curve
-from simtool.tables import html_table
 from simtool.tokens.tokenizer import load_tokenizer
 
 EVIL = "<script>alert('x')</script>"

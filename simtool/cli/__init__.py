@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import advise, compare, draw, report, study, train
+from simtool.cli import compare, report, study, train
+from simtool.cli import figures as draw
+from simtool.cli import mix as advise
 from simtool.errors import SimtoolError
 
 COMMANDS = (

@@ -49,7 +49,8 @@ def matrix(
 
     Example: simtool matrix c4 pycode gsm8k --metric js --feature skeleton3
     """
-    from simtool import api, printing
+    from simtool.api import compare as api
+    from simtool.display import console as printing
 
     with printing.Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
@@ -87,7 +88,8 @@ def compare(
 
     Example: simtool compare c4 gsm8k --top 5
     """
-    from simtool import api, printing
+    from simtool.api import compare as api
+    from simtool.display import console as printing
 
     with printing.Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
@@ -129,8 +131,9 @@ def profile(
 
     Example: simtool profile ./my_corpus.jsonl.zst --text-field content
     """
-    from simtool import api, printing
-    from simtool.profiles.build import Budget
+    from simtool.api import compare as api
+    from simtool.display import console as printing
+    from simtool.profiles.count import Budget
 
     with printing.Counting() as progress:
         options = options_of(
@@ -161,7 +164,8 @@ def corpora(
 
     Example: simtool corpora gsm8k
     """
-    from simtool import api, printing
+    from simtool.api import compare as api
+    from simtool.display import console as printing
 
     options = options_of(tokenizer, data)
     if name is None:
@@ -175,7 +179,8 @@ def metrics(format: OutputFormat = Format.table) -> None:
 
     Example: simtool metrics --format markdown
     """
-    from simtool import api, printing
+    from simtool.api import compare as api
+    from simtool.display import console as printing
 
     printing.print_rows(*api.list_metrics(), format.value)
 
@@ -185,6 +190,7 @@ def tokenizers(data: Data = None, format: OutputFormat = Format.table) -> None:
 
     Example: simtool tokenizers
     """
-    from simtool import api, printing
+    from simtool.api import compare as api
+    from simtool.display import console as printing
 
     printing.print_rows(*api.list_tokenizers(data), format.value)

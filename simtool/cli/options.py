@@ -10,7 +10,7 @@ import typer
 from simtool.errors import SimtoolError
 
 if TYPE_CHECKING:
-    from simtool.profiles.find import Options
+    from simtool.profiles.resolve import Options
 
 
 class Engine(StrEnum):
@@ -97,8 +97,8 @@ def options_of(
     progress: Any = None,
     *counting: Any,
 ) -> "Options":
-    from simtool.profiles.build import Budget
-    from simtool.profiles.find import Options
+    from simtool.profiles.count import Budget
+    from simtool.profiles.resolve import Options
 
     budget, engine = counting or (Budget(), "local")
     return Options(

@@ -55,8 +55,8 @@ def report(
 
     Example: simtool report c4 starcoder math pycode gsm8k --out report.html
     """
-    from simtool import printing
-    from simtool.reporting import page
+    from simtool.display import console as printing
+    from simtool.report import page
 
     with printing.Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)

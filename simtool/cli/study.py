@@ -80,8 +80,11 @@ def train_eval(
 
     Example: simtool train-eval --plan
     """
-    from simtool import printing, printing_study
-    from simtool.studies import findings, presets, run
+    from simtool.display import console as printing
+    from simtool.display import study as printing_study
+    from simtool.studies import effects as findings
+    from simtool.studies import execute as run
+    from simtool.studies import presets
     from simtool.tokens.tokenizer import load_tokenizer
 
     if pre is None and (mid or cpt or target):
@@ -95,7 +98,7 @@ def train_eval(
     folder = out or Path("studies") / study.name
     options = options_of(study.tokenizer, data)
     if plan:
-        from simtool.studies.price import price
+        from simtool.studies.cost import price
 
         named = load_tokenizer(study.tokenizer, data)
         tree = run.foreseen(study, named, options, only or ())
@@ -123,9 +126,11 @@ def train_eval(
 
 def _before(study: Any, folder: Path, options: Any, format: Format) -> None:
     """What the corpora alone say, shown before anything is trained."""
-    from simtool import api, printing, printing_advice
-    from simtool.similarity.prediction import load_prediction, save_prediction
-    from simtool.studies import run
+    from simtool.api import compare as api
+    from simtool.display import console as printing
+    from simtool.display import mix as printing_advice
+    from simtool.prediction.predict import load_prediction, save_prediction
+    from simtool.studies import execute as run
 
     run.claim(study, folder)
     path = folder / "prediction.json"
@@ -141,7 +146,7 @@ def _before(study: Any, folder: Path, options: Any, format: Format) -> None:
 def _save(found: Any, folder: Path) -> None:
     """The tables of a study, and the figures that they are drawn as."""
     from simtool import plots
-    from simtool.studies import findings
+    from simtool.studies import effects as findings
 
     tables = folder / "tables"
     by_document = findings.documents(folder, findings.records(folder))
@@ -168,8 +173,9 @@ def results(
 
     Example: simtool results studies/quick --rows --arm control
     """
-    from simtool import printing, printing_study
-    from simtool.studies import findings
+    from simtool.display import console as printing
+    from simtool.display import study as printing_study
+    from simtool.studies import effects as findings
 
     wanted = {"arm": arm, "target": target, "phase": phase, "corpus": corpus, "seed": seed}
     if not rows and not any(value is not None for value in wanted.values()):

@@ -69,8 +69,8 @@ def tokenize(
 
     Example: simtool tokenize c4 gsm8k --data ../shared/data
     """
-    from simtool import printing
-    from simtool.studies import single
+    from simtool.display import console as printing
+    from simtool.runs import run as single
 
     with printing.Training() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, 1, progress)
@@ -197,12 +197,13 @@ def train(
 
     Example: simtool train --model nano --pretrain c4 --tokens 2M --data ../shared/data
     """
-    from simtool import printing
-    from simtool.studies import single, sweep
+    from simtool.display import console as printing
+    from simtool.runs import run as single
+    from simtool.runs import sweep
     from simtool.tokens.tokenizer import load_tokenizer
-    from simtool.training.loop import Execution, find_device
     from simtool.training.recipes import recipe_to_json
     from simtool.training.tracking import mirrored
+    from simtool.training.trainer import Execution, find_device
 
     named = load_tokenizer(tokenizer, data)
     root = _stores_folder(stores)
@@ -304,12 +305,12 @@ def evaluate(
 
     Example: simtool evaluate run gsm8k c4
     """
-    from simtool import printing
+    from simtool.display import console as printing
     from simtool.evaluation.loss import evaluate as measure
     from simtool.evaluation.loss import save_losses
-    from simtool.studies import single
+    from simtool.runs import run as single
     from simtool.tokens.tokenizer import load_tokenizer
-    from simtool.training.loop import find_device
+    from simtool.training.trainer import find_device
 
     if not corpora and not lm_eval:
         raise SimtoolError("Name what to measure on: corpora (gsm8k c4), or tasks of the harness (--lm-eval arc_easy).")
@@ -342,7 +343,7 @@ def export(
 
     Example: simtool export run my-model
     """
-    from simtool.studies import single
+    from simtool.runs import run as single
 
     single.export(run, folder, tokenizer, data)
     typer.echo(f"Exported to {folder}: AutoModelForCausalLM.from_pretrained({str(folder)!r}).", err=True)

@@ -10,7 +10,7 @@ from simtool.errors import unknown
 from simtool.mixture import Mixture
 from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile, check_same_tokenizer
-from simtool.similarity.compare import mixed_shares, ngram_names
+from simtool.similarity.attribution import mixed_shares, ngram_names
 from simtool.similarity.matrix import feature_counts
 from simtool.similarity.metrics import smooth
 

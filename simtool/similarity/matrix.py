@@ -12,10 +12,10 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.features import coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
+from simtool.results import Tabular, html_table
 from simtool.similarity.metrics import Metric, find_metric
 from simtool.similarity.pairwise import pairwise
-from simtool.similarity.uncertainty import half_splits, interval, thin
-from simtool.tables import Tabular, html_table
+from simtool.similarity.resampling import half_splits, interval, thin
 
 if TYPE_CHECKING:
     import polars as pl

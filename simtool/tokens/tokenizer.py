@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -267,6 +267,15 @@ def _reason(error: Exception) -> str:
 
 
 # Identity
+
+
+def readable_tokens(tokenizer: Tokenizer) -> tuple[Callable[[int], str] | None, str | None]:
+    """A token's readable form; or None and the reason, where a profile is at hand but its tokenizer's file is not."""
+    try:
+        tokenizer.token_text(0)
+    except SimtoolError as error:
+        return None, str(error)
+    return tokenizer.token_text, None
 
 
 def tokenizer_fingerprint(definition: dict[str, Any]) -> str:

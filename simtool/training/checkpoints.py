@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from simtool.errors import SimtoolError
+from simtool.training.distributed import placed_like, whole
 from simtool.training.model import FromTransformers, GPTNeoX
 from simtool.training.recipes import Recipe, recipe_from_json, recipe_to_json
-from simtool.training.world import placed_like, whole
 
 FILES = ("model.safetensors", "optimizer.safetensors", "config.json")
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simtool.errors import SimtoolError, unknown
+from simtool.progress import TrainingProgress
 
 Log = Callable[[Mapping[str, float], int], None]
 PROJECT = "simtool"
@@ -75,7 +76,7 @@ def mirrored(name: str | None, folder: Path, facts: Mapping[str, Any]) -> Iterat
     with TRACKERS[name](folder, facts) as log:
 
         def report(message: Any) -> None:
-            if hasattr(message, "gradient_norm"):
+            if isinstance(message, TrainingProgress):
                 log({f"{message.phase}/{one}": getattr(message, one) for one in SHOWN}, message.tokens)
 
         yield report

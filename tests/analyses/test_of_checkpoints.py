@@ -13,7 +13,7 @@ pytest.importorskip("safetensors")
 
 from analyses import _tiny, forgetting_documents, gradient_alignment, representation_change  # noqa: E402
 from analyses.__main__ import names  # noqa: E402
-from simtool.training.loop import Execution, train  # noqa: E402
+from simtool.training.trainer import Execution, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import toys  # noqa: E402

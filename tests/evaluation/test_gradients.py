@@ -22,8 +22,8 @@ from simtool.evaluation.gradients import (  # noqa: E402
     group_of,
 )
 from simtool.evaluation.loss import evaluate  # noqa: E402
-from simtool.training.loop import Execution, train  # noqa: E402
 from simtool.training.model import build_model  # noqa: E402
+from simtool.training.trainer import Execution, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import toys  # noqa: E402

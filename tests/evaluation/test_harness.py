@@ -59,7 +59,7 @@ def test_without_the_harness(monkeypatch, tmp_path):
 def test_a_checkpoint_is_exported_with_its_tokenizer(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     from simtool.evaluation import harness
-    from simtool.studies import single
+    from simtool.runs import run as single
 
     seen = []
     monkeypatch.setattr(harness, "run_harness", lambda folder, tasks, device: seen.append(folder) or [])

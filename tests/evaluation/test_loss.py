@@ -14,8 +14,8 @@ from simtool.errors import SimtoolError  # noqa: E402
 from simtool.evaluation import loss as module  # noqa: E402
 from simtool.evaluation.loss import DocumentLosses, evaluate, load_losses, save_losses  # noqa: E402
 from simtool.training.checkpoints import export_checkpoint  # noqa: E402
-from simtool.training.loop import Execution, train  # noqa: E402
 from simtool.training.model import build_model  # noqa: E402
+from simtool.training.trainer import Execution, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import toys  # noqa: E402

@@ -21,8 +21,8 @@ from simtool.evaluation.representations import (  # noqa: E402
     layer_changes,
 )
 from simtool.training.checkpoints import export_checkpoint  # noqa: E402
-from simtool.training.loop import Execution, train  # noqa: E402
 from simtool.training.model import FromTransformers, build_model  # noqa: E402
+from simtool.training.trainer import Execution, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 import toys  # noqa: E402

@@ -160,7 +160,8 @@ def test_every_figure_has_a_sentence():
 
 SCRIPT = """
 import os, sys
-from simtool.cli import draw, main
+from simtool.cli import main
+from simtool.cli import figures as draw
 os.cpu_count, draw.FOR_A_PROCESS = lambda: 2, int(sys.argv[3])
 sys.argv = ["simtool", "figures", "--tables", sys.argv[1], "--out", sys.argv[2]]
 main()

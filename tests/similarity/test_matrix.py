@@ -9,7 +9,7 @@ from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.matrix import equal_samples, similarity_matrix
 from simtool.similarity.metrics import METRICS
-from simtool.similarity.uncertainty import half_splits, interval, thin
+from simtool.similarity.resampling import half_splits, interval, thin
 
 DIMENSION = 3000
 
@@ -181,7 +181,7 @@ def test_half_splits_are_halves():
 def test_the_t_factor_is_scipys():
     from scipy import stats
 
-    from simtool.similarity.uncertainty import T_OVER_Z
+    from simtool.similarity.resampling import T_OVER_Z
 
     assert pytest.approx(stats.t.ppf(0.975, N_FOLDS - 1) / stats.norm.ppf(0.975), abs=1e-4) == T_OVER_Z
 

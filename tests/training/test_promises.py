@@ -31,6 +31,6 @@ def test_training_runs_on_a_bare_machine():
     run(
         "import sys\n"
         f"for name in {NOT_ON_A_GPU_MACHINE!r}: sys.modules[name] = None\n"
-        "import simtool.tokens.store, simtool.tokens.batches, simtool.training.loop, simtool.training.replicas\n"
-        "import simtool.evaluation.loss, simtool.studies.single, simtool.studies.sweep"
+        "import simtool.tokens.store, simtool.tokens.batches, simtool.training.trainer, simtool.training.ensemble\n"
+        "import simtool.evaluation.loss, simtool.runs.run, simtool.runs.sweep"
     )

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("torch")
 
 from simtool.errors import SimtoolError
-from simtool.training.loop import Progress
+from simtool.progress import TrainingProgress
 from simtool.training.tracking import SHOWN, mirrored
 
 FACTS = {"fingerprint": "abc", "model": "nano"}
-STEP = Progress("pre", 10, 20, 1280, 3.5, 1e-3, 0.7, 99.0, 0.4, 5.0)
+STEP = TrainingProgress("pre", 10, 20, 1280, 3.5, 1e-3, 0.7, 99.0, 0.4, 5.0)
 VALUES = {
     "pre/loss": 3.5,
     "pre/learning_rate": 1e-3,
@@ -42,7 +42,7 @@ class Hosted(SimpleNamespace):
 
 
 def test_every_shown_value_is_one_of_a_progress():
-    assert set(SHOWN) <= set(Progress.__dataclass_fields__)
+    assert set(SHOWN) <= set(TrainingProgress.__dataclass_fields__)
 
 
 def test_wandb(tmp_path, monkeypatch):

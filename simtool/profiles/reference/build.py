@@ -15,10 +15,10 @@ import typer
 from simtool.corpora.corpus import Corpus
 from simtool.corpora.sources import Files
 from simtool.errors import SimtoolError
-from simtool.profiles.build import Budget, count_corpus
+from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.features import FEATURES, coarsen
-from simtool.profiles.find import REFERENCE, TEXT_FEATURES, Options, find_text
 from simtool.profiles.profile import Profile, save_profile
+from simtool.profiles.resolve import REFERENCE, TEXT_FEATURES, Options, find_text
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 CORPORA = (

@@ -1,0 +1,259 @@
+"""Commands that say which data to mix in: advantage, mix, predict, verify, explain."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from simtool.cli.options import (
+    Data,
+    Feature,
+    Format,
+    Mid,
+    OutputFormat,
+    Pretrain,
+    Resamples,
+    Save,
+    Seed,
+    Targets,
+    TokenizerName,
+    Tokens,
+    Unit,
+    Workers,
+    amount,
+    options_of,
+    tell_saved,
+)
+from simtool.errors import SimtoolError
+
+
+def advantage(
+    pretrain: Pretrain = "c4",
+    mid: Mid = None,
+    target: Targets = None,
+    paper: Annotated[bool, typer.Option("--paper", help="The paper's five mixtures and four targets.")] = False,
+    curve: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Instead of --mid: the advantage of this corpus as its share goes from 0 to 1."),
+    ] = None,
+    metric: Annotated[str, typer.Option(help="A name from `simtool metrics`, or auto: what did best.")] = "auto",
+    feature: Feature = None,
+    unit: Annotated[Unit, typer.Option(help="What the shares in --mid are shares of; shown as tokens.")] = Unit.tokens,
+    tokenizer: TokenizerName = "default",
+    tokens: Tokens = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    data: Data = None,
+    workers: Workers = 0,
+    format: OutputFormat = Format.table,
+    save: Save = None,
+) -> None:
+    """Say how much closer each midtraining mixture is to each target than the pretraining corpus is.
+
+    Every comparison is paired: the same halves of the documents on both sides. auto is cross-entropy on skeleton2.
+
+    Example: simtool advantage --pretrain c4 --mid starcoder:0.2 --mid math:0.12 --target pycode --target gsm8k
+    """
+    from simtool.api import compare as api
+    from simtool.api import mix as advice
+    from simtool.display import console as printing
+    from simtool.display import mix as printing_advice
+
+    if paper:
+        pretrain, mid, target = advice.PAPER["pretrain"], list(advice.PAPER["mid"]), list(advice.PAPER["targets"])
+    with printing.Counting() as progress:
+        options = options_of(tokenizer, data, workers=workers, progress=progress)
+        how = (metric, feature, tokens, resamples, seed, options)
+        if curve is not None:
+            result = advice.advantage_curve(pretrain, curve, target or [], *how)
+        else:
+            result = advice.advantage(pretrain, mid or [], target or [], *how, unit.value)
+    name = "advantage" if curve is None else "advantage_curve"
+    if save is not None:
+        tell_saved(api.save_result({name: result.to_polars()}, result.facts, save))
+    (printing_advice.print_advantage if curve is None else printing_advice.print_curve)(result, format.value)
+
+
+def mix(
+    more: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[CANDIDATE]...", help="Corpora that may be mixed in.", show_default=False),
+    ] = None,
+    pretrain: Pretrain = "c4",
+    candidates: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="The same: a corpus that may be mixed in; more may follow."),
+    ] = None,
+    target: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="What the model is to get better at, with a weight if there are several: gsm8k:0.5."),
+    ] = None,
+    keep: Annotated[Optional[list[str]], typer.Option(help='A floor: "c4>=0.5".')] = None,  # noqa: UP045
+    cap: Annotated[Optional[list[str]], typer.Option(help='A cap: "starcoder<=0.3".')] = None,  # noqa: UP045
+    tokens: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Length of the midtraining phase, such as 2B; with --available it limits repetition."),
+    ] = None,
+    available: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="How many tokens there are of a corpus: starcoder=300M."),
+    ] = None,
+    epochs: Annotated[float, typer.Option(help="How often a corpus may be repeated (arXiv:2305.16264).", min=0)] = 4,
+    forgetting: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Budget: bits a symbol that text like the pretraining corpus may cost more.", min=0),
+    ] = None,
+    feature: Annotated[str, typer.Option(help="What is compared, as in `simtool matrix`.")] = "token",
+    tokenizer: TokenizerName = "default",
+    resamples: Resamples = 100,
+    seed: Seed = 0,
+    data: Data = None,
+    workers: Workers = 0,
+    format: OutputFormat = Format.table,
+    save: Save = None,
+) -> None:
+    """Recommend the mixture that makes the targets cost the fewest bits, within limits, certified to be the best.
+
+    --save draws the frontier of what is gained on the targets against what is forgotten.
+
+    Example: simtool mix --pretrain c4 --candidates starcoder math flan --target pycode --keep "c4>=0.5"
+    """
+    from simtool.api import compare as api
+    from simtool.api import mix as advice
+    from simtool.display import console as printing
+    from simtool.display import mix as printing_advice
+    from simtool.mixing.constraints import Limits
+
+    named = [*(candidates or []), *(more or [])]
+    if not named or not target:
+        raise SimtoolError("Name at least one candidate (--candidates) and one target (--target).")
+    limits = Limits(
+        keep=_shares(keep, ">=", "--keep"),
+        cap=_shares(cap, "<=", "--cap"),
+        tokens=amount(tokens) if tokens else None,
+        available={name: amount(there) for name, there in _pairs(available, "=", "--available").items()},
+        max_epochs=epochs,
+        forgetting=forgetting,
+    )
+    with printing.Counting() as progress:
+        options = options_of(tokenizer, data, workers=workers, progress=progress)
+        result = advice.mix(pretrain, named, _weighted(target), limits, feature, resamples, seed, options)
+    if save is not None:
+        tables = {
+            "mixture": result.recommendation.to_polars(),
+            "mixture_targets": result.recommendation.targets_to_polars(),
+            "mixture_frontier": result.frontier.to_polars(),
+        }
+        tell_saved(api.save_result(tables, result.facts, save))
+    printing_advice.print_advice(result, format.value)
+
+
+def predict(
+    out: Annotated[Path, typer.Option(help="File to write the prediction to.", dir_okay=False)],
+    pretrain: Pretrain = "c4",
+    mid: Mid = None,
+    target: Targets = None,
+    predictor: Annotated[
+        str, typer.Option(help="METRIC.FEATURE such as js.token, witten_bell.skeleton3, kneser_ney, ...; or auto.")
+    ] = "auto",
+    tokenizer: TokenizerName = "default",
+    tokens: Tokens = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    data: Data = None,
+    workers: Workers = 0,
+) -> None:
+    """Write down, before training, which mixture will help which target most, so that it can be verified.
+
+    Example: simtool predict --mid starcoder:0.2 --mid math:0.12 --target pycode --out prediction.json
+    """
+    from simtool.api import mix as advice
+    from simtool.display import console as printing
+    from simtool.display import mix as printing_advice
+    from simtool.prediction.predict import save_prediction
+
+    with printing.Counting() as progress:
+        options = options_of(tokenizer, data, workers=workers, progress=progress)
+        made = advice.predict(pretrain, mid or [], target or [], predictor, tokens, resamples, seed, options)
+    save_prediction(made, out)
+    tell_saved([out])
+    printing_advice.print_prediction(made)
+
+
+def verify(
+    prediction: Annotated[Path, typer.Argument(help="A file that `simtool predict` wrote.", show_default=False)],
+    results: Annotated[
+        Path,
+        typer.Argument(
+            help="csv or parquet: mix, target, and relative_improvement, or loss and control_loss; size, seed if any.",
+            show_default=False,
+        ),
+    ],
+    size: Annotated[Optional[str], typer.Option(help="Only results of this size of model.")] = None,  # noqa: UP045
+    seed: Seed = 0,
+    format: OutputFormat = Format.table,
+) -> None:
+    """Score a prediction by what training gave, and say whether the file was edited since it was made.
+
+    Example: simtool verify prediction.json results.csv --size 410m
+    """
+    from simtool.api import mix as advice
+    from simtool.display import mix as printing_advice
+
+    printing_advice.print_verification(advice.verify(prediction, results, size, seed), format.value)
+
+
+def explain(
+    prediction: Annotated[Path, typer.Argument(help="A file that `simtool predict` wrote.", show_default=False)],
+    target: Annotated[Optional[str], typer.Option(help="Only this target.")] = None,  # noqa: UP045
+    mixture: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="This mixture. By default the one that was predicted to be best for the target."),
+    ] = None,
+    feature: Feature = None,
+    top: Annotated[int, typer.Option(help="Rows a target.", min=1)] = 12,
+    tokenizer: TokenizerName = "default",
+    data: Data = None,
+    format: OutputFormat = Format.table,
+) -> None:
+    """Show which tokens or n-grams of a target a predicted mixture covers that pretraining does not.
+
+    Example: simtool explain prediction.json --target pycode
+    """
+    from simtool.api import mix as advice
+    from simtool.display import mix as printing_advice
+
+    result = advice.explain(prediction, target, mixture, feature, options_of(tokenizer, data))
+    printing_advice.print_explanations(result, top, format.value)
+
+
+def _pairs(texts: list[str] | None, sign: str, option: str) -> dict[str, str]:
+    """{"c4": "0.5"} of ["c4>=0.5"]."""
+    found = {}
+    for text in texts or []:
+        name, between, value = text.partition(sign)
+        if not between or not name.strip() or not value.strip():
+            raise SimtoolError(f"{option} {text!r} is not of the form NAME{sign}VALUE.")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _shares(texts: list[str] | None, sign: str, option: str) -> dict[str, float]:
+    found = {}
+    for name, value in _pairs(texts, sign, option).items():
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise SimtoolError(f"{option} {name}{sign}{value}: {value!r} is not a number.") from None
+    return found
+
+
+def _weighted(targets: list[str]) -> dict[str, float]:
+    """{"gsm8k": 0.5} of ["gsm8k:0.5"]; without a weight it is 1."""
+    from simtool.mixture import SHARE
+
+    found = {}
+    for text in targets:
+        match = SHARE.match(text)
+        found[match["corpus"] if match else text] = float(match["share"]) if match else 1.0
+    return found

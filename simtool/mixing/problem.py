@@ -1,0 +1,189 @@
+"""What `mixing` and `frontier` solve, counted from profiles, and how far its values lie apart over half-samples.
+
+K corpora that may be mixed, the pretraining corpus first; T targets, the pretraining corpus last; V entries.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from simtool.errors import SimtoolError, unknown
+from simtool.mixing.constraints import Limits
+from simtool.mixing.solver import Problem, mix_rows
+from simtool.profiles.features import find_feature
+from simtool.profiles.profile import Profile, check_same_tokenizer
+from simtool.similarity.matrix import feature_counts
+from simtool.similarity.metrics import UNIFORM_SHARE
+from simtool.similarity.resampling import half_splits, interval, thin
+
+RESAMPLES = 100
+HALVES_BYTES = 64 << 20  # half-samples are counted in chunks of this size, one a thread
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted, at the entries that some source has, and one column more that stands for all others.
+
+    sources    float32 (n_folds, K, V)   every corpus thinned to the same number of symbols
+    targets    float32 (n_folds, T, V)
+    entries_V  float64                   how many entries of the feature each column stands for
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    entries_V: np.ndarray
+    per_token_K: np.ndarray
+    lower_K: np.ndarray
+    upper_K: np.ndarray
+
+    def whole(self) -> Problem:
+        return self.problem(self.sources.sum(axis=0), self.targets.sum(axis=0))
+
+    def halves(self, splits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each split (n_splits, n_folds): the sources in one half of the documents, the targets in the other."""
+        n_folds, K, V = self.sources.shape
+        chosen = splits.astype(np.float32)
+        sources = mix_rows(chosen, self.sources.reshape(n_folds, -1)).reshape(-1, K, V)
+        targets = mix_rows(1 - chosen, self.targets.reshape(n_folds, -1)).reshape(len(splits), -1, V)
+        return zip(sources, targets, strict=True)
+
+    def problem(self, sources: np.ndarray, targets: np.ndarray) -> Problem:
+        """From counts (K, V) and (T, V), both smoothed as `metrics.smooth` does."""
+        dimension = self.entries_V.sum()
+        shares = (1 - UNIFORM_SHARE) / sources.sum(axis=1, dtype=np.float64)
+        sources_KV = np.multiply(sources, (self.per_token_K * shares)[:, None], dtype=np.float64)
+        sources_KV += (self.per_token_K * UNIFORM_SHARE / dimension)[:, None]  # in place: 20 MB for 50 x 50,000
+        wanted_TV = targets * ((1 - UNIFORM_SHARE) / targets.sum(axis=1, keepdims=True, dtype=np.float64))
+        wanted_TV += UNIFORM_SHARE * self.entries_V / dimension
+        return Problem(sources_KV, self.per_token_K, wanted_TV, self.lower_K, self.upper_K)
+
+    def sizes(self) -> np.ndarray:
+        """Symbols of every source and target in each fold: (K + T, n_folds)."""
+        return np.concatenate([part.sum(axis=2, dtype=np.float64).T for part in (self.sources, self.targets)])
+
+
+@dataclass(frozen=True)
+class Posed:
+    """What is asked, counted: the corpora that may be mixed, the weight of each target, and the half-samples.
+
+    emphasis   float64 (T - 1,), sum 1
+    splits     bool (R, n_folds)
+    """
+
+    corpora: tuple[str, ...]
+    emphasis: np.ndarray
+    counts: Counts
+    splits: np.ndarray
+
+
+def pose(
+    profiles: Mapping[str, Profile],
+    pretrain: str,
+    candidates: Sequence[str],
+    targets: Mapping[str, float],
+    limits: Limits,
+    feature: str,
+    resamples: int,
+    seed: int,
+) -> Posed:
+    """The problem of a pretraining corpus, candidates and weighted targets. Raises SimtoolError where there is none."""
+    corpora, emphasis = _mixable(pretrain, candidates), _emphasis(targets)
+    rng = np.random.default_rng(seed)
+    counts = _count(profiles, corpora, list(targets), limits, feature, rng)
+    return Posed(corpora, emphasis, counts, half_splits(counts.sizes(), resamples, rng))
+
+
+def _mixable(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
+    """All that may be mixed, the pretraining corpus first, each once."""
+    if pretrain in candidates:
+        raise SimtoolError(
+            f"{pretrain} is the pretraining corpus, which every mixture may hold. Leave it out of the candidates."
+        )
+    if not candidates:
+        raise SimtoolError("Nothing to mix in. Name one candidate or more.")
+    return (pretrain, *dict.fromkeys(candidates))
+
+
+def _emphasis(targets: Mapping[str, float]) -> np.ndarray:
+    """The weights of the targets, brought to sum 1."""
+    weights = np.array(list(targets.values()), float)
+    if not len(weights) or not (weights > 0).all() or not np.isfinite(weights).all():
+        raise SimtoolError(f"Name one target or more, each with a weight above 0. Got {dict(targets)}.")
+    return weights / weights.sum()
+
+
+def _count(
+    profiles: Mapping[str, Profile],
+    corpora: Sequence[str],
+    targets: Sequence[str],
+    limits: Limits,
+    feature: str,
+    rng: np.random.Generator,
+) -> Counts:
+    """The counts that a recommendation is made from. corpora: the pretraining corpus first.
+
+    Sources are thinned to equal numbers of symbols: a larger sample covers more of any target, and to train on a
+    corpus is not to train on our sample of it. A target is the same for all, and stays whole.
+    """
+    for name in feature.split("+"):
+        find_feature(name)
+    lower, upper = limits.bounds(corpora)
+    names = list(dict.fromkeys((*corpora, *targets)))
+    for name in names:
+        if name not in profiles:
+            raise unknown("corpus", name, profiles)
+    check_same_tokenizer([profiles[name] for name in names])
+    counts = feature_counts({name: profiles[name] for name in names}, feature)
+    for name in names:
+        if not counts[name].any():
+            raise SimtoolError(f"{name} has nothing to count for {feature}. Give longer documents or another feature.")
+    fewest = min(int(counts[name].sum()) for name in corpora)
+    sources = [thin(counts[name], fewest, rng) for name in corpora]
+    seen = np.any([one.any(axis=0) for one in sources], axis=0)
+
+    def gathered(tables: list[np.ndarray]) -> np.ndarray:
+        table = np.empty((len(tables[0]), len(tables), int(seen.sum()) + 1), np.float32)
+        for i, one in enumerate(tables):
+            table[:, i, :-1], table[:, i, -1] = one[:, seen], one[:, ~seen].sum(axis=1)
+        return table
+
+    return Counts(
+        gathered(sources),
+        gathered([*(counts[name] for name in targets), sources[0]]),
+        np.append(np.ones(seen.sum()), float((~seen).sum())),
+        np.array([counts[name].sum() / profiles[name].size["tokens"] for name in corpora]),
+        lower,
+        upper,
+    )
+
+
+def effects(problem: Problem, weights: np.ndarray) -> np.ndarray:
+    """What mixtures (..., K) change against the pretraining corpus alone: the gain in bits of each target, and last
+    the bits that are forgotten: (..., T).
+    """
+    change = problem.bits(np.eye(len(problem.per_token_K))[0]) - problem.bits(weights)
+    change[..., -1] *= -1
+    return change
+
+
+def over_halves(of_half: Callable[[Problem], tuple[np.ndarray, ...]], posed: Posed) -> list[np.ndarray]:
+    """Each of the values of a half-sample, over all half-samples: (n_splits, ...)."""
+    counts, splits = posed.counts, posed.splits
+    at_once = max(1, min(HALVES_BYTES // counts.sources[0].nbytes, len(splits) // (2 * (os.cpu_count() or 1))))
+    chunks = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
+
+    def of_chunk(chunk: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        return [of_half(counts.problem(*half)) for half in counts.halves(chunk)]
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
+        found = [values for some in threads.map(of_chunk, chunks) for values in some]
+    return [np.stack(values) for values in zip(*found, strict=True)]
+
+
+def about(value: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the interval about a value, from the spread of half-samples (n_splits, ...) about their mean."""
+    low, high = interval(halves - halves.mean(axis=0))
+    return value + low, value + high

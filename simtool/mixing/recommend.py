@@ -1,0 +1,302 @@
+"""Which mixture to train on: the one that makes the targets cost fewest bits, certified to be the best.
+
+**The problem.** A mixture of shares w has the distribution m = sum of w_k p_k, with the 1% uniform of
+`metrics.cross_entropy`: linear in w, so the cross-entropy of a target, -sum of q log2 m, is convex in w. What is
+forgotten is predicted as the bits that text like the pretraining corpus costs more under the mixture than under
+that corpus alone, KL(pretraining || mixture): one more target. Limits are floors and caps of single corpora
+(repetition becomes a cap), and a budget of forgetting. It is counted in `mixing_problem`; its certified solver is
+in `optimum`.
+
+**Other features than tokens.** Shares are of tokens, but a corpus may have more symbols (skeletons, say) a token
+than another. Shares of symbols are a projective image of shares of tokens: vertices stay vertices, no local optimum
+appears, and the gap is taken in shares of symbols, where the problem is convex.
+"""
+
+import math
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simtool.errors import SimtoolError
+from simtool.mixing.constraints import Limits, effective_tokens
+from simtool.mixing.problem import RESAMPLES, about, effects, over_halves, pose
+from simtool.mixing.solver import Problem, at_trade_off, within_budget
+from simtool.mixture import Mixture
+from simtool.profiles.profile import Profile
+from simtool.results import read_only
+from simtool.similarity.metrics import TINY
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# bits: the gap at which the solver stops on half-samples; shares then err by 0.4% of their spread at most
+HALF_TOLERANCE = 1e-4
+NO_SHARE = 1e-6  # a smaller share is left out of the mixture
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The mixture that makes the targets cost fewest bits within the limits.
+
+    weights, low, high   float64 (K,)    share of each corpus in tokens, with its 95% interval over half-samples;
+                                         the pretraining corpus comes first
+    from_zero            bool (K,)       the data tell the share from 0
+    apart                bool (K, K)     the data tell the two shares apart
+    emphasis             float64 (T,)    weight of each target, sum 1
+    bits                 float64 (T,)    cross-entropy of each target under the mixture, per symbol
+    gain, ..low, ..high  float64 (T,)    bits by which it is below that under the pretraining corpus alone
+    most                 float64 (T,)    what training on the target itself would gain; no mixture gains more
+    forgetting, ...      bits per symbol that text like the pretraining corpus costs more than under that alone
+    gap                  bits by which another mixture within the limits could be better at most
+    trade_off            t: the mixture minimises (1 - t) bits + t forgetting; above 0 where a budget binds
+    binding              the limits without which it would be better
+    epochs, effective    float64 (K,)    passes over what is available, and the new tokens that they are worth; NaN
+                                         where `available` was not given
+    symbols              how many symbols of each source were used
+    """
+
+    corpora: tuple[str, ...]
+    weights: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    from_zero: np.ndarray
+    apart: np.ndarray
+    targets: tuple[str, ...]
+    emphasis: np.ndarray
+    bits: np.ndarray
+    gain: np.ndarray
+    gain_low: np.ndarray
+    gain_high: np.ndarray
+    most: np.ndarray
+    forgetting: float
+    forgetting_low: float
+    forgetting_high: float
+    gap: float
+    trade_off: float
+    limits: Limits
+    binding: tuple[str, ...]
+    epochs: np.ndarray
+    effective: np.ndarray
+    feature: str
+    symbols: int
+    resamples: int
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        read_only(self)
+
+    @property
+    def objective(self) -> float:
+        """Bits per symbol over the targets by their weights: what was minimised, within the limits."""
+        return float(self.emphasis @ self.bits)
+
+    @property
+    def mixture(self) -> Mixture:
+        """Without the corpora that get no share."""
+        return Mixture(_positive(self.corpora, self.weights))
+
+    @property
+    def alike(self) -> list[tuple[str, str]]:
+        """Pairs of corpora whose shares the data can tell from 0, but not from each other."""
+        used = np.flatnonzero((self.weights >= NO_SHARE) & self.from_zero)
+        return [(self.corpora[i], self.corpora[j]) for i in used for j in used if i < j and not self.apart[i, j]]
+
+    def command(self, target: str) -> str:
+        """The command line that trains on it and fine-tunes on a target, shares rounded to 1/10,000.
+
+        It belongs to the training wing, and pretrains for as long as it midtrains where `tokens` says how long.
+        """
+        parts = ["simtool", "train", "--pretrain", self.corpora[0], "--midtrain", str(rounded(self.mixture))]
+        if self.limits.tokens is not None:
+            parts += ["--tokens", str(self.limits.tokens), "--midtrain-tokens", str(self.limits.tokens)]
+        return shlex.join([*parts, "--sft", target])
+
+    def to_polars(self) -> "pl.DataFrame":
+        """One row a corpus: share, its interval and limits; epochs and effective tokens, null where not known."""
+        import polars as pl
+
+        lower, upper = self.limits.bounds(self.corpora)
+        return pl.DataFrame(
+            {
+                "corpus": self.corpora,
+                "share": self.weights,
+                "low": self.low,
+                "high": self.high,
+                "from_zero": self.from_zero,
+                "floor": lower,
+                "cap": upper,
+                "epochs": self.epochs,
+                "effective_tokens": self.effective,
+                "feature": self.feature,
+            }
+        ).with_columns(pl.col("epochs", "effective_tokens").fill_nan(None))
+
+    def targets_to_polars(self) -> "pl.DataFrame":
+        """One row a target: weight, bits per symbol, the gain with its interval, and the most there is to gain."""
+        import polars as pl
+
+        return pl.DataFrame(
+            {
+                "target": self.targets,
+                "target_weight": self.emphasis,
+                "bits": self.bits,
+                "gain_bits": self.gain,
+                "gain_low": self.gain_low,
+                "gain_high": self.gain_high,
+                "most_bits": self.most,
+                "feature": self.feature,
+            }
+        )
+
+
+def recommend(
+    profiles: Mapping[str, Profile],
+    pretrain: str,
+    candidates: Sequence[str],
+    targets: Mapping[str, float],
+    limits: Limits | None = None,
+    feature: str = "token",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Recommendation:
+    """The mixture of the pretraining corpus and the candidates that is best for the targets, within the limits.
+
+    profiles   by name: the pretraining corpus, the candidates and the targets
+    targets    the weight of each; only their ratios matter
+    feature    one of FEATURES, or several joined with "+"
+
+    Intervals: of each half-sample (see `uncertainty`) the sources are read from one half of the documents and the
+    targets from the other, and the best mixture is found again, at the trade-off found on the whole; how far the
+    half-samples lie about their mean is laid about the value of the whole. Gains are those of the one mixture
+    recommended.
+
+    Raises SimtoolError when no mixture is within the limits, saying which of them and by how much.
+    """
+    limits = limits or Limits()
+    posed = pose(profiles, pretrain, candidates, targets, limits, feature, resamples, seed)
+    corpora, emphasis, counts = posed.corpora, posed.emphasis, posed.counts
+    problem = counts.whole()
+    found = within_budget(problem, emphasis, limits.forgetting)
+    if found is None:
+        raise _forgets_too_much(problem, emphasis, limits, corpora)
+    w = found.weights
+
+    def again(half: Problem) -> tuple[np.ndarray, np.ndarray]:
+        return at_trade_off(half, emphasis, found.trade_off, w, HALF_TOLERANCE).weights, effects(half, w)
+
+    solved_RK, effects_RT = over_halves(again, posed)
+    low, high = about(w, solved_RK)
+    apart_low, apart_high = about(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
+    whole_T = effects(problem, w)
+    low_T, high_T = about(whole_T, effects_RT)
+    bits = problem.bits(w)[:-1]
+    binding = _binding(w, found.trade_off, limits, corpora)
+    return Recommendation(
+        corpora=corpora,
+        weights=w,
+        low=np.clip(low, counts.lower_K, counts.upper_K),
+        high=np.clip(high, counts.lower_K, counts.upper_K),
+        from_zero=low > NO_SHARE,
+        apart=(apart_low > NO_SHARE) | (apart_high < -NO_SHARE),
+        targets=tuple(targets),
+        emphasis=emphasis,
+        bits=bits,
+        gain=whole_T[:-1],
+        gain_low=low_T[:-1],
+        gain_high=high_T[:-1],
+        most=whole_T[:-1] + bits - _entropies(problem.wanted_TV[:-1], counts.entries_V),
+        forgetting=float(whole_T[-1]),
+        forgetting_low=float(low_T[-1]),
+        forgetting_high=float(high_T[-1]),
+        gap=found.gap,
+        trade_off=found.trade_off,
+        limits=limits,
+        binding=binding,
+        epochs=_by_available(lambda trained, available: trained / available, w, limits, corpora),
+        effective=_by_available(effective_tokens, w, limits, corpora),
+        feature=feature,
+        symbols=round(float(counts.sources[:, 0].sum(dtype=np.float64))),
+        resamples=resamples,
+        notes=_notes(profiles, corpora, list(targets), feature, w, binding),
+    )
+
+
+def rounded(mixture: Mixture, parts: int = 10_000) -> Mixture:
+    """Shares as whole parts that sum to 1; what is less than half of one is dropped, and the largest evens out."""
+    whole = {name: round(share * parts) for name, share in mixture.weights.items()}
+    largest = max(whole, key=whole.__getitem__)
+    whole[largest] += parts - sum(whole.values())
+    return Mixture({name: n / parts for name, n in whole.items() if n})
+
+
+def _positive(corpora: Sequence[str], weights: np.ndarray) -> dict[str, float]:
+    kept = {name: float(w) for name, w in zip(corpora, weights, strict=True) if w >= NO_SHARE}
+    total = math.fsum(kept.values())
+    return {name: share / total for name, share in kept.items()}
+
+
+def _entropies(wanted_TV: np.ndarray, entries_V: np.ndarray) -> np.ndarray:
+    """In bits; a column that stands for many entries is spread over them."""
+    return -(wanted_TV * np.log2((wanted_TV + TINY) / np.maximum(entries_V, 1))).sum(axis=1)
+
+
+def _by_available(
+    function: Callable[[float, float], float], w: np.ndarray, limits: Limits, corpora: Sequence[str]
+) -> np.ndarray:
+    """function(tokens trained on, tokens available) of each corpus, NaN where that is not known."""
+    return np.array(
+        [
+            function(share * limits.tokens, limits.available[name])
+            if limits.tokens is not None and name in limits.available
+            else math.nan
+            for name, share in zip(corpora, w, strict=True)
+        ]
+    )
+
+
+def _binding(w: np.ndarray, trade_off: float, limits: Limits, corpora: Sequence[str]) -> tuple[str, ...]:
+    lower, upper = limits.bounds(corpora)
+    floors, caps = limits.floor_texts(corpora, lower), limits.cap_texts(corpora, upper)
+    on_floor = [floors[i] for i in np.flatnonzero((lower > 0) & (w - lower < NO_SHARE))]
+    on_cap = [caps[i] for i in np.flatnonzero((upper < 1) & (upper - w < NO_SHARE))]
+    budget = [f"forgetting<={limits.forgetting:g} bits"] if trade_off > 0 else []
+    return (*on_floor, *on_cap, *budget)
+
+
+def _forgets_too_much(problem: Problem, emphasis: np.ndarray, limits: Limits, corpora: Sequence[str]) -> SimtoolError:
+    least = at_trade_off(problem, emphasis, 1.0)
+    forgotten = math.ceil(float(problem.forgetting(least.weights)) * 1e4) / 1e4  # upwards, so that it can be allowed
+    because = ", ".join(_binding(least.weights, 0.0, limits, corpora))
+    return SimtoolError(
+        f"With {because}, {forgotten:g} bits or more are forgotten, above the budget of {limits.forgetting:g}.\n"
+        "Allow as much, or loosen those limits."
+    )
+
+
+def _notes(
+    profiles: Mapping[str, Profile],
+    corpora: Sequence[str],
+    targets: Sequence[str],
+    feature: str,
+    w: np.ndarray,
+    binding: Sequence[str],
+) -> tuple[str, ...]:
+    name_of_part = feature.split("+")[0]
+    notes = []
+    for target in targets:
+        for corpus in corpora:
+            one, other = (profiles[name].features[name_of_part] for name in (target, corpus))
+            if target == corpus or np.array_equal(one, other):
+                named = "is itself" if target == corpus else f"has the same counts as {corpus},"
+                role = "the pretraining corpus" if corpus == corpora[0] else "a candidate"
+                notes.append(
+                    f"Leak: the target {target} {named} {role}. To train on the text that is measured tells nothing;"
+                    " give another split of one of them."
+                )
+    if w[0] > 1 - NO_SHARE and not binding:
+        notes.append(f"No candidate helps: {corpora[0]} alone is best.")
+    return tuple(notes)

@@ -1,0 +1,291 @@
+"""From what a user names to its profile: a path, the data folder, the cache, the shipped profiles, the hub.
+
+The first of these that can serve does, in that order, and the profile says which (`Found.how`).
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import filelock
+import platformdirs
+
+from simtool.corpora.catalogue import CATALOGUE, find_corpus
+from simtool.corpora.corpus import Corpus, Source, TextFields
+from simtool.corpora.hub import Hub, Hubs, parse_hub_id
+from simtool.corpora.sources import COMPRESSIONS, FORMATS, file_corpus, find_files, format_of
+from simtool.errors import SimtoolError
+from simtool.executor import Engine, Report
+from simtool.mixture import Mixture
+from simtool.profiles.count import Budget, count_corpus
+from simtool.profiles.features import FEATURES, N_FOLDS
+from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
+from simtool.progress import CountingFinished, CountingStarted
+from simtool.tables import provenance
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
+
+TEXT_FEATURES = tuple(
+    name for name, feature in FEATURES.items() if feature.view in ("char", "skeleton", "line_length")
+)  # what does not depend on the tokenizer
+REFERENCE = Path(str(resources.files("simtool.profiles") / "reference"))
+WORTH_WORKERS = 8 << 20  # bytes on disk; below, starting processes costs more than it saves
+HUB_TOKENS = 10_000_000  # counted from the hub where no budget is given: enough for n-grams, minutes to fetch
+
+
+def _path_of(variable: str) -> Path | None:
+    return Path(os.environ[variable]).expanduser() if os.environ.get(variable) else None
+
+
+def _cache_folder() -> Path:
+    return (_path_of("SIMTOOL_CACHE") or platformdirs.user_cache_path("simtool")) / "profiles"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How text is found and counted; the same for every corpus of a command."""
+
+    tokenizer: str = "default"
+    data: Path | None = field(default_factory=lambda: _path_of("SIMTOOL_DATA"))
+    cache: Path = field(default_factory=_cache_folder)
+    split: str = "train"
+    text_field: str = "text"
+    budget: Budget = Budget()  # noqa: RUF009 (frozen)
+    workers: int = 1
+    engine: Engine = "local"
+    skip_bad: bool = False
+    report: Report = lambda message: None  # gets CountingStarted, Counted and CountingFinished, or a sentence
+
+
+@dataclass(frozen=True)
+class Found:
+    """A profile, and where it came from."""
+
+    profile: Profile
+    how: str  # "counted now", "cached", "shipped"
+
+
+def find_profile(name: str, features: Iterable[str], options: Options, count: bool = False) -> Found:
+    """The profile of a catalogue name, path, glob, URL or hub id, with these features at least.
+
+    count   count text, even where a profile of the name is at hand
+
+    Raises SimtoolError that lists what was tried when nothing can serve.
+    """
+    features = list(features)
+    tokenizer = load_tokenizer(options.tokenizer, options.data)
+    corpus = find_text(name, options)
+    if corpus is not None:
+        return _counted(corpus, tokenizer, features, options)
+    tried = [f"data folder: {options.data or 'none given (--data DIR or SIMTOOL_DATA)'}"]
+    if options.split == "train" and options.budget.unlimited and not count:
+        for how, kept in (
+            ("cached", cached(name, tokenizer, features, options)),
+            ("shipped", shipped(name, tokenizer, features)),
+        ):
+            if kept is not None:
+                return Found(kept, how)
+            tried.append(f"{how} profile under tokenizer {tokenizer.name}: none with {', '.join(features)}")
+    try:
+        return _counted(_hub_corpus(name, options), tokenizer, features, _with_hub_budget(options))
+    except SimtoolError as error:
+        told = "\n".join(f"  - {line}" for line in [*tried, f"hub: {error}"])
+        into = f", or put it into a data folder as {name}.jsonl.zst (--data DIR)" if name in CATALOGUE else ""
+        raise SimtoolError(
+            f"No text or profile for {name!r}. Tried, in this order:\n{told}\nGive a path to your own copy{into}."
+        ) from error
+
+
+def find_profiles(mixtures: Mapping[str, Mixture], features: Sequence[str], options: Options) -> dict[str, Found]:
+    """The profile of every corpus in these mixtures."""
+    names = dict.fromkeys(corpus for mixture in mixtures.values() for corpus in mixture.weights)
+    return {name: find_profile(name, features, options) for name in names}
+
+
+def facts_of_profile(found: Found) -> dict[str, Any]:
+    return {"how": found.how, **found.profile.size, **found.profile.facts}
+
+
+def facts_of(found: Mapping[str, Found], **facts: Any) -> dict[str, Any]:
+    one = next(iter(found.values())).profile
+    return provenance(
+        tokenizer=one.tokenizer,
+        fingerprint=one.fingerprint,
+        corpora={name: facts_of_profile(each) for name, each in found.items()},
+        **facts,
+    )
+
+
+def find_text(name: str, options: Options) -> Corpus | None:
+    """The text of a corpus on this machine (or at a URL); None where only a profile or the hub can serve."""
+    if _is_path(name):
+        return file_corpus(name, options.text_field)
+    if name in CATALOGUE:
+        corpus = CATALOGUE[name]
+        if corpus.source is not None and not isinstance(corpus.source, Hub | Hubs):
+            return corpus  # made on this machine
+        if options.data is not None:
+            return in_data_folder(corpus, options.data, options.split)
+        return None
+    if "/" in name:
+        return None
+    find_corpus(name)  # raises with the nearest names
+    return None
+
+
+def find_text_or_hub(name: str, options: Options) -> Corpus:
+    """The text of a corpus: on this machine if it is there, else the hub's. Raises SimtoolError for unknown names."""
+    return find_text(name, options) or _hub_corpus(name, options)
+
+
+def in_data_folder(corpus: Corpus, data: Path, split: str) -> Corpus | None:
+    """A catalogue corpus as its files in a data folder serve it: NAME_SPLIT.jsonl.zst, NAME.jsonl.zst, ..."""
+    if not data.is_dir():
+        raise SimtoolError(f"No data folder {data}. Name one with --data or SIMTOOL_DATA.")
+    for stem, stand_in in corpus.files.items():
+        # a file without a split in its name holds the training text
+        for base in (f"{stem}_{split}", f"{stem}-{split}", *([stem] if split == "train" else [])):
+            for ending in FORMATS:
+                for compression in ("", *COMPRESSIONS):
+                    path = data / f"{base}{ending}{compression}"
+                    if path.exists():
+                        return replace(corpus, source=find_files(str(path)), stand_in=stand_in)
+    return None
+
+
+def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> Found:
+    """The profile of this text: from the cache if it was counted before, else counted now and cached."""
+    path = _cache_path(corpus, tokenizer, options)
+    if found := _usable(path, features):
+        return Found(found, "cached")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        options.report(f"{corpus.name} is being counted by another simtool; waiting for it.")
+        lock.acquire()
+    with lock:
+        if found := _usable(path, features):
+            return Found(found, "cached")
+        if path.exists():  # features that were counted before stay available
+            features = sorted({*features, *profile_facts(path)["features"]} & set(FEATURES), key=list(FEATURES).index)
+        parts = path.with_suffix(".parts") / hashlib.sha256(" ".join(features).encode()).hexdigest()[:8]
+        assert corpus.source is not None
+        options.report(CountingStarted(corpus.name, corpus.source.describe()))
+        profile = count_corpus(
+            corpus,
+            tokenizer,
+            features,
+            options.budget,
+            _workers_for(corpus, options),
+            options.skip_bad,
+            options.data,
+            parts,
+            options.engine,
+            options.report,
+        )
+        options.report(CountingFinished())
+        save_profile(profile, path)
+        shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)
+    return Found(profile, "counted now")
+
+
+def _hub_corpus(name: str, options: Options) -> Corpus:
+    if name in CATALOGUE:
+        if CATALOGUE[name].source is None:
+            raise SimtoolError(f"{name} is not there")
+        return replace(CATALOGUE[name], source=_in_split(CATALOGUE[name].source, options.split))
+    hub = parse_hub_id(name)
+    for corpus in CATALOGUE.values():  # a set that we know how to read
+        if isinstance(corpus.source, Hub) and corpus.source.repo == hub.repo:
+            return replace(corpus, name=name, source=hub)
+    return Corpus(
+        name, f"{hub.repo} on the hub.", "specialised", "see the hub", TextFields(options.text_field), {}, hub
+    )
+
+
+def _in_split(source: Source | None, split: str) -> Source | None:
+    if isinstance(source, Hubs):
+        return Hubs(tuple(replace(part, split=split) for part in source.parts))
+    return replace(source, split=split) if isinstance(source, Hub) and split != "train" else source
+
+
+def _with_hub_budget(options: Options) -> Options:
+    return replace(options, budget=Budget(tokens=HUB_TOKENS)) if options.budget.unlimited else options
+
+
+def cached(name: str, tokenizer: Tokenizer, features: list[str], options: Options) -> Profile | None:
+    """The newest profile of a catalogue name that was counted here before."""
+    found = options.cache.glob(f"{_slug(name)}-{tokenizer.fingerprint[:8]}-*.parquet")
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        profile = _usable(path, features)
+        if profile is not None and profile.corpus == name:
+            return profile
+    return None
+
+
+def shipped(name: str, tokenizer: Tokenizer, features: Iterable[str] = ()) -> Profile | None:
+    """The reference profile of a corpus that came with the package, if there is one under this tokenizer."""
+    path = REFERENCE / f"{name}.{tokenizer.name}.parquet"
+    if not path.exists() or profile_facts(path)["fingerprint"] != tokenizer.fingerprint:
+        return None
+    features = list(features)
+    of_text = [feature for feature in features if feature in TEXT_FEATURES]
+    of_tokens = [feature for feature in features if feature not in TEXT_FEATURES]
+    profile = load_profile(path, of_tokens)
+    if not of_text:
+        return profile
+    text = load_profile(REFERENCE / f"{name}.text.parquet", of_text)
+    return replace(
+        profile,
+        features={**profile.features, **text.features},
+        labels={**profile.labels, **text.labels},
+    )
+
+
+def _usable(path: Path, features: list[str]) -> Profile | None:
+    """The cached profile, if it is there with these features; a damaged one is counted again."""
+    try:
+        if path.exists() and set(features) <= set(profile_facts(path)["features"]):
+            return load_profile(path, features)
+    except SimtoolError:
+        path.unlink()
+    return None
+
+
+def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
+    """One file for one answer to: which text, cut into which tokens, how much of it."""
+    assert corpus.source is not None
+    render = corpus.render if isinstance(corpus.render, TextFields) else corpus.name
+    told = (
+        corpus.source.identity(),
+        tokenizer.fingerprint,
+        options.budget,
+        options.skip_bad,
+        render,
+        N_FOLDS,
+    )
+    key = hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+    return options.cache / f"{_slug(corpus.name)}-{tokenizer.fingerprint[:8]}-{key}.parquet"
+
+
+def _workers_for(corpus: Corpus, options: Options) -> int:
+    size = getattr(corpus.source, "n_bytes", None)
+    return 1 if size is not None and size < WORTH_WORKERS else options.workers
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[-60:].lstrip("._-") or "corpus"
+
+
+def _is_path(name: str) -> bool:
+    if name in CATALOGUE:  # a folder that happens to be called c4 is ./c4
+        return False
+    told = "://" in name or any(sign in name for sign in "*?") or format_of(name) is not None
+    return told or name.startswith((".", "/", "~")) or Path(name).exists()

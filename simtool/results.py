@@ -1,0 +1,71 @@
+"""What tables and notebooks need of a result: a tidy table, an HTML table, a drawing; arrays that are only read."""
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from simtool.errors import SimtoolError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
+
+
+class Tabular:
+    """What a result offers in a notebook: it shows itself as a table, becomes a data frame, and is drawn.
+
+    A subclass has `to_polars`, and names its table: the figure of that name draws it.
+    """
+
+    table: ClassVar[str]
+    rows_shown: ClassVar[int] = 40
+
+    def to_polars(self) -> "pl.DataFrame":
+        """The result as a tidy table."""
+        raise NotImplementedError
+
+    def to_pandas(self) -> Any:
+        """The table as a pandas data frame. Raises SimtoolError where pandas is not installed."""
+        try:
+            import pandas  # noqa: F401 (polars needs it)
+        except ImportError as error:
+            raise SimtoolError(
+                "to_pandas() needs pandas. Install it (python -m pip install pandas), or use to_polars()."
+            ) from error
+        return self.to_polars().to_pandas()
+
+    def plot(self) -> "Figure":
+        """The figure of this result; in a notebook it shows itself, and `.savefig("x.pdf")` keeps it."""
+        # imported when it is called, so that nothing loads matplotlib before it is asked to draw
+        from simtool import plots
+
+        return plots.figure_of(self.table, self.to_polars())
+
+    def _repr_html_(self) -> str:
+        frame = self.to_polars()
+        shown = frame.head(self.rows_shown)
+        left = frame.height - shown.height
+        return html_table(frame.columns, shown.rows(), f"{left:,} rows more: to_polars()" if left else "")
+
+
+def read_only(result: object) -> None:
+    """The arrays of a result can be read, and no longer written to."""
+    for array in vars(result).values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+
+
+def html_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
+    """An HTML table; every cell is text, whatever a corpus is called."""
+
+    def cell(value: Any, tag: str = "td") -> str:
+        text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+        side = "right" if isinstance(value, int | float) and not isinstance(value, bool) else "left"
+        return f'<{tag} style="text-align: {side}">{html.escape(text)}</{tag}>'
+
+    head = "".join(cell(name, "th") for name in header)
+    body = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
+    told = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

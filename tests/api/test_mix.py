@@ -1,0 +1,156 @@
+"""Which data to mix in, from the command line: results, notes, bad input."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import simtool
+
+ROOT = Path(__file__).parents[2]
+MID = (
+    "--mid",
+    "starcoder:0.2",
+    "--mid",
+    "math:0.12",
+    "--mid",
+    "flan:0.05",
+    "--mid",
+    "knowledgeqa:0.2",
+    "--mid",
+    "dclm:0.2",
+)
+TARGETS = ("--target", "pycode", "--target", "gsm8k", "--target", "lima", "--target", "sciq")
+
+
+def table_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def test_the_papers_question():
+    done = simtool("advantage", "--paper", "--metric", "token", "--resamples", "100", "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert len(rows) == 20
+    best = {row["target"]: row["mixture"] for row in rows if row["rank"] == "1"}
+    assert (best["pycode"], best["gsm8k"]) == ("starcoder", "math")
+    assert all(float(row["low"]) <= float(row["advantage"]) <= float(row["high"]) for row in rows)
+
+
+def test_a_curve_begins_at_the_pretraining_corpus(tmp_path):
+    done = simtool("advantage", "--curve", "starcoder", "--target", "pycode", "--resamples", "50", "--save", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pycode: largest at a share of " in done.stdout
+    rows = table_of(tmp_path / "advantage_curve.csv")
+    assert (float(rows[0]["share"]), float(rows[0]["advantage"])) == (0.0, 0.0)
+    assert float(rows[-1]["share"]) == 1.0  # continued pretraining
+    assert (tmp_path / "advantage_curve.png").stat().st_size > 1000
+
+
+def test_mix_keeps_its_floor_and_is_certified(tmp_path):
+    done = simtool(
+        "mix", "--pretrain", "c4", "--candidates", "starcoder", "math", "--target", "pycode", "--keep", "c4>=0.5",
+        "--resamples", "20", "--save", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Binding: c4>=0.5" in done.stdout
+    assert "Certified: no mixture within the limits is better by more than" in done.stdout
+    assert "To train it: simtool train --pretrain c4 --midtrain c4:0.5+starcoder:0." in done.stdout
+    rows = {row["corpus"]: float(row["share"]) for row in table_of(tmp_path / "mixture.csv")}
+    assert rows["c4"] == pytest.approx(0.5)
+    assert sum(rows.values()) == pytest.approx(1)
+    assert (tmp_path / "mixture_frontier.svg").exists()
+
+
+def test_mix_within_every_limit(tmp_path):
+    done = simtool(
+        "mix", "--candidates", "starcoder", "math", "flan", "--target", "pycode", "--target", "gsm8k:0.5",
+        "--keep", "c4>=0.5", "--cap", "math<=0.1", "--tokens", "2B", "--available", "starcoder=300M", "--epochs", "1",
+        "--forgetting", "0.4", "--resamples", "20", "--format", "json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = {row["corpus"]: row for row in json.loads(done.stdout)["rows"]}
+    assert rows["c4"]["share"] >= 0.5 - 1e-9 and rows["math"]["share"] <= 0.1 + 1e-9
+    assert rows["starcoder"]["share"] <= 0.15 + 1e-9  # 300M of 2B tokens, once
+
+
+def test_predict_verify_explain_and_an_edit_is_noticed(tmp_path):
+    path = tmp_path / "prediction.json"
+    made = simtool("predict", *MID, *TARGETS, "--resamples", "50", "--out", path)
+    assert made.returncode == 0, made.stderr
+    results = ROOT / "analyses" / "tables" / "published_results.csv"
+    scored = simtool("verify", path, results, "--size", "410m")
+    assert scored.returncode == 0, scored.stderr
+    assert "Size 410m, 20 cells: Spearman" in scored.stdout
+    assert "The prediction is unedited" in scored.stdout
+    told = simtool("explain", path, "--target", "pycode", "--top", "3")
+    assert told.returncode == 0, told.stderr
+    assert "newline" in told.stdout  # what code adds to the skeleton of web pages
+    missing = simtool("verify", path, results, "--size", "1b")
+    assert missing.returncode == 2
+    assert missing.stderr.startswith("simtool: The results lack 14 cells: starcoder on lima at 1b; ")
+    edited = json.loads(path.read_text())
+    edited["cells"][0]["rank"] = 5
+    path.write_text(json.dumps(edited))
+    noticed = simtool("verify", path, results, "--size", "410m")
+    assert noticed.returncode == 2
+    assert "was edited after it was made" in noticed.stderr
+
+
+def test_shares_of_bytes_are_shown_as_shares_of_tokens():
+    asked = ("advantage", "--mid", "starcoder:0.2", "--target", "pycode", "--resamples", "20")
+    told = simtool(*asked, "--unit", "bytes").stdout
+    line = next(line for line in told.splitlines() if line.startswith("starcoder = "))
+    share = float(line.split("starcoder:")[1].split("+")[0])
+    assert share > 0.21  # code has fewer bytes a token than web pages, so the same bytes are more tokens
+    assert "starcoder = starcoder:0.2+c4:0.8" in simtool(*asked).stdout
+
+
+def test_a_leak_is_said():
+    done = simtool("advantage", "--mid", "gsm8k:0.1", "--target", "gsm8k", "--resamples", "20", "--metric", "js")
+    assert "Leak: the target gsm8k is a part of the mixture gsm8k." in done.stdout
+
+
+BAD = {
+    "no share": (["advantage", "--mid", "math", "--target", "gsm8k"], "simtool: --mid math lacks a share."),
+    "shares above 1": (
+        ["advantage", "--mid", "math:1.2", "--target", "gsm8k"],
+        "simtool: The shares of --mid math:1.2",
+    ),
+    "no target": (["advantage", "--mid", "math:0.2"], "simtool: Name at least one mixture (--mid) and one target"),
+    "no candidate": (["mix", "--target", "gsm8k"], "simtool: Name at least one candidate (--candidates)"),
+    "an infeasible floor": (
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--keep", "c4>=0.7", "--keep", "math>=0.6"],
+        "simtool: The floors c4>=0.7, math>=0.6 sum to 1.3, and the whole is 1.",
+    ),
+    "a floor that is none": (
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--keep", "c4=0.5"],
+        "simtool: --keep 'c4=0.5' is not of the form NAME>=VALUE.",
+    ),
+    "an amount that is none": (
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--tokens", "lots"],
+        "simtool: 'lots' is not an amount of tokens. Write 300M, 2B or a number.",
+    ),
+    "an amount below 1": (
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--tokens", "2B", "--available", "math=-3"],
+        "simtool: '-3' is not an amount of tokens. Write 300M, 2B or a number.",
+    ),
+    "an unknown predictor": (
+        ["predict", "--mid", "math:0.2", "--target", "gsm8k", "--predictor", "js.tokn", "--out", "x.json"],
+        "simtool: Unknown predictor 'js.tokn'. Did you mean 'js.token'?",
+    ),
+    "a missing prediction": (["verify", "nowhere.json", "x.csv"], "simtool: Cannot read the prediction nowhere.json"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_message_and_exit_code_2(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, message = BAD[name]
+    done = simtool(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(message), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,383 @@
+"""Proximity advantage: by hand, against the plain way, and what must hold for every metric."""
+
+from math import log, log2
+
+import numpy as np
+import pytest
+
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture
+from simtool.prediction.advantage import (
+    Measured,
+    Question,
+    advantage,
+    blend,
+    convert_weights,
+    curve,
+    halves,
+    measure,
+    parse_midtraining,
+    share_text,
+    summarise,
+)
+from simtool.profiles.features import N_FOLDS
+from simtool.profiles.profile import Profile
+from simtool.similarity import metrics, paired
+from simtool.similarity.explain import explain
+from simtool.similarity.metrics import METRICS, Metric
+
+DIMENSION = 400
+C4 = Mixture({"c4": 1.0})
+
+
+def zipf(shift: int = 0) -> np.ndarray:
+    shares = 1.0 / np.arange(1, DIMENSION + 1) ** 1.1
+    return np.roll(shares / shares.sum(), shift)
+
+
+def profile_of(name: str, counts: np.ndarray, n_documents: int = 2, bytes_per_token: int = 4) -> Profile:
+    per_fold = counts.sum(axis=1)
+    documents = np.full(N_FOLDS, n_documents)
+    return Profile(name, "toy", "f" * 64, documents, per_fold, per_fold * bytes_per_token, {"token": counts})
+
+
+def corpus_of(name: str, shares: np.ndarray, n_tokens: int, seed: int) -> Profile:
+    """Each fold draws its own distribution around `shares`, so that folds differ as documents do."""
+    rng = np.random.default_rng(seed)
+    folds = [rng.multinomial(n_tokens // N_FOLDS, rng.dirichlet(shares * 300 + 1e-9)) for _ in range(N_FOLDS)]
+    return profile_of(name, np.array(folds, np.int64))
+
+
+def exactly(name: str, *counts: int) -> Profile:
+    """The same counts in every fold: no half differs from another."""
+    return profile_of(name, np.tile(np.array(counts, np.int64), (N_FOLDS, 1)))
+
+
+@pytest.fixture(scope="module")
+def corpora() -> dict[str, Profile]:
+    """The target `code` is like `starcoder`, and `prose` like `c4`."""
+    shifts = {"c4": 0, "starcoder": 60, "math": 150, "code": 62, "prose": 1}
+    return {name: corpus_of(name, zipf(shift), 16_000, seed) for seed, (name, shift) in enumerate(shifts.items())}
+
+
+MIXTURES = {"code mix": Mixture({"c4": 0.8, "starcoder": 0.2}), "math mix": Mixture({"c4": 0.88, "math": 0.12})}
+
+
+# --- By hand ---
+
+
+def test_two_symbols_by_hand():
+    """P = (1, 0), T = (0, 1), M half of each: cosine 0 before, 1/sqrt(2) after."""
+    profiles = {"p": exactly("p", 100, 0), "t": exactly("t", 0, 100)}
+    said = advantage(profiles, Mixture({"p": 1.0}), {"m": Mixture({"p": 0.5, "t": 0.5})}, ["t"], "cosine", "token")
+    assert said.pretrain_proximity[0] == pytest.approx(0)
+    assert said.value[0, 0] == pytest.approx(2**-0.5, abs=1e-6)  # p.q / |p||q| = 1/2 / sqrt(1/2)
+    assert said.low[0, 0] == pytest.approx(2**-0.5, abs=1e-6)  # halves do not differ: no spread
+    assert said.share_positive[0, 0] == 1
+    assert np.isnan(said.relative[0, 0])  # a share of 0
+    assert said.notes == ("Leak: the target t is a part of the mixture m.",)
+
+
+def test_a_divergence_is_turned():
+    """As above with smoothed cross-entropy: -log2 of .005 or .995, weighted by the smoothed target (.005, .995)."""
+    profiles = {"p": exactly("p", 100, 0), "t": exactly("t", 0, 100)}
+    mixture = {"m": Mixture({"p": 0.5, "t": 0.5})}
+    said = advantage(profiles, Mixture({"p": 1.0}), mixture, ["t"], "cross_entropy", "token", resamples=50)
+    before = -0.005 * log2(0.995) - 0.995 * log2(0.005)
+    assert said.pretrain_proximity[0] == pytest.approx(before, abs=1e-5)
+    assert said.value[0, 0] == pytest.approx(before - 1, abs=1e-5)  # under (1/2, 1/2) a symbol costs 1 bit
+    assert said.relative[0, 0] == pytest.approx((before - 1) / before, abs=1e-5)
+
+
+def test_what_resamples_say_by_hand():
+    """Three mixtures, one target, four resamples; values of P are 0, so a value is its advantage."""
+    a, b, c = (3, 3, 3, 1), (1, 1, 1, 1), (0, 0, 0, 1)
+    values = np.zeros((4, 4, 1))
+    values[:, 1:, 0] = np.array([a, b, c], float).T
+    profiles = {"c4": exactly("c4", 1, 1)}
+    question = Question(profiles, C4, {"a": C4, "b": C4, "c": C4}, ("c4",))
+    said = summarise(question, "any", "token", Measured(values, "high", 8))
+    assert said.value[:, 0].tolist() == [2.5, 1, 0.25]
+    assert said.rank[:, 0].tolist() == [1, 2, 3]
+    assert said.share_best[:, 0] == pytest.approx([3 / 4 + 1 / 12, 1 / 12, 1 / 12])  # the last is a tie of three
+    assert said.share_positive[:, 0].tolist() == [1, 1, (1 + 3 / 2) / 4]  # a tie with P counts half
+    table = said.to_polars()
+    assert table["mixture"].to_list() == ["a", "b", "c"]
+    assert table["rank"].to_list() == [1, 2, 3]
+
+
+def test_one_resample_gives_no_interval():
+    question = Question({"c4": exactly("c4", 1, 1)}, C4, {"a": C4, "b": C4}, ("c4",))
+    said = summarise(question, "any", "token", Measured(np.array([[[0.0], [1.0], [2.0]]]), "low", 8))
+    assert said.value[:, 0].tolist() == [-1, -2]
+    assert np.isnan(said.low).all() and np.isnan(said.high).all()
+    assert not said.told_apart.any()
+
+
+@pytest.mark.parametrize(
+    ("share", "resamples", "text"),
+    [
+        (0, 1000, "<0.001"),
+        (1, 1000, ">0.999"),
+        (0.5, 1000, "0.50"),
+        (0.012, 1000, "0.012"),
+        (0.97, 50, "0.97"),
+        (0.998, 1000, "0.998"),
+        (0.99998, 100_000, "0.99998"),
+        (1, 1, "–"),
+    ],
+)
+def test_no_share_is_printed_as_certain(share, resamples, text):
+    assert share_text(share, resamples) == text
+
+
+# --- Against the plain way ---
+
+
+def plainly(metric: Metric, sources: np.ndarray, targets: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """Split by split, source by source, target by target, in float64."""
+    values = np.zeros((len(splits), len(sources), len(targets)))
+    for r, split in enumerate(splits):
+        for i, source in enumerate(sources.astype(float)):
+            for j, target in enumerate(targets.astype(float)):
+                first, second = source[split].sum(axis=0), target[~split].sum(axis=0)
+                p, q = first / first.sum(), second / second.sum()
+                value = metric.compute(p, q)
+                if metric.bias is not None:
+                    value = value - metric.bias(p, q, first.sum(), second.sum())
+                values[r, i, j] = np.clip(value, metric.low, metric.high)
+    return values
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_every_metric_agrees_with_its_own_compute(metric, corpora):
+    question = Question(corpora, C4, MIXTURES, ("code", "prose"), resamples=20)
+    sources, targets, splits, _ = halves(question, "token")
+    (values,) = paired.paired([metric], sources, targets, splits)
+    np.testing.assert_allclose(values, plainly(metric, sources, targets, splits), atol=1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_sparse_counts_in_several_tiles(metric, monkeypatch):
+    """Targets that have few of the entries, entries that nobody has, and tiles that end in the middle."""
+    monkeypatch.setattr(paired, "TILE_COLUMNS", 16)
+    monkeypatch.setattr(paired, "TILE_SPLITS", 3)
+    rng = np.random.default_rng(0)
+    sources = (rng.poisson(2, (3, N_FOLDS, 100)) * (rng.random((3, 1, 100)) < 0.5)).astype(np.float32)
+    targets = (rng.poisson(2, (2, N_FOLDS, 100)) * (rng.random((2, 1, 100)) < 0.2)).astype(np.float32)
+    sources[:, :, 90:], targets[:, :, 90:] = 0, 0
+    splits = np.argsort(rng.random((7, N_FOLDS)), axis=1) < N_FOLDS // 2
+    (values,) = paired.paired([metric], sources, targets, splits, threads=2)
+    np.testing.assert_allclose(values, plainly(metric, sources, targets, splits), atol=1e-5)
+
+
+def test_together_they_are_what_they_are_alone(corpora):
+    question = Question(corpora, C4, MIXTURES, ("code",), resamples=5)
+    for name, together in zip(METRICS, measure(question, list(METRICS), "token"), strict=True):
+        np.testing.assert_array_equal(together.values, measure(question, [name], "token")[0].values)
+
+
+def test_a_metric_without_a_law_goes_through_pairwise(corpora):
+    def root(p, q):
+        return np.sqrt(metrics.overlap(p, q))
+
+    own = Metric("own", "", root, 0, 1, "high", 1, True, "")
+    sources, targets, splits, _ = halves(Question(corpora, C4, MIXTURES, ("code",), resamples=3), "token")
+    (values,) = paired.paired([own], sources, targets, splits)
+    np.testing.assert_allclose(values, plainly(own, sources, targets, splits), atol=1e-6)
+
+
+def test_every_metric_has_a_law_of_its_own():
+    assert {metric.compute for metric in METRICS.values()} <= set(paired.LAWS)
+
+
+# --- Facts ---
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_closer_is_positive_whatever_the_metric(metric, corpora):
+    said = advantage(corpora, C4, MIXTURES, ["code", "prose"], metric, "token", resamples=60)
+    assert said.value[0, 0] > 0, "a fifth of code brings c4 closer to code"
+    if metric not in ("token", "jaccard", "dsir_kl"):  # to these, a mixture is alike by its larger vocabulary alone
+        assert said.value[0, 1] < 0, "and away from prose"
+    assert (said.low <= said.value).all() and (said.value <= said.high).all()
+    np.testing.assert_allclose(said.share_best.sum(axis=0), 1)
+    np.testing.assert_array_equal(said.told_apart, said.told_apart.swapaxes(0, 1))
+    assert not np.einsum("iij->ij", said.told_apart).any()
+
+
+def test_a_kl_advantage_is_the_cross_entropy_reduction(corpora):
+    """The target's own entropy drops out of the difference."""
+    kl, ce = (
+        advantage(corpora, C4, MIXTURES, ["code"], name, "token", resamples=20) for name in ("kl", "cross_entropy")
+    )
+    np.testing.assert_allclose(kl.value, ce.value, atol=1e-5)
+
+
+def test_pretraining_data_alone_has_no_advantage(corpora):
+    said = advantage(corpora, C4, {"none": blend(C4, MIXTURES["code mix"], 0)}, ["code"], resamples=20)
+    assert said.value[0, 0] == said.low[0, 0] == said.high[0, 0] == 0
+    assert said.share_positive[0, 0] == 0.5
+
+
+def test_pairing_narrows_the_interval(corpora):
+    """P and M share 80% of their text; measured on halves of their own, the difference would be far wider."""
+    question = Question(corpora, C4, MIXTURES, ("code",), resamples=200)
+    values = measure(question, ["js"], "token")[0].values[:, :, 0]
+    paired_spread = np.std(values[:, 1] - values[:, 0])
+    apart = np.std(values[1:, 1] - values[:-1, 0])
+    assert paired_spread < 0.7 * apart
+
+
+def test_same_seed_same_bits(corpora):
+    one, again, other = (
+        advantage(corpora, C4, MIXTURES, ["code"], resamples=20, tokens=9_000, seed=seed) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one.low, again.low)
+    assert not np.array_equal(one.low, other.low)
+
+
+def test_arrays_are_read_only(corpora):
+    said = advantage(corpora, C4, MIXTURES, ["code"], resamples=5)
+    with pytest.raises(ValueError, match="read-only"):
+        said.value[0, 0] = 1
+
+
+def test_the_table_has_a_row_a_cell(corpora):
+    table = advantage(corpora, C4, MIXTURES, ["code", "prose"], resamples=20).to_polars()
+    assert table.shape == (4, 19)
+    assert table["target"].to_list() == ["code", "code", "prose", "prose"]
+    assert table["rank"].to_list() == [1, 2, 1, 2]
+    assert table["weights"][0] == "c4:0.8+starcoder:0.2"
+    assert table["told_apart_from"][0] == "math mix"
+
+
+def test_a_copy_of_the_target_under_another_name_is_a_leak(corpora):
+    copy = Profile(**{**vars(corpora["code"]), "corpus": "copy"})
+    said = advantage({**corpora, "copy": copy}, C4, {"m": Mixture({"c4": 0.5, "copy": 0.5})}, ["code"], resamples=5)
+    assert said.notes == ("Leak: the target code has the very counts of copy, a part of the mixture m.",)
+
+
+# --- The curve ---
+
+
+def test_the_curve_runs_from_pretraining_to_continued_pretraining(corpora):
+    special = Mixture({"starcoder": 1.0})
+    said = curve(corpora, C4, special, ["code", "prose"], "js", "token", resamples=60)
+    assert (said.value[0] == 0).all()
+    at_end = advantage(corpora, C4, {"all": special}, ["code"], "js", "token", resamples=60)
+    assert said.value[-1, 0] == pytest.approx(at_end.value[0, 0], abs=0.01)  # other samples of the same text
+    assert said.peak[0] > 0.7 and said.peak[1] < 0.1
+    assert (said.peak_low <= said.peak).all() and (said.peak <= said.peak_high).all()
+    assert said.to_polars().shape == (2 * 21, 13)
+
+
+def test_the_peak_by_hand():
+    """T = (1/2, 1/2) between P = (1, 0) and S = (0, 1): half of each is exactly the target."""
+    profiles = {"p": exactly("p", 200, 0), "s": exactly("s", 0, 200), "t": exactly("t", 100, 100)}
+    said = curve(profiles, Mixture({"p": 1.0}), Mixture({"s": 1.0}), ["t"], "overlap", "token", resamples=10)
+    assert (said.peak[0], said.peak_low[0], said.peak_high[0]) == (0.5, 0.5, 0.5)
+    expected = [min(w, 0.5) + min(1 - w, 0.5) - 0.5 for w in said.shares]  # sum of min(p, q), less that of P
+    np.testing.assert_allclose(said.value[:, 0], expected, atol=1e-3)  # shares are right to within a token
+
+
+# --- Mixtures from shares ---
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("starcoder:0.2", {"starcoder": 0.2, "c4": 0.8}),
+        ("c4:0.5+starcoder:0.5", {"c4": 0.5, "starcoder": 0.5}),
+        ("starcoder:0.1+math:0.2", {"starcoder": 0.1, "math": 0.2, "c4": 0.7}),
+        ("starcoder:1", {"starcoder": 1.0}),
+        ("starcoder:0", {"c4": 1.0}),
+        ("c4:0.3", {"c4": 1.0}),
+    ],
+)
+def test_shares_leave_the_rest_to_pretraining(text, weights):
+    assert dict(parse_midtraining(text, C4).weights) == pytest.approx(weights)
+
+
+def test_nested_mixtures_flatten():
+    pretrain, special = Mixture({"c4": 0.9, "dclm": 0.1}), Mixture({"starcoder": 0.5, "c4": 0.5})
+    assert dict(blend(pretrain, special, 0.2).weights) == pytest.approx({"c4": 0.82, "dclm": 0.08, "starcoder": 0.1})
+
+
+def test_a_missing_share():
+    with pytest.raises(SimtoolError) as caught:
+        parse_midtraining("starcoder", C4)
+    assert str(caught.value) == (
+        "--mid starcoder lacks a share. Write --mid starcoder:0.2 for a fifth of it;"
+        " what the shares leave of 1 is the pretraining corpus."
+    )
+
+
+def test_shares_above_one():
+    with pytest.raises(SimtoolError) as caught:
+        parse_midtraining("starcoder:0.8+math:0.3", C4)
+    assert str(caught.value) == "The shares of --mid starcoder:0.8+math:0.3 must come to at most 1. Got 1.1."
+
+
+def test_weights_in_documents_and_bytes():
+    """Documents of a: 10 tokens and 40 bytes; of b: 30 tokens and 60 bytes."""
+    a = profile_of("a", np.full((N_FOLDS, 2), 10), n_documents=2, bytes_per_token=4)
+    b = profile_of("b", np.full((N_FOLDS, 2), 30), n_documents=2, bytes_per_token=2)
+    half = {"a": 0.5, "b": 0.5}
+    profiles = {"a": a, "b": b}
+    assert dict(convert_weights(half, "tokens", profiles).weights) == half
+    assert dict(convert_weights(half, "documents", profiles).weights) == pytest.approx({"a": 0.25, "b": 0.75})
+    assert dict(convert_weights(half, "bytes", profiles).weights) == pytest.approx({"a": 1 / 3, "b": 2 / 3})  # 1/4, 1/2
+
+
+def test_a_name_without_a_profile(corpora):
+    with pytest.raises(SimtoolError) as caught:
+        advantage(corpora, C4, {"m": Mixture({"starcode": 1.0})}, ["code"])
+    assert str(caught.value) == (
+        "Unknown corpus 'starcode'. Did you mean 'starcoder'?\nKnown: c4, code, math, prose, starcoder."
+    )
+
+
+def test_nothing_asked(corpora):
+    with pytest.raises(SimtoolError) as caught:
+        advantage(corpora, C4, {}, ["code"])
+    assert str(caught.value) == "Name at least one mixture (--mid) and one target (--target)."
+
+
+def test_a_target_twice(corpora):
+    with pytest.raises(SimtoolError) as caught:
+        advantage(corpora, C4, MIXTURES, ["code", "code"])
+    assert str(caught.value) == "Named twice: code. Name every target once."
+
+
+# --- What is newly covered ---
+
+
+def test_the_parts_sum_to_the_reduction(corpora):
+    said = explain(corpora, C4, MIXTURES["code mix"], "code")
+    c4, starcoder, code = (corpora[n].features["token"].sum(axis=0) / 16_000 for n in ("c4", "starcoder", "code"))
+    before, after = (metrics.cross_entropy(p, code) for p in (c4, 0.8 * c4 + 0.2 * starcoder))
+    assert said.total == pytest.approx(before - after, abs=1e-12)
+    assert said.to_polars()["bits"].sum() == pytest.approx(said.total)
+
+
+def test_an_explanation_by_hand():
+    """V = 3; P = (1, 0, 0), M = (1/2, 1/2, 0), T = (0, 1, 0): entry 1 costs .995 + .01/3 at most less."""
+    profiles = {"p": exactly("p", 10, 0, 0), "s": exactly("s", 0, 10, 0), "t": exactly("t", 0, 10, 0)}
+    said = explain(profiles, Mixture({"p": 1.0}), Mixture({"p": 0.5, "s": 0.5}), "t")
+    third = 0.01 / 3
+    expected = [
+        third * log2((0.495 + third) / (0.99 + third)),  # the target's uniform part, under half as much
+        (0.99 + third) * log2((0.495 + third) / third),
+        0,  # nobody has it
+    ]
+    np.testing.assert_allclose(said.bits, expected, atol=1e-12)
+    assert said.newly_covered.tolist() == [False, True, False]
+    table = said.to_polars(1)
+    assert table["ngram"].to_list() == ["#1", "#0"]
+    assert said.total == pytest.approx(sum(expected)) and said.total * log(2) > 4
+
+
+def test_explaining_an_unknown_corpus(corpora):
+    with pytest.raises(SimtoolError, match=r"^Unknown corpus 'cod'\. Did you mean 'code'\?"):
+        explain(corpora, C4, MIXTURES["code mix"], "cod")

@@ -1,0 +1,241 @@
+"""A count does not depend on workers, order or interruptions; budgets take what they say."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simtool.corpora import sources
+from simtool.corpora.sources import file_corpus
+from simtool.errors import SimtoolError
+from simtool.profiles import count as build
+from simtool.profiles.count import Budget, Shard, count_corpus, count_shard
+from simtool.profiles.features import FEATURES
+from simtool.profiles.profile import Profile
+from simtool.profiles.resolve import Options, find_profile
+from simtool.progress import Counted
+from simtool.tokens.tokenizer import load_tokenizer
+from tests.conftest import sentences, write_jsonl
+
+FEW = ("token", "token2", "char3", "skeleton2", "document_length")
+DEFAULT = load_tokenizer("default")
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK", 4096)  # many blocks and batches in a small file
+    monkeypatch.setattr(build, "BATCH_BYTES", 10_000)
+    return file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(600))))
+
+
+def same_counts(a: Profile, b: Profile) -> bool:
+    return (
+        a.size == b.size
+        and (a.n_documents == b.n_documents).all()
+        and all((a.features[name] == b.features[name]).all() for name in {*a.features, *b.features})
+    )
+
+
+def test_the_counts_are_those_of_a_plain_count(corpus):
+    profile = count_corpus(corpus, DEFAULT, ["token"])
+    texts = [document.text for document in corpus.documents()]
+    ids, _ = DEFAULT.encode(texts)
+    np.testing.assert_array_equal(
+        profile.features["token"].sum(axis=0), np.bincount(ids, minlength=DEFAULT.vocabulary_size)
+    )
+    assert profile.size == {
+        "documents": 600,
+        "tokens": len(ids),
+        "bytes": sum(len(text.encode()) for text in texts),
+    }
+
+
+@pytest.mark.parametrize("n_shards", [2, 3, 5])
+def test_shards_add_up_to_the_whole(corpus, n_shards):
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    shards = [
+        count_shard(Shard(corpus, "default", None, FEW, index, n_shards, False, None), lambda message: None)
+        for index in range(n_shards)
+    ]
+    assert same_counts(sum(shards[1:], shards[0]), whole)
+    assert all(0 < shard.size["documents"] < 600 for shard in shards)
+
+
+def test_processes_count_the_same(tmp_path):
+    # nothing patched: the other process would not see it
+    corpus = file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(50_000))))
+    assert corpus.source.n_bytes > 2 * sources.BLOCK
+    messages: list[Counted] = []
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, workers=2, report=messages.append), whole)
+    assert {message.shard for message in messages} == {0, 1}
+    assert sum(message.n_tokens for message in messages) == whole.size["tokens"]
+
+
+def test_the_order_of_the_documents_does_not_matter(tmp_path):
+    texts = sentences(300)
+    one = file_corpus(str(write_jsonl(tmp_path / "one.jsonl", texts)))
+    reverse = file_corpus(str(write_jsonl(tmp_path / "reverse.jsonl", texts[::-1])))
+    assert same_counts(count_corpus(one, DEFAULT, FEW), count_corpus(reverse, DEFAULT, FEW))
+
+
+def test_every_feature_of_the_catalogue_is_counted(corpus):
+    profile = count_corpus(corpus, DEFAULT, FEATURES)
+    assert set(profile.features) == set(FEATURES)
+    assert all(counts.sum() > 0 for counts in profile.features.values())
+
+
+def test_hashed_ngrams_have_names(corpus):
+    profile = count_corpus(corpus, DEFAULT, ["token2"])
+    bucket, ngram = next(iter(profile.labels["token2"].items()))
+    assert profile.features["token2"][:, bucket].sum() > 0
+    assert DEFAULT.decode(ngram).strip()
+
+
+def test_a_document_budget_takes_the_first(corpus):
+    profile = count_corpus(corpus, DEFAULT, ["token"], Budget(documents=50))
+    ids, _ = DEFAULT.encode([document.text for document in corpus.documents(50)])
+    assert profile.size["documents"] == 50
+    np.testing.assert_array_equal(
+        profile.features["token"].sum(axis=0), np.bincount(ids, minlength=DEFAULT.vocabulary_size)
+    )
+
+
+def test_a_token_budget_takes_whole_documents_that_fit(corpus):
+    sizes = np.diff(DEFAULT.encode([document.text for document in corpus.documents()])[1])
+    profile = count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=5_000))
+    n = int((np.cumsum(sizes) <= 5_000).sum())
+    assert profile.size["documents"] == n
+    assert profile.size["tokens"] == sizes[:n].sum()
+
+
+def test_a_seeded_sample_is_random_fair_and_independent_of_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK", 4096)
+    texts = sentences(600)
+    one = file_corpus(str(write_jsonl(tmp_path / "one.jsonl", texts)))
+    reverse = file_corpus(str(write_jsonl(tmp_path / "reverse.jsonl", texts[::-1])))
+    first, second = (
+        count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=4_000, seed=1)) for corpus in (one, reverse)
+    )
+    assert same_counts(first, second)
+    assert 3_900 < first.size["tokens"] <= 4_000
+    other = count_corpus(one, DEFAULT, ["token"], Budget(tokens=4_000, seed=2))
+    assert not same_counts(first, other)
+    assert not same_counts(first, count_corpus(one, DEFAULT, ["token"], Budget(tokens=4_000)))
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_budget_that_is_all_of_it_is_all_of_it(corpus, seed):
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, Budget(documents=600, seed=seed)), whole)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_corpus_smaller_than_the_budget(corpus, seed):
+    whole = count_corpus(corpus, DEFAULT, ["token"]).size
+    with pytest.raises(SimtoolError) as caught:
+        count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=10_000_000, seed=seed))
+    assert str(caught.value) == (
+        f"{corpus.name} holds {whole['tokens']:,} tokens in 600 documents, too few for --tokens 10,000,000.\n"
+        "Ask for less, or leave the budget out to count all of it."
+    )
+
+
+def test_a_budget_below_the_first_document(corpus):
+    with pytest.raises(SimtoolError, match=r"^The first document of .* Whole documents are counted: ask for more\.$"):
+        count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=1))
+
+
+@pytest.mark.parametrize("text", ["", '{"text": ""}\n', "\n\n"])
+def test_an_empty_corpus(tmp_path, text):
+    path = tmp_path / "empty.jsonl"
+    path.write_text(text)
+    with pytest.raises(SimtoolError) as caught:
+        count_corpus(file_corpus(str(path)), DEFAULT, ["token"])
+    assert str(caught.value) == f"{path} is empty: file {path} holds no text."
+
+
+def test_bad_rows_are_counted_over_all_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK", 1024)
+    path = write_jsonl(tmp_path / "bad.jsonl", sentences(100))
+    lines = path.read_text().splitlines()
+    lines[10] = lines[70] = "{broken"
+    path.write_text("\n".join(lines))
+    profile = count_corpus(file_corpus(str(path)), DEFAULT, ["token"], skip_bad=True)
+    assert profile.size["documents"] == 98
+    assert profile.facts["skipped"]["count"] == 2
+    assert profile.facts["skipped"]["reasons"][0].startswith(f"Line 11 of {path} is not a JSON object")
+
+
+def test_an_interrupted_count_goes_on_where_it_was(corpus, tmp_path):
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    parts, seen = tmp_path / "parts", []
+
+    def interrupt_at_the_third(message):
+        seen.append(message)
+        if len(seen) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        count_corpus(corpus, DEFAULT, FEW, parts=parts, report=interrupt_at_the_third)
+    assert [path.name for path in parts.iterdir()] == ["0-of-1.parquet"]
+
+    again: list[Counted] = []
+    resumed = count_corpus(corpus, DEFAULT, FEW, parts=parts, report=again.append)
+    assert same_counts(resumed, whole)
+    assert again[0].n_tokens == sum(message.n_tokens for message in seen)  # not counted anew
+
+
+def test_a_damaged_part_is_not_used(corpus, tmp_path):
+    (tmp_path / "0-of-1.parquet").write_bytes(b"cut")
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, parts=tmp_path), whole)
+
+
+COUNT = """
+import sys, time
+from pathlib import Path
+from simtool.profiles import count as build
+from simtool.profiles.resolve import Options, find_profile
+build.BATCH_BYTES = 200_000
+add = build._Tally.add
+build._Tally.add = lambda tally, texts: time.sleep(float(sys.argv[4])) or add(tally, texts)
+found = find_profile(sys.argv[1], ["token", "token2"], Options(cache=Path(sys.argv[2]), workers=int(sys.argv[3])))
+print(found.how, found.profile.size)
+"""
+
+
+def start(path: Path, cache: Path, workers: int = 1, seconds_a_batch: float = 0) -> subprocess.Popen:
+    command = [sys.executable, "-c", COUNT, str(path), str(cache), str(workers), str(seconds_a_batch)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_two_processes_on_the_same_corpus_count_it_once(tmp_path):
+    path = write_jsonl(tmp_path / "text.jsonl", sentences(20_000))
+    both = [start(path, tmp_path / "cache") for _ in range(2)]
+    told = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert sorted(out.split(" ", 1)[0] for out, _ in told) == ["cached", "counted"]
+    assert len({out.split("{")[1] for out, _ in told}) == 1
+
+
+@pytest.mark.slow
+def test_a_killed_count_leaves_nothing_half_written(tmp_path):
+    path = write_jsonl(tmp_path / "text.jsonl", sentences(20_000))
+    cache = tmp_path / "cache"
+    process = start(path, cache, seconds_a_batch=0.2)  # 4 seconds at least
+    while not cache.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not list(cache.glob("*.parquet"))
+    found = find_profile(str(path), ["token", "token2"], Options(cache=cache))
+    assert found.profile.size["documents"] == 20_000

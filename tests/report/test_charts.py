@@ -1,0 +1,58 @@
+"""Charts by what they show, and sentences by what they say."""
+
+import numpy as np
+import pytest
+
+from simtool.report import charts, sentences
+from simtool.report.markup import Html, el
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0, 5.3, [0, 2, 4]), (0, 1, [0, 0.5, 1]), (-0.4, 0.4, [-0.4, -0.2, 0, 0.2, 0.4]), (2, 2, [2])],
+)
+def test_ticks_are_round(low, high, ticks):
+    assert charts.ticks_of(low, high, 4) == pytest.approx(ticks)
+
+
+def test_labels_are_spread_within_the_chart():
+    moved = charts.spread([10, 11, 12, 100], 14, 0, 100)
+    assert moved == [10, 24, 38, 100]
+    moved = charts.spread([90, 95, 100], 14, 0, 100)
+    assert min(np.diff(sorted(moved))) >= 14
+    assert max(moved) == 100
+
+
+def test_what_is_not_markup_is_escaped():
+    assert el("p", "<b>", Html("<i></i>"), title='"') == '<p title="&quot;">&lt;b&gt;<i></i></p>'
+    assert el("td", ["a", None, 1], class_=None) == "<td>a1</td>"
+
+
+def test_an_interval_chart_holds_every_row():
+    rows = [charts.Interval("one", 1.0, 0.5, 1.5, "#000000"), charts.Interval("two", -2.0, None, None, "#000000")]
+    drawn = charts.intervals("title", "told", rows, "bits")
+    assert drawn.count('class="dot"') == 2
+    assert drawn.count('class="interval"') == 1
+    assert "+1.00" in drawn
+    assert "−2.00" in drawn
+
+
+def test_effects_in_words():
+    row = {"arm": "math 0.2", "target": "gsm8k", "n_seeds": 3, "relative_improvement": 0.02, "low": 0.01, "high": 0.03}
+    assert sentences.effect(row) == "math 0.2 lowers the loss on gsm8k by 2.00% (95%: +1.00% to +3.00%, 3 seeds)."
+    unsure = {**row, "low": -0.01, "minimum_detectable": 0.03}
+    assert sentences.effect(unsure) == (
+        "math 0.2 cannot be told from control on gsm8k (+2.00%; 95%: -1.00% to +3.00%, 3 seeds)."
+        " Less than 3.00% could not have been seen."
+    )
+    assert sentences.effect({**row, "relative_improvement": None}) == "math 0.2 on gsm8k: not measured."
+
+
+def test_lists_in_words():
+    assert sentences.listed(["a"]) == "a"
+    assert sentences.listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_long_label_keeps_its_end_where_the_share_stands():
+    assert charts.shortened("python_source:0.3", 1000) == "python_source:0.3"
+    assert charts.shortened("python_source:0.3", 132) == "python_so…e:0.3"

@@ -1,0 +1,148 @@
+"""Effects and their intervals: by hand, against SciPy, and on data whose truth is known."""
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+pytest.importorskip("torch")
+
+from simtool.mixture import Mixture
+from simtool.studies import effects as findings
+from simtool.studies.conclusions import verdicts
+from simtool.studies.effects import crossed, minimum_detectable, pseudo_values
+from simtool.studies.plan import Study, arms_of
+
+
+def test_with_documents_that_do_not_vary_it_is_students_t_over_seeds():
+    by_seed = np.array([0.02, 0.05, 0.03, 0.04])
+    found = crossed(by_seed, np.full(50, by_seed.mean()))
+    low, high = stats.t.interval(0.95, 3, by_seed.mean(), stats.sem(by_seed))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
+
+
+def test_with_seeds_that_do_not_vary_it_is_students_t_over_documents():
+    by_document = np.random.default_rng(0).normal(0.1, 1, 40)
+    found = crossed(np.full(3, by_document.mean()), by_document)
+    assert (found.low, found.high) == pytest.approx(
+        stats.t.interval(0.95, 39, by_document.mean(), stats.sem(by_document))
+    )
+
+
+def test_one_seed_gives_no_interval():
+    found = crossed(np.array([0.1]), np.arange(5.0))
+    assert found.value == 0.1 and math.isnan(found.low) and math.isnan(found.p)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    """Seeds and documents crossed, both varying: of 400 intervals of 95%, at least 93% hold the mean."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(400):
+        seeds, documents = rng.normal(0, 0.5, (4, 1)), rng.normal(0, 1, (1, 30))
+        cells = 0.3 + seeds + documents + rng.normal(0, 0.5, (4, 30))
+        found = crossed(cells.mean(1), cells.mean(0))
+        held += found.low <= 0.3 <= found.high
+    assert held / 400 >= 0.93
+
+
+def test_pseudo_values_of_a_mean_are_its_terms():
+    # nats - control per token, one token a document: the jackknife of a mean gives back the terms
+    nats, control = np.array([[1.0, 2.0, 4.0]]), np.array([[2.0, 2.0, 2.0]])
+    found = pseudo_values(nats, control, np.ones(3), relative=False)
+    assert found == pytest.approx([-1, 0, 2])
+
+
+def test_pseudo_values_of_a_ratio_against_leaving_out_one_by_one():
+    rng = np.random.default_rng(2)
+    nats, control, tokens = rng.gamma(5, size=(2, 6)), rng.gamma(6, size=(2, 6)), rng.integers(5, 20, 6)
+
+    def improvement(kept):
+        return np.mean(1 - nats[:, kept].sum(1) / control[:, kept].sum(1))
+
+    whole = improvement(range(6))
+    slow = [6 * whole - 5 * improvement([d for d in range(6) if d != left]) for left in range(6)]
+    assert pseudo_values(nats, control, tokens, relative=True) == pytest.approx(slow)
+
+
+def test_the_smallest_detectable_effect_by_hand():
+    # sd 0.1, mean 2, n 3: (t.975 + t.8 at 4 degrees of freedom) * 0.1 * sqrt(2 / 3) / 2 = (2.7764 + 0.9410) * 0.040825
+    assert minimum_detectable(np.array([1.9, 2.0, 2.1])) == pytest.approx((2.7764 + 0.9410) * 0.040825, rel=1e-4)
+    assert math.isnan(minimum_detectable(np.array([1.0])))
+
+
+# ---- a study whose truth is known ----
+
+WEB = Mixture({"web": 1.0})
+MIDS = ("code", "sums", "facts")
+TARGETS = ("functions", "problems", "questions")
+STUDY = Study(
+    "known", "Known.", WEB, arms_of(WEB, [(name, 0.2) for name in MIDS]), TARGETS,
+    dict.fromkeys(("web", *MIDS, *TARGETS)), matched=tuple(zip(MIDS, TARGETS, strict=True)),
+)  # fmt: skip
+
+
+class Said:
+    """A prediction that is right about matched domains."""
+
+    content: ClassVar = {"cells": [
+        {"mixture": f"{mid}:0.2", "target": target, "advantage": float(i == j) + 0.01 * i, "low": 0.0, "high": 1.0}
+        for i, mid in enumerate(MIDS) for j, target in enumerate(TARGETS)
+    ]}  # fmt: skip
+
+
+def measured() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Losses where the matched domain lowers loss by a tenth, and nothing else does anything but noise."""
+    rng = np.random.default_rng(3)
+    rows, documents = [], []
+    difficulty = {name: rng.normal(20, 3, 30) for name in (*TARGETS, "web")}
+    for arm in STUDY.arms:
+        for seed in STUDY.seeds:
+            of_seed = rng.normal(0, 0.02)
+            for target in TARGETS:
+                helped = 0.9 if (arm.special, target) in STUDY.matched else 1.0
+                nats = difficulty[target] * helped + of_seed + rng.normal(0, 0.1, 30)
+                key = {"size": "nano", "arm": arm.name, "seed": seed}
+                for phase, corpus, role, values in (
+                    ("sft", target, "target", nats),
+                    ("sft", "web", "general", difficulty["web"] + 1 + rng.normal(0, 0.1, 30)),
+                    ("midtrain", "web", "general", difficulty["web"] + rng.normal(0, 0.1, 30)),
+                ):
+                    of = target if phase == "sft" else None
+                    documents.append(
+                        pl.DataFrame({"document": np.arange(30, dtype=np.uint64), "nats": values,
+                                      "n_tokens": np.full(30, 10)}).with_columns(
+                            **{k: pl.lit(v) for k, v in key.items()},
+                            phase=pl.lit(phase), corpus=pl.lit(corpus), role=pl.lit(role),
+                            target=pl.lit(of, dtype=pl.String),
+                        )
+                    )  # fmt: skip
+                rows.append({**key, "target": target, "loss": nats.sum() / 300})
+    return pl.DataFrame(rows), pl.concat(documents, how="diagonal")
+
+
+def test_what_helps_is_found_and_what_does_not_is_not_claimed():
+    lost, documents = measured()
+    documents = documents.unique(["size", "arm", "seed", "phase", "corpus", "role", "target", "document"], keep="first",
+                                 maintain_order=True)  # fmt: skip
+    found = findings.effects(STUDY, lost, documents, Said)
+    assert found.height == 9
+    for row in found.iter_rows(named=True):
+        truth = 0.1 if (row["mix"], row["target"]) in STUDY.matched else 0.0
+        assert row["low"] <= truth <= row["high"]
+        assert (row["p_holm"] < 0.05) == (truth > 0)
+        if truth:
+            assert row["observed_rank"] == row["predicted_rank"] == 1
+    agreed = findings.agreements(STUDY, found)
+    said = agreed.filter((pl.col("predictor") == "predicted") & (pl.col("left_out") == "")).to_dicts()[0]
+    assert said["pearson"] > 0.95 and said["p"] == pytest.approx(6 / 36, abs=0.15)
+    sentences = verdicts(found, agreed)
+    assert sum("lowered loss" in one for one in sentences) == 3
+    assert any("no difference to loss on" in one and "that can be told from none" in one for one in sentences)
+    model = findings.mixed_model(found)
+    slope = model.filter(pl.col("term") == "predicted").to_dicts()[0]
+    assert slope["low"] > 0

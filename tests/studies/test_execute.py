@@ -1,0 +1,219 @@
+"""A whole study on toy text: predicted, run, killed and gone on with, recorded once, judged."""
+
+import json
+import random
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("statsmodels")
+
+from simtool.errors import SimtoolError  # noqa: E402
+from simtool.mixture import Mixture  # noqa: E402
+from simtool.profiles.resolve import Options  # noqa: E402
+from simtool.progress import NodeFinished  # noqa: E402
+from simtool.report.study import load_study  # noqa: E402
+from simtool.report.study_section import trained  # noqa: E402
+from simtool.studies import effects as findings  # noqa: E402
+from simtool.studies import execute as run  # noqa: E402
+from simtool.studies import worker as node  # noqa: E402
+from simtool.studies.execute import Place, read_records, run_study  # noqa: E402
+from simtool.studies.plan import Study, arms_of  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+import toys  # noqa: E402, F401  (brings the size "tiny")
+
+WORDS = {
+    "web": ["the", "river", "runs", "by", "a", "quiet", "town", "where", "people", "walk", "and", "talk", "of", "rain"],
+    "code": ["def", "return", "if", "else", "for", "in", "x", "y", "(", ")", ":", "=", "+", "1", "2", "0"],
+    "tasks": ["what", "is", "x", "+", "y", "?", "answer", "1", "2", "3", "4", "5", "return"],
+}
+
+
+def write_texts(folder: Path) -> dict[str, str]:
+    """{kind: path} of three corpora of 120 documents."""
+    paths = {}
+    for kind, words in WORDS.items():
+        rng = random.Random(kind)
+        path = folder / f"{kind}.jsonl"
+        texts = [" ".join(rng.choices(words, k=rng.randint(10, 40))) + f" {i}" for i in range(120)]
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+        paths[kind] = str(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("texts")
+    names = write_texts(folder)
+    pretrain = Mixture({names["web"]: 1.0})
+    return Study(
+        "toy", "Toys.", pretrain, arms_of(pretrain, [(names["code"], 0.5)], cpt=[names["code"]]), (names["tasks"],),
+        dict.fromkeys(names.values()), models=("tiny",), seeds=(0, 1), tokens=12 * 4 * 32, length=32, batch_size=4,
+        sft_batch_size=8, held_out=10, max_epochs=50, learning_rate={"tiny": 5e-3},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(study, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    told = []
+    outcome = run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1), told.append)
+    assert not outcome.failed and not outcome.skipped
+    return folder, told
+
+
+def test_everything_is_trained_and_recorded_once(study, finished):
+    folder, told = finished
+    # two seeds x (trunk + control, midtraining, CPT + a leaf of each)
+    assert sum(isinstance(one, NodeFinished) for one in told) == 2 * (1 + 3 + 3)
+    rows = read_records(folder / "records.jsonl")
+    after = [row for row in rows if row["phase"] == "sft" and row["role"] == "target"]
+    assert len(after) == 6 and {row["seed"] for row in after} == {0, 1}
+    for row in rows:
+        assert sum(row["achieved"].values()) >= row["tokens"]
+
+
+def test_the_prediction_is_older_than_the_first_run(finished):
+    folder, _ = finished
+    first = min(path.stat().st_mtime for path in (folder / "runs").glob("*/recipe.json"))
+    assert (folder / "prediction.json").stat().st_mtime <= first
+
+
+def test_a_study_that_is_done_trains_nothing_again(study, finished, monkeypatch):
+    folder, _ = finished
+    monkeypatch.setattr(run, "run_nodes", lambda jobs, report: pytest.fail("a run that is done was handed out"))
+    before = (folder / "records.jsonl").read_bytes()
+    outcome = run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1))
+    assert (folder / "records.jsonl").read_bytes() == before
+    assert len(outcome.results) == 14 and all(result["tokens"] == 0 for result in outcome.results.values())
+
+
+def test_gone_on_with_after_a_kill_it_finds_the_same(study, finished, tmp_path):
+    """Half of the runs gone, one of the others damaged, and the records cut in the middle of a line."""
+    folder = tmp_path / "again"
+    shutil.copytree(finished[0], folder)
+    for path in sorted((folder / "runs").iterdir())[::2]:
+        shutil.rmtree(path)
+    next((folder / "runs").glob("*/done.json")).write_text("{")
+    text = (folder / "records.jsonl").read_text()
+    (folder / "records.jsonl").write_text(text[: len(text) // 2])
+    run_study(study, folder, Options(tokenizer="small"), Place("cpu", 1))
+
+    def losses(where):
+        rows = read_records(where / "records.jsonl")
+        return {(r["node"], r["arm"], r["corpus"], r["split"]): r["nats_per_token"] for r in rows}
+
+    assert losses(folder) == losses(finished[0])
+    assert len(read_records(folder / "records.jsonl")) == len(read_records(finished[0] / "records.jsonl"))
+
+
+def test_another_study_shares_the_runs(study, finished, tmp_path):
+    outcome = run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1, runs=finished[0] / "runs"))
+    assert len(outcome.results) == 14 and all(result["tokens"] == 0 for result in outcome.results.values())
+
+
+def test_part_of_it_can_be_asked_for(study, tmp_path):
+    outcome = run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1, only=("control/*",)))
+    assert len(outcome.results) == 2 * 3
+    with pytest.raises(SimtoolError, match=r"^Nothing of the study matches nobody\."):
+        run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1, only=("nobody",)))
+
+
+def test_what_was_found_is_in_tables_with_provenance(study, finished):
+    found = findings.find_out(finished[0])
+    effects = found.tables["study_effects"]
+    assert effects.height == 2 and set(effects["n_seeds"]) == {2}
+    assert (effects["low"] <= effects["relative_improvement"]).all()
+    paths = findings.save_findings(found, finished[0] / "tables")
+    for path in paths:
+        told = json.loads(path.with_suffix(".json").read_text())
+        assert told["prediction"] == json.loads((finished[0] / "prediction.json").read_text())["content_sha256"]
+    assert len(found.verdicts) >= 2
+    # what a study writes is what a report reads
+    given = load_study(finished[0])
+    assert given.verdicts == found.verdicts
+    shown = trained(given).html()
+    assert set(given.tables) >= {"study_effects", "study_losses"}
+    assert all(f"{name}.csv, {len(rows)} rows" in shown for name, rows in given.tables.items())
+
+
+def test_a_folder_of_another_study_is_refused(study, finished):
+    with pytest.raises(SimtoolError, match="holds another study \\(toy; differs in seeds\\)"):
+        run.claim(replace(study, seeds=(0,)), finished[0])
+
+
+def test_a_failed_run_is_reported_and_the_others_go_on(study, finished, tmp_path, monkeypatch):
+    def sometimes(jobs, report):
+        if jobs[0]["recipe"]["seed"] == 1:
+            raise SimtoolError("no room")
+        return run_nodes(jobs, report)
+
+    run_nodes = run.run_nodes
+    monkeypatch.setattr(run, "run_nodes", sometimes)
+    outcome = run_study(study, tmp_path, Options(tokenizer="small"), Place("cpu", 1))
+    assert len(outcome.results) == 7 and len(outcome.failed) == 1 and len(outcome.skipped) == 6
+
+
+def test_rates_as_replicas_find_what_they_find_one_by_one(study, tmp_path, monkeypatch):
+    several = replace(study, sft_rates=(1e-4, 1e-3, 3e-3), seeds=(0,))
+    options, only = Options(tokenizer="small"), ("control/*",)
+    run_study(several, tmp_path / "alone", options, Place("cpu", 1, only=only))
+    handed, run_nodes = [], run.run_nodes
+    monkeypatch.setattr(run, "run_nodes", lambda jobs, report: handed.append(len(jobs)) or run_nodes(jobs, report))
+    told = []
+    run_study(several, tmp_path / "together", options, Place("cpu", 1, only=only, replicas=2), told.append)
+    assert handed == [1, 1, 2, 1]  # the trunk, the control, two of its leaves and the third
+
+    def losses(folder):
+        rows = read_records(folder / "records.jsonl")
+        assert len(rows) == len({(row["node"], row["corpus"], row["split"]) for row in rows})
+        return {(row["node"], row["corpus"], row["split"]): row["nats_per_token"] for row in rows}
+
+    alone, together = losses(tmp_path / "alone"), losses(tmp_path / "together")
+    assert together == pytest.approx(alone, abs=1e-4)
+    devices = {row["device"] for row in read_records(tmp_path / "together" / "records.jsonl")}
+    assert sum("2 replicas side by side" in device for device in devices) == 1
+
+
+def test_replicas_that_fail_are_trained_in_halves_and_the_last_one_is_told(monkeypatch):
+    tried = []
+
+    def side_by_side(jobs):
+        tried.append(list(jobs))
+        if 3 in jobs:
+            raise SimtoolError("The loss is nan.")
+        return [{"job": job} for job in jobs]
+
+    def alone(job):
+        if job == 3:
+            raise SimtoolError("Still nan.")
+        return {"job": job}
+
+    monkeypatch.setattr(node, "result_there", lambda job: {"job": job} if job == 0 else None)
+    monkeypatch.setattr(node, "_run_replicas", side_by_side)
+    monkeypatch.setattr(node, "_run_alone", alone)
+    told = []
+    found = node.run_nodes([0, 1, 2, 3, 4], told.append)
+    assert [str(one) if isinstance(one, SimtoolError) else one["job"] for one in found] == [0, 1, 2, "Still nan.", 4]
+    assert tried == [[1, 2, 3, 4], [1, 2], [3, 4]]
+    assert told[0] == "4 replicas side by side: The loss is nan. Going on with half as many."
+    with pytest.raises(SimtoolError, match="Still nan"):
+        node.run_nodes([3], told.append)
+
+
+def test_a_rate_at_which_training_diverges_leaves_the_others_measured(study, tmp_path):
+    several = replace(study, sft_rates=(1e-3, 1e30, 3e-3), seeds=(0,))
+    place = Place("cpu", 1, only=("control/*",), replicas=3)
+    told = []
+    outcome = run_study(several, tmp_path, Options(tokenizer="small"), place, told.append)
+    (failed,) = outcome.failed.values()
+    assert "the loss is nan" in str(failed)
+    assert len(outcome.results) == 4 and not outcome.skipped
+    rows = read_records(tmp_path / "records.jsonl")
+    assert {row["learning_rate"] for row in rows if row["phase"] == "sft"} == {1e-3, 3e-3}
+    assert any("3 replicas side by side" in str(message) for message in told)

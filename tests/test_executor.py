@@ -1,0 +1,95 @@
+"""Work runs the same in this process and in others; messages arrive, failures too."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from simtool import executor
+from simtool.errors import SimtoolError
+
+
+def square(task, report):
+    report(("working on", task))
+    if task < 0:
+        raise SimtoolError(f"{task} is negative")
+    return task * task
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("tasks", [[3], [1, 2, 3], [5, 4, 3, 2, 1, 0]])
+def test_results_come_in_the_order_of_the_tasks_and_every_message_arrives(tasks, workers):
+    messages = []
+    assert executor.run(square, tasks, workers, report=messages.append) == [task * task for task in tasks]
+    assert sorted(messages) == sorted(("working on", task) for task in tasks)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("tasks", [[-1, 2], [1, -2], [1, 2, -3]])
+def test_a_failure_is_raised_here(tasks, workers):
+    with pytest.raises(SimtoolError, match="is negative"):
+        executor.run(square, tasks, workers)
+
+
+def test_ray_says_how_to_get_it(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SimtoolError) as caught:
+        executor.run(square, [1], engine="ray")
+    assert str(caught.value) == "The ray engine needs Ray: pip install 'simtool[ray]'."
+
+
+# ---- trees ----
+
+
+def noted(task, report):
+    """Does what the task says, and tells when."""
+    report(task)
+    if task == "bad":
+        raise SimtoolError("no good")
+    if isinstance(task, Path):  # fails the first time only
+        if not task.exists():
+            task.touch()
+            raise RuntimeError("once")
+        return "at last"
+    return task
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_tree_runs_parents_first_and_leaves_out_what_a_failure_leads_to(workers):
+    tasks = {"root": "root", "bad": "bad", "leaf": "leaf", "below": "below", "lower": "lower"}
+    parents = {"bad": "root", "leaf": "root", "below": "bad", "lower": "below"}
+    told, done = [], []
+    outcome = executor.run_tree(
+        noted, tasks, parents, workers, report=told.append, done=lambda k, r: done.append((k, r))
+    )
+    assert outcome.results == {"root": "root", "leaf": "leaf"}
+    assert done[0] == ("root", "root") and set(done) == {("root", "root"), ("leaf", "leaf")}
+    assert (
+        str(outcome.failed["bad"]) == "no good" and told.count("bad") == 1
+    )  # what the user must mend is not tried again
+    assert sorted(outcome.skipped) == ["below", "lower"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_that_fails_once_is_tried_again(workers, tmp_path):
+    told = []
+    outcome = executor.run_tree(noted, {"one": tmp_path / "mark", "two": "two"}, {}, workers, report=told.append)
+    assert outcome.results == {"one": "at last", "two": "two"} and not outcome.failed
+    assert [line for line in told if "try 1 of 3" in str(line)] == ["one failed (RuntimeError: once), try 1 of 3."]
+
+
+def die_once(task, report):
+    mark, value = task
+    if value == "dies" and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def test_a_killed_worker_costs_a_try_and_nothing_else(tmp_path):
+    tasks = {value: (tmp_path / "mark", value) for value in ("dies", "a", "b")}
+    outcome = executor.run_tree(die_once, tasks, {"b": "dies"}, 2)
+    assert outcome.results == {value: value for value in tasks} and not outcome.failed

@@ -1,0 +1,462 @@
+"""Killed and resumed, forked, split over processes or pieces: the same weights. What goes wrong says what to do."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from simtool.errors import SimtoolError  # noqa: E402
+from simtool.mixture import Mixture  # noqa: E402
+from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
+from simtool.training import checkpoints  # noqa: E402
+from simtool.training import trainer as loop  # noqa: E402
+from simtool.training.checkpoints import export_checkpoint, find_checkpoint, load_checkpoint, locked  # noqa: E402
+from simtool.training.distributed import World  # noqa: E402
+from simtool.training.model import build_model, load_model  # noqa: E402
+from simtool.training.trainer import Execution, train  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+import toys  # noqa: E402
+from toys import LONG, MIX, SHORT, STEP, STORES, phase, recipe, sft  # noqa: E402
+
+QUIET = Execution("cpu", log_steps=1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(checkpoint: Path) -> str:
+    return hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in metrics(folder) if line["event"] == "step"]
+
+
+def test_the_loss_falls(tmp_path):
+    done = train(recipe(phase(steps=60)), STORES, tmp_path, QUIET)
+    seen = losses(tmp_path)
+    assert seen[0] == pytest.approx(np.log(128), abs=0.3)  # a fresh model knows nothing of 128 entries
+    assert np.mean(seen[-5:]) < seen[0] - 1.5
+    assert set(done.ends) == {"pre"} and done.began is None
+
+
+def test_the_loop_is_what_plain_torch_does(tmp_path):
+    """The slow way is the specification: all logits, one pass, torch's own AdamW and clipping."""
+    given = recipe(phase(steps=5, schedule="linear"))
+    done = train(given, STORES, tmp_path, QUIET)
+    model = build_model("tiny", toys.VOCABULARY, 0)
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95))
+    (batches,) = loop.batches_of(given, STORES)
+    for i in range(5):
+        for group in optimizer.param_groups:
+            group["lr"] = given.phases[0].learning_rate_at((i + 0.5) / 5)
+        batch = batches.batch(i)
+        logits = model(torch.from_numpy(batch.ids))
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(batch.targets).flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        assert losses(tmp_path)[i] == pytest.approx(loss.item(), abs=1e-4)
+    for name, value in load_file(done.checkpoint / "model.safetensors").items():
+        if not name.endswith("query_key_value.bias"):  # a key's bias has no gradient but rounding, which Adam enlarges
+            assert torch.allclose(value, model.state_dict()[name], atol=2e-4), name
+
+
+def test_same_seed_same_bits_and_other_seed_other_bits(tmp_path):
+    first, second = (train(recipe(), STORES, tmp_path / name, QUIET) for name in ("a", "b"))
+    other = train(recipe(seed=1), STORES, tmp_path / "c", replace(QUIET, deterministic=True))
+    again = train(recipe(), STORES, tmp_path / "d", replace(QUIET, deterministic=True))
+    assert weights(first.checkpoint) == weights(second.checkpoint) == weights(again.checkpoint)
+    assert weights(first.checkpoint) != weights(other.checkpoint)
+
+
+SCRIPT = """
+import os, signal, sys, threading, time, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+import toys
+from pathlib import Path
+from simtool.training.trainer import Execution, train
+told = []
+def slow(message):
+    told.append(message)
+    if len(told) == {kill_after}:  # while it goes on, so at any place of a step
+        threading.Timer(0.06, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    time.sleep(0.05)
+train(toys.LONG, toys.STORES, Path({folder!r}), Execution("cpu", log_steps=1, save_steps=3), report=slow)
+"""
+
+
+@pytest.mark.parametrize("kill_after", [5, 23, 33])  # in the trunk, in midtraining, in SFT
+def test_killed_and_resumed_ends_with_the_same_bits(tmp_path, kill_after, uninterrupted):
+    folder = tmp_path / "run"
+    script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder), kill_after=kill_after)
+    assert subprocess.run([sys.executable, "-c", script], timeout=300).returncode == -signal.SIGKILL
+    done = train(LONG, STORES, folder, replace(QUIET, save_steps=3))
+    assert done.began is not None
+    assert weights(done.checkpoint) == weights(uninterrupted.checkpoint)
+    steps = [(line["phase"], line["step"]) for line in metrics(folder) if line["event"] == "step"]
+    assert len(steps) == len(set(steps))  # what was done twice is told once
+    assert losses(folder) == losses(uninterrupted.folder)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return train(LONG, STORES, tmp_path_factory.mktemp("whole"), QUIET)
+
+
+def test_a_finished_run_is_not_run_again(uninterrupted, monkeypatch):
+    monkeypatch.setattr(loop._Run, "_stretch", None)
+    again = train(LONG, STORES, uninterrupted.folder, QUIET)
+    assert again.ends == uninterrupted.ends
+
+
+def test_a_fork_is_the_run_it_forks_from(uninterrupted, tmp_path):
+    """The same recipe, taken up in another folder from the end of the trunk, ends with the same bits."""
+    trunk = train(recipe(LONG.phases[0]), STORES, tmp_path / "trunk", QUIET)
+    assert weights(trunk.checkpoint) == weights(uninterrupted.ends["pre"])
+    arm = train(recipe(*LONG.phases[:2]), STORES, tmp_path / "arm", QUIET, [trunk.folder])
+    assert arm.began == trunk.checkpoint
+    assert weights(arm.checkpoint) == weights(uninterrupted.ends["mid"])
+
+
+def test_what_a_killed_run_left_half_written_is_no_checkpoint(tmp_path):
+    run = train(recipe(phase(steps=4)), STORES, tmp_path / "run", QUIET)
+    half = run.checkpoint.parent / ".saving.killed"
+    half.mkdir()
+    (half / "position.json").touch()
+    assert find_checkpoint(run.recipe, [half.parent]).folder == run.checkpoint
+
+
+def test_a_run_that_stayed_longer_is_no_beginning(tmp_path):
+    # 20 steps of web and no more cannot be where a recipe goes on that leaves web after 12
+    train(recipe(phase(steps=20)), STORES, tmp_path / "long", QUIET)
+    left = recipe(phase(steps=12, schedule_tokens=20 * toys.STEP), phase("mid", 8, MIX))
+    assert train(left, STORES, tmp_path / "left", QUIET, [tmp_path / "long"]).began is None
+
+
+def test_a_fork_in_the_middle_of_a_phase(tmp_path):
+    whole = train(recipe(phase(steps=12)), STORES, tmp_path / "whole", QUIET)
+    early = recipe(phase(steps=8, schedule_tokens=12 * STEP), phase("mid", 4, MIX))
+    train(early, STORES, tmp_path / "early", QUIET)
+    saved = find_checkpoint(recipe(phase(steps=12)), [tmp_path / "early" / "checkpoints"])
+    assert (saved.stretch, saved.step) == (0, 8)
+    again = train(recipe(phase(steps=12)), STORES, tmp_path / "again", QUIET, [tmp_path / "early"])
+    assert again.began == saved.folder
+    assert weights(again.checkpoint) == weights(whole.checkpoint)
+
+
+def test_an_optimizer_is_carried_or_fresh(uninterrupted, tmp_path):
+    fresh = recipe(LONG.phases[0], replace(LONG.phases[1], optimizer="fresh"))
+    done = train(fresh, STORES, tmp_path, QUIET, [uninterrupted.folder])
+    assert weights(done.checkpoint) != weights(uninterrupted.ends["mid"])
+    steps = load_file(done.checkpoint / "optimizer.safetensors")["step.embed_out.weight"]
+    carried = load_file(uninterrupted.ends["mid"] / "optimizer.safetensors")["step.embed_out.weight"]
+    assert (steps.item(), carried.item()) == (10, 30)
+
+
+def test_midtraining_does_not_read_the_same_web_text_again():
+    first, second, _ = loop.batches_of(LONG, STORES)
+    assert second.taken == {"web": 80}  # 20 steps of 4
+    assert first.taken == {}
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64])
+def test_pieces_do_not_change_the_numbers(tmp_path, rows, uninterrupted):
+    done = train(LONG, STORES, tmp_path, replace(QUIET, micro_batch=rows))
+    assert losses(tmp_path) == pytest.approx(losses(uninterrupted.folder), abs=2e-4)
+    assert done.ends.keys() == uninterrupted.ends.keys()
+
+
+def test_out_of_memory_halves_the_rows_and_keeps_the_numbers(tmp_path, monkeypatch, uninterrupted):
+    plain = loop.chunked_cross_entropy
+
+    def limited(hidden, *rest):
+        if hidden.shape[0] > 1:
+            raise torch.OutOfMemoryError("a test")
+        return plain(hidden, *rest)
+
+    monkeypatch.setattr(loop, "chunked_cross_entropy", limited)
+    told = []
+    train(LONG, STORES, tmp_path, QUIET, report=told.append)
+    messages = [message for message in told if isinstance(message, str)]
+    assert messages == [
+        "Out of memory with 4 rows at a time: going on with 2, the same numbers.",
+        "Out of memory with 2 rows at a time: going on with 1, the same numbers.",
+    ]
+    assert losses(tmp_path) == pytest.approx(losses(uninterrupted.folder), abs=2e-4)
+
+
+def test_nothing_fits(tmp_path, monkeypatch):
+    def none(*given):
+        raise torch.OutOfMemoryError("a test")
+
+    monkeypatch.setattr(loop, "chunked_cross_entropy", none)
+    with pytest.raises(SimtoolError, match="Out of memory: not even one row fits on cpu"):
+        train(recipe(), STORES, tmp_path, QUIET)
+
+
+def test_a_loss_that_is_no_number_stops_before_the_step(tmp_path, monkeypatch):
+    plain, calls = loop.chunked_cross_entropy, []
+
+    def broken(hidden, *rest):
+        calls.append(1)
+        loss, alone = plain(hidden, *rest)
+        return (loss * torch.nan, alone * torch.nan) if len(calls) == 8 else (loss, alone)
+
+    monkeypatch.setattr(loop, "chunked_cross_entropy", broken)
+    with pytest.raises(SimtoolError) as error:
+        train(recipe(), STORES, tmp_path, replace(QUIET, save_steps=5))
+    told = str(error.value)
+    assert told.startswith("Step 7 of phase 'pre': the loss is nan and its gradient's norm nan. Nothing was changed")
+    assert "Documents of the batch, by their numbers: web " in told
+    assert f"Last good checkpoint: {tmp_path / 'checkpoints' / recipe().prefix(0, 5)}." in told
+
+
+def test_a_leap_of_the_loss_stops(tmp_path, monkeypatch):
+    plain, calls = loop.chunked_cross_entropy, []
+
+    def leaping(hidden, *rest):
+        calls.append(1)
+        loss, alone = plain(hidden, *rest)
+        return loss, alone + (3 * STEP if len(calls) == 110 else 0)
+
+    monkeypatch.setattr(loop, "chunked_cross_entropy", leaping)
+    with pytest.raises(SimtoolError, match=r"Step 109 of phase 'pre': the loss leapt from \d\.\d+ to"):
+        train(recipe(phase(steps=120), max_epochs=99), STORES, tmp_path, QUIET)
+
+
+def test_two_runs_on_one_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(SimtoolError, match="Another run is training in"):
+        train(recipe(), STORES, tmp_path, QUIET)
+
+
+def test_another_recipe_in_the_folder(tmp_path):
+    train(recipe(), STORES, tmp_path, QUIET)
+    with pytest.raises(SimtoolError, match=r"holds another recipe \(.*\)\. Name another folder"):
+        train(recipe(seed=1), STORES, tmp_path, QUIET)
+
+
+def test_another_text_under_the_same_name(tmp_path):
+    train(recipe(phase(steps=8)), STORES, tmp_path / "a", QUIET)
+    longer = recipe(phase(steps=8), phase("mid", 4, MIX))
+    with pytest.raises(SimtoolError, match="was trained on another text of web"):
+        train(longer, {**STORES, "web": toys.toy_store("web", seed=1)}, tmp_path / "b", QUIET, [tmp_path / "a"])
+
+
+def test_another_tokenizer(tmp_path):
+    other = replace(recipe(), tokenizer="e" * 16)
+    with pytest.raises(SimtoolError, match=r"web is tokenized under f{16}, the recipe says e{16}"):
+        train(other, STORES, tmp_path, QUIET)
+
+
+def test_a_damaged_checkpoint_is_found(tmp_path):
+    done = train(recipe(phase(steps=8)), STORES, tmp_path, QUIET)
+    path = done.checkpoint / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(SimtoolError, match="does not match its hash"):
+        load_checkpoint(done.checkpoint, build_model("tiny", toys.VOCABULARY, 0), None, done.recipe)
+    with pytest.raises(SimtoolError, match="does not match its hash"):
+        train(recipe(phase(steps=8), sft()), STORES, tmp_path / "b", QUIET, [tmp_path])
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(tmp_path, monkeypatch):
+    plain, calls = checkpoints.save_file, []
+
+    def full(*given):
+        calls.append(1)
+        if len(calls) > 2:
+            raise OSError(28, "No space left on device")
+        plain(*given)
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(SimtoolError, match=r"No space left on device\. Make room, and run the same command again"):
+        train(recipe(), STORES, tmp_path, replace(QUIET, save_steps=5))
+    kept = list((tmp_path / "checkpoints").iterdir())
+    assert [path.name for path in kept] == [recipe().prefix(0, 5)]
+    monkeypatch.undo()
+    assert train(recipe(), STORES, tmp_path, QUIET).began == kept[0]
+
+
+def test_only_the_last_and_the_kept_stay(tmp_path):
+    halves = recipe(phase(steps=12, schedule_tokens=20 * STEP), phase("more", 8, schedule_done=12 * STEP))
+    done = train(halves, STORES, tmp_path, replace(QUIET, save_steps=2, keep_last=2))
+    there = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert there == {halves.prefix(0, 12), halves.fingerprint, halves.prefix(0, 16), halves.prefix(0, 18)}
+    assert [path.name for path in done.ends.values()] == [halves.prefix(0, 12), halves.fingerprint]
+
+
+def test_achieved_tokens_are_told(uninterrupted):
+    ends = [line for line in metrics(uninterrupted.folder) if line["event"] == "end"]
+    mid = ends[1]["achieved"]
+    assert mid["web"]["tokens"] + mid["code"]["tokens"] == 10 * STEP
+    assert mid["code"]["share"] == pytest.approx(0.3, abs=1 / 40)  # to one sequence of the 40
+
+
+def test_sft_counts_what_the_catalogue_says(uninterrupted):
+    *_, examples = loop.batches_of(LONG, STORES)
+    targets = np.concatenate([examples.batch(i).targets.ravel() for i in range(examples.n_batches)])
+    store = STORES["sums"]
+    responses = store.n_tokens - store.n_prompt_tokens.sum() + store.n_documents  # with each end of text
+    assert (targets != IGNORED).sum() == responses
+
+
+def test_a_late_small_update_is_not_lost():
+    """Pure bf16 weights round it away; fp32 masters under bf16 autocast keep it (the paper's rate at its end)."""
+    rate, weight = 1e-5, 0.05
+    pure = torch.full((8,), weight, dtype=torch.bfloat16)
+    assert torch.equal(pure - rate, pure)
+    assert not torch.equal(torch.full((8,), weight) - rate, torch.full((8,), weight))
+
+
+def test_bf16_keeps_fp32_weights_and_moves_them_by_little(tmp_path):
+    given = recipe(phase(steps=6, learning_rate=1e-6, warmup=0.0), precision="bf16")
+    done = train(given, STORES, tmp_path, QUIET)
+    start = build_model("tiny", toys.VOCABULARY, 0).state_dict()
+    after = load_file(done.checkpoint / "model.safetensors")
+    assert all(value.dtype == torch.float32 for value in after.values())
+    moved = after["gpt_neox.layers.0.mlp.dense_h_to_4h.weight"] != start["gpt_neox.layers.0.mlp.dense_h_to_4h.weight"]
+    assert moved.float().mean() > 0.99
+    rounded = [state["gpt_neox.layers.0.mlp.dense_h_to_4h.weight"].bfloat16() for state in (start, after)]
+    assert (rounded[0] != rounded[1]).float().mean() < 0.1  # what bf16 weights would have seen of it
+
+
+@pytest.mark.parametrize(("bf16", "said"), [(1e9, 1), (4e9, 0)])
+def test_a_cpu_that_is_slower_in_bf16_is_told(tmp_path, monkeypatch, bf16, said):
+    monkeypatch.setattr(loop, "measured_peak", lambda device, precision: bf16 if precision == "bf16" else 4e9)
+    told = []
+    train(recipe(phase(steps=1), precision="bf16"), STORES, tmp_path, QUIET, report=told.append)
+    sentences = [message for message in told if isinstance(message, str)]
+    assert len(sentences) == said
+    assert all("bf16 matrices 4 times slower than fp32" in sentence for sentence in sentences)
+
+
+def test_the_first_step_is_told_and_then_every_tenth(tmp_path):
+    told = []
+    train(recipe(phase(steps=23)), STORES, tmp_path, Execution("cpu"), report=told.append)
+    assert [message.step for message in told] == [1, 10, 20, 23]
+    assert [line["step"] for line in metrics(tmp_path) if line["event"] == "step"] == [10, 20, 23]
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Runs of two processes under one torchrun: weights whole in each, sharded, and sharded from a checkpoint on."""
+    if not torch.distributed.is_available():
+        pytest.skip("torch without distributed")
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "two.py").write_text(TWO.format(tests=str(Path(__file__).parent), folder=str(folder)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(folder / "two.py")], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+TWO = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+import toys
+from pathlib import Path
+from simtool.training.trainer import Execution, train
+folder = Path({folder!r})
+whole, sharded = (Execution("cpu", log_steps=1, micro_batch=3, shard=shard) for shard in (False, True))
+train(toys.SHORT, toys.STORES, folder / "whole", whole)
+train(toys.recipe(*toys.SHORT.phases[:2]), toys.STORES, folder / "sharded", sharded)
+train(toys.SHORT, toys.STORES, folder / "resumed", sharded, [folder / "sharded"])
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return train(SHORT, STORES, tmp_path_factory.mktemp("alone"), QUIET)
+
+
+def test_two_processes_train_as_one(two_processes, alone):
+    assert losses(two_processes / "whole") == pytest.approx(losses(alone.folder), abs=2e-4)
+
+
+def test_sharded_weights_train_as_whole_ones(two_processes, alone):
+    """The second run forks from the first one's checkpoint: what was gathered is scattered again."""
+    seen = losses(two_processes / "sharded") + losses(two_processes / "resumed")
+    assert seen == pytest.approx(losses(alone.folder), abs=2e-4)
+
+
+def test_a_sharded_run_saves_what_one_process_goes_on_from(two_processes, alone, tmp_path):
+    done = train(SHORT, STORES, tmp_path, QUIET, [two_processes / "sharded"])
+    assert done.began.parent == two_processes / "sharded" / "checkpoints"
+    assert losses(tmp_path) == pytest.approx(losses(alone.folder)[-len(losses(tmp_path)) :], abs=2e-4)
+    for file in ("model.safetensors", "optimizer.safetensors"):
+        shapes, wanted = (
+            {name: value.shape for name, value in load_file(one / file).items()}
+            for one in (done.began, alone.ends["mid"])
+        )
+        assert shapes == wanted
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 7, 12])
+@pytest.mark.parametrize("shard", [False, True])
+def test_the_pieces_of_all_processes_are_the_batch(n_rows, shard, monkeypatch):
+    ids = np.arange(n_rows * 4).reshape(n_rows, 4)
+    batch = Batch(ids, ids + 1, np.zeros_like(ids), np.zeros_like(ids))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    pieces = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        pieces.append(World(torch.device("cpu"), False, shard).pieces(batch, 2))
+    counted = [piece.targets[piece.targets != IGNORED] for each in pieces for piece in each]
+    assert np.concatenate(counted).tolist() == batch.targets.ravel().tolist()  # every one once, in order
+    assert all(1 <= len(piece.ids) <= 2 for each in pieces for piece in each)
+    if shard:  # else processes would wait for each other without end
+        assert len({len(each) for each in pieces}) == 1
+
+
+def test_sharding_needs_several_processes(tmp_path):
+    with pytest.raises(SimtoolError, match=r"there is one\. Leave --shard out, or start several:\ntorchrun"):
+        train(recipe(), STORES, tmp_path, replace(QUIET, shard=True))
+
+
+def test_an_export_is_loaded_by_transformers_and_writes(tmp_path, uninterrupted):
+    transformers = pytest.importorskip("transformers")
+    folder = export_checkpoint(uninterrupted.checkpoint, tmp_path / "export", None, None)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    ids = torch.tensor([[0, 5, 9]])
+    with torch.no_grad():
+        assert torch.allclose(theirs(ids).logits, load_model(folder)(ids), atol=1e-4)
+    written = theirs.generate(ids, max_new_tokens=4, do_sample=False, pad_token_id=0, eos_token_id=None)
+    assert written.shape == (1, 7)
+
+
+def test_a_mixture_of_examples_is_refused():
+    with pytest.raises(SimtoolError, match="so it needs one corpus"):
+        replace(sft(), mixture=Mixture({"sums": 0.5, "web": 0.5}))
