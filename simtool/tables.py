@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` to write to; moved into place on success, removed on failure.
 
     Raises SimtoolError when the folder cannot be written or the disk is full.
@@ -51,9 +51,9 @@ def provenance(**facts: Any) -> dict[str, Any]:
 def save_table(table: "pl.DataFrame", path: Path, facts: dict[str, Any]) -> None:
     """`path` (csv or parquet by its suffix) and, beside it, its provenance as `path` with suffix .json."""
     path = Path(path)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         table.write_parquet(temporary) if path.suffix == ".parquet" else table.write_csv(temporary)
-    with written_whole(path.with_suffix(".json")) as temporary:
+    with atomic_write(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from simtool.errors import SimtoolError
-from simtool.tables import written_whole
+from simtool.tables import atomic_write
 from simtool.tokens.store import TokenStore
 from simtool.training.model import IGNORED, load_model, token_losses
 
@@ -221,7 +221,7 @@ def save_losses(losses: DocumentLosses, path: Path, facts: dict[str, Any] | None
     """Document-level losses in one compressed file (.npz, nothing pickled), for statistics paired by document."""
     named = {name: getattr(losses, name) for name in ("nats", "n_tokens", "n_bytes", "hashes")}
     told = {name: value for name, value in asdict(losses).items() if name not in named}
-    with written_whole(Path(path)) as temporary, temporary.open("wb") as file:
+    with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **named, facts=np.array(json.dumps({**told, "facts": facts or {}})))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simtool.errors import SimtoolError, unknown
-from simtool.tables import load_table, written_whole
+from simtool.tables import atomic_write, load_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -126,7 +126,7 @@ def save_figure(figure: "Figure", stem: Path) -> list[Path]:
     paths = [Path(f"{stem}.{ending}") for ending in FORMATS]
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     for ending, path in zip(FORMATS, paths, strict=True):
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             figure.savefig(temporary, format=ending, metadata=undated[ending])
     return paths
 
@@ -175,7 +175,7 @@ def draw_from_folder(name: str, folder: Path, out: Path, latex: bool = False) ->
     if not latex:
         return draw(name, loaded, out)
     path = out / f"{name}.tex"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(module.latex(*loaded.values()), encoding="utf-8")
     return [path]
 

@@ -20,7 +20,7 @@ from simtool.prediction.advantage import Advantage, Question
 from simtool.prediction.predictors import benefit, find_predictor
 from simtool.profiles.profile import Profile
 from simtool.similarity.resampling import CONFIDENCE
-from simtool.tables import provenance, written_whole
+from simtool.tables import atomic_write, provenance
 
 if TYPE_CHECKING:
     import polars as pl
@@ -98,7 +98,7 @@ def predict(question: Question, predictor: str) -> Prediction:
 def save_prediction(prediction: Prediction, path: Path) -> None:
     """The content and its hash as JSON, for people to read and for `load_prediction` to check."""
     told = {"content_sha256": prediction.hash, **prediction.content}
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ import xxhash
 
 from simtool.errors import SimtoolError
 from simtool.profiles.features import N_FOLDS
-from simtool.tables import written_whole
+from simtool.tables import atomic_write
 
 FORMAT = 1  # raised when a file of an older layout would be read wrongly
 METADATA = b"simtool_profile"
@@ -127,7 +127,7 @@ def save_profile(profile: Profile, path: Path, compression_level: int = 3) -> No
         "facts": dict(profile.facts),
     }
     with (
-        written_whole(path) as temporary,
+        atomic_write(path) as temporary,
         pq.ParquetWriter(
             temporary,
             schema.with_metadata({METADATA: json.dumps(facts)}),

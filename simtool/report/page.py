@@ -17,7 +17,7 @@ from simtool.report.gather import FEATURES, VIEWS, Findings, PairDifference, gat
 from simtool.report.markup import Html, el, join
 from simtool.report.sections import Section, labels, sections
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix
-from simtool.tables import provenance, written_whole
+from simtool.tables import atomic_write, provenance
 
 DIGITS = 4  # significant, of what the matrix shows and colours
 
@@ -45,7 +45,7 @@ def report(
         raise SimtoolError(f"{out} is a folder. Name a file: --out {out / 'report.html'}.")
     found = gather(corpora, pretrain, mid, targets, study, views, resamples, seed, options)
     page = render(found, provenance())
-    with written_whole(out) as temporary:
+    with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simtool.errors import SimtoolError
 from simtool.evaluation.loss import DocumentLosses, evaluate, load_losses, save_losses
 from simtool.mixture import Mixture
-from simtool.tables import provenance, written_whole
+from simtool.tables import atomic_write, provenance
 from simtool.tokens.store import SHARES, Overlap, TokenStore, find_store, overlap, tokenize_corpus
 from simtool.tokens.tokenizer import Tokenizer, find_tokenizer_file, load_tokenizer
 from simtool.training.checkpoints import export_checkpoint, recipe_of
@@ -237,7 +237,7 @@ def train_and_measure(
     for name, checkpoint in trained.ends.items():
         for losses in measure(checkpoint, held_out, Path(folder) / "losses", execution, recipe, documents, report):
             rows.append({"phase": name, "checkpoint": checkpoint.name, **losses.row()})
-    with written_whole(Path(folder) / "losses.jsonl") as temporary:
+    with atomic_write(Path(folder) / "losses.jsonl") as temporary:
         facts = provenance(recipe=recipe.fingerprint)
         temporary.write_text("".join(json.dumps({**row, **facts}) + "\n" for row in rows), encoding="utf-8")
     return trained, rows

@@ -8,7 +8,7 @@ from typing import Any
 
 from simtool.errors import SimtoolError
 from simtool.runs.run import counted_parts, measure, run_name
-from simtool.tables import provenance, written_whole
+from simtool.tables import atomic_write, provenance
 from simtool.tokens.store import TokenStore
 from simtool.training.recipes import Recipe
 from simtool.training.trainer import PLAIN, Execution, train
@@ -69,7 +69,7 @@ def sweep_fine_tuning(
         row["chosen"] = (row["learning_rate"], row["epochs"]) == best[1:]
     after = measure(checkpoint, [reported_on], Path(folder) / "losses", execution, chosen, None, report)
     reported = [{"learning_rate": best[1], "epochs": best[2], "chosen": True, **losses.row()} for losses in after]
-    with written_whole(Path(folder) / "sweep.jsonl") as temporary:
+    with atomic_write(Path(folder) / "sweep.jsonl") as temporary:
         facts = provenance(recipe=chosen.fingerprint, selected_on=selection.split, selected_by=counted)
         temporary.write_text("".join(json.dumps({**row, **facts}) + "\n" for row in [*rows, *reported]))
     return Sweep(tuple(rows), chosen, tuple(reported))

@@ -490,7 +490,7 @@ def find_out(folder: Path) -> Findings:
 
 def save_findings(findings: Findings, folder: Path, by_document: pl.DataFrame | None = None) -> list[Path]:
     """Tables as csv with their provenance, and the sentences, in a folder."""
-    from simtool.tables import written_whole
+    from simtool.tables import atomic_write
 
     paths = []
     for name, table in findings.tables.items():
@@ -500,7 +500,7 @@ def save_findings(findings: Findings, folder: Path, by_document: pl.DataFrame | 
         paths.append(Path(folder) / "study_documents.parquet")
         save_table(by_document, paths[-1], {"table": "study_documents", **findings.facts})
     paths.append(Path(folder) / "verdicts.json")
-    with written_whole(paths[-1]) as temporary:
+    with atomic_write(paths[-1]) as temporary:
         told = {"verdicts": list(findings.verdicts), **findings.facts}
         temporary.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return paths

@@ -33,7 +33,7 @@ from simtool.studies.plan import (
     text_tokens,
 )
 from simtool.studies.worker import result_there, run_nodes
-from simtool.tables import provenance, written_whole
+from simtool.tables import atomic_write, provenance
 from simtool.tokens.store import TokenStore, load_store, overlap, store_folder
 from simtool.tokens.tokenizer import load_tokenizer
 from simtool.training.recipes import recipe_to_json
@@ -84,7 +84,7 @@ def claim(study: Study, folder: Path) -> Study:
                 "Name another folder with --out, or repeat the settings of the first."
             )
     else:
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"study": told, **_facts()}, indent=2) + "\n", encoding="utf-8")
     return study
 
@@ -216,7 +216,7 @@ def run_study(
     with locked(folder):
         claim(study, folder)
         if place.runs is not None:
-            with written_whole(folder / "place.json") as temporary:
+            with atomic_write(folder / "place.json") as temporary:
                 temporary.write_text(json.dumps({"runs": str(Path(place.runs).resolve())}) + "\n", encoding="utf-8")
         stores = tokenized(study, folder, options)
         _warn_of_leaks(study, stores, folder, report)
@@ -280,7 +280,7 @@ def _quietly(report: Report) -> Report:
 def _warn_of_leaks(study: Study, stores: Any, folder: Path, report: Report) -> None:
     path = folder / "leaks.json"
     if not path.exists():
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"rows": leaks(study, stores), **_facts()}, indent=1) + "\n")
     for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         if row["near_duplicates"] > MANY * row["documents"]:
@@ -425,7 +425,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     text = Path(path).read_text(encoding="utf-8")
     whole, _, rest = text.rpartition("\n")
     if rest:
-        with written_whole(Path(path)) as temporary:
+        with atomic_write(Path(path)) as temporary:
             temporary.write_text(whole + "\n" if whole else "", encoding="utf-8")
     return [json.loads(line) for line in whole.splitlines()]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from simtool import executor
 from simtool.errors import SimtoolError
-from simtool.tables import written_whole
+from simtool.tables import atomic_write
 from simtool.tokens.store import TokenStore, load_store
 from simtool.training.recipes import Recipe, recipe_from_json
 
@@ -127,7 +127,7 @@ def _measured(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float,
         rows.append({**losses.row(), "role": one["role"], "asked": job["documents"], "seconds": seconds})
     told = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, _stores(job)), **job["facts"]}
     told |= {"device": _device_name(device, n_replicas), "torch": torch.__version__}
-    with written_whole(folder / "done.json") as temporary:
+    with atomic_write(folder / "done.json") as temporary:
         temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if not job["keep"]:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -23,7 +23,7 @@ import torch
 
 from simtool.errors import SimtoolError
 from simtool.progress import TrainingProgress
-from simtool.tables import written_whole
+from simtool.tables import atomic_write
 from simtool.tokens.batches import Batch, ExampleBatches, TextBatches, check_stores
 from simtool.tokens.store import TokenStore
 from simtool.training.checkpoints import (
@@ -468,7 +468,7 @@ def claim(folder: Path, recipe: Recipe) -> None:
                 f"{folder} holds another recipe ({there.fingerprint}, not {recipe.fingerprint})."
                 " Name another folder, or repeat the settings of the first run."
             )
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(recipe_to_json(recipe), indent=2) + "\n", encoding="utf-8")
 
 
@@ -489,5 +489,5 @@ def _cut_metrics(path: Path, stretch: int, step: int) -> None:
             continue
         if (line["stretch"], line["step"]) <= (stretch, step) or line["stretch"] < stretch:
             kept.append(text)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{text}\n" for text in kept), encoding="utf-8")
