@@ -14,7 +14,7 @@ def train_eval(
     preset: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(
-            help="quick (the default), mini, mini-timing, shared-mini, timing-weight, paper-70m, paper-160m,"
+            help="quick (the default), mini, mini-timing, graded, shared-mini, timing-weight, paper-70m, paper-160m,"
             " paper-410m or paper-1b.",
             show_default=False,
         ),

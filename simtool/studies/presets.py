@@ -68,6 +68,39 @@ def mini_timing() -> Study:
     return _timing("mini-timing", "nano", replace(mini(), seeds=(0, 1), tokens=65_536), targets=("pycode",))
 
 
+def graded() -> Study:
+    """Relations of every degree, on real text, where nano learns language: nine mixtures, two of CPT, seven targets."""
+    blend = Mixture({"wikipedia": 0.55, "openstax_textbooks": 0.25, "news": 0.15, "c4": 0.05})
+    specials = (
+        *("starcoder", "math", "math_deepmind", "openstax_math_textbooks", "flan"),
+        *("knowledgeqa", "imdb_reviews", "novels", "digitalgov"),
+    )
+    cpt = ("starcoder", "math")
+    targets = ("pycode", "gsm8k", "lima", "sciq", "social_iqa", "trec", "mr")
+    tokens, start, share = 6_144_000, 0.6, 0.25
+    room = 1.3 * tokens  # a fifth of a text is held out
+    return Study(
+        "graded",
+        "A blend of general text, then nine mixtures at a quarter and continued pretraining; seven targets of SFT.",
+        blend,
+        arms_of(blend, [(name, share) for name in specials], (start,), cpt=cpt),
+        targets,
+        {
+            **{name: round(room * weight) for name, weight in blend.weights.items()},
+            **{name: round(room * (1 - start) * (1 if name in cpt else share)) for name in specials},
+            **dict.fromkeys(targets, 200_000),
+        },
+        tokens=tokens,
+        target_shares=HALVES,
+        batch_size=16,
+        matched=(
+            *(("starcoder", "pycode"), ("math", "gsm8k"), ("math_deepmind", "gsm8k")),
+            *(("openstax_math_textbooks", "gsm8k"), ("knowledgeqa", "sciq"), ("knowledgeqa", "trec")),
+            ("imdb_reviews", "mr"),
+        ),
+    )
+
+
 def shared_mini() -> Study:
     """Real corpora, 14m to 70m, one GPU, under an hour: a blend of general text, five mixtures, CPT, four targets."""
     web = Mixture({"c4": 0.04, "wikipedia": 0.56, "openstax_textbooks": 0.2, "imdb_reviews": 0.2})
@@ -167,6 +200,7 @@ PRESETS: dict[str, Callable[[], Study]] = {
     "quick": quick,
     "mini": mini,
     "mini-timing": mini_timing,
+    "graded": graded,
     "shared-mini": shared_mini,
     "timing-weight": timing_weight,
     **{f"paper-{model}": (lambda model=model: paper(model)) for model in ("70m", "160m", "410m", "1b")},

@@ -109,7 +109,7 @@ def test_every_preset_is_planned_and_comes_back_from_its_file(name):
          "Arms need names of their own. Twice: code:0.25."),
         (lambda: arms_of(WEB, [("code", 0.9)], (0.2, 0.9), "exposure", reference=0.2),
          "code at 0.9 from 0.2 on cannot be matched from 0.9 on: its share would be 7.2."),
-        (lambda: find_preset("quik"), "Unknown study 'quik'. Did you mean 'quick'?\nKnown: mini, mini-timing,"
+        (lambda: find_preset("quik"), "Unknown study 'quik'. Did you mean 'quick'?\nKnown: graded, mini, mini-timing,"
          " paper-160m, paper-1b, paper-410m, paper-70m, quick, shared-mini, timing-weight."),
         (lambda: study_of_flags("web", ["code"], ["tasks"], "nano", 10_000, 1),
          "--mid names a corpus and its share, such as starcoder:0.2. Got code."),
