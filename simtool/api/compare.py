@@ -1,7 +1,7 @@
 """What the commands do, as plain functions: names in, results out. `simtool.matrix(["c4", "gsm8k"])`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from simtool.profiles.resolve import (
     find_text,
     shipped,
 )
-from simtool.similarity.attribution import Difference, difference
+from simtool.similarity.attribution import Comparison, difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import METRICS, find_metric
 from simtool.tables import provenance, save_table
@@ -80,18 +80,6 @@ def profile(
     for name in features:
         find_feature(name)
     return [find_profile(name, features, options, count=True) for name in corpora]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two corpora side by side: their matrix, and what makes the difference on each feature.
-
-    unreadable   why tokens are shown as #id and not as text; None where they are text
-    """
-
-    matrix: SimilarityMatrix
-    differences: tuple[Difference, ...]
-    unreadable: str | None = None
 
 
 def compare(

@@ -1,14 +1,12 @@
 """Which data to mix in, as plain functions: names in, results out. `simtool.mix("c4", ["math"], {"gsm8k": 1.0})`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from simtool.errors import SimtoolError, unknown
+from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Limits
-from simtool.mixing.frontier import Frontier, frontier
-from simtool.mixing.recommend import Recommendation, recommend
 from simtool.mixture import Mixture, as_mixtures, parse_mixture
 from simtool.prediction import advantage as proximity
 from simtool.prediction import predict as prediction
@@ -50,7 +48,8 @@ def advantage(
     unit     what the shares in `mid` are shares of; the result's mixtures are always in shares of tokens
     """
     metric, feature = _measure(metric, feature)
-    before, mixtures = _midtraining(pretrain, mid)
+    before = _mixture(pretrain)
+    mixtures = proximity.midtraining_mixtures(before, mid)
     found = find_profiles(
         {**mixtures, pretrain: before} | as_mixtures(targets), feature.split("+"), options or Options()
     )
@@ -85,15 +84,6 @@ def advantage_curve(
     return replace(result, facts=facts_of(found, metric=metric, feature=feature, seed=seed))
 
 
-@dataclass(frozen=True)
-class Advice:
-    """A recommended mixture, and what other mixtures trade for what."""
-
-    recommendation: Recommendation
-    frontier: Frontier
-    facts: Mapping[str, Any]
-
-
 def mix(
     pretrain: str,
     candidates: Sequence[str],
@@ -108,13 +98,8 @@ def mix(
     find_feature(feature)
     found = find_profiles(as_mixtures([pretrain, *candidates, *targets]), [feature], options or Options())
     profiles = {name: one.profile for name, one in found.items()}
-    asked = (profiles, pretrain, candidates, targets, limits, feature)
     facts = facts_of(found, feature=feature, seed=seed)
-    return Advice(
-        replace(recommend(*asked, resamples=resamples, seed=seed), facts=facts),
-        replace(frontier(*asked, resamples=resamples, seed=seed), facts=facts),
-        facts,
-    )
+    return advise(profiles, pretrain, candidates, targets, limits, feature, resamples, seed, facts)
 
 
 def predict(
@@ -131,7 +116,8 @@ def predict(
     options = options or Options()
     predictor = ".".join(AUTO) if predictor == "auto" else predictor
     chosen = find_predictor(predictor)
-    before, mixtures = _midtraining(pretrain, mid)
+    before = _mixture(pretrain)
+    mixtures = proximity.midtraining_mixtures(before, mid)
     wanted = {**mixtures, pretrain: before} | as_mixtures(targets)
     found = find_profiles(wanted, chosen.features or ("token",), options)
     texts = None
@@ -203,17 +189,6 @@ def _measure(metric: str, feature: str | None) -> tuple[str, str]:
     for name in feature.split("+"):
         find_feature(name)
     return chosen, feature
-
-
-def _midtraining(pretrain: str, mid: Sequence[str]) -> tuple[Mixture, dict[str, Mixture]]:
-    """The pretraining mixture, and the midtraining ones by what is special in them ("starcoder")."""
-    before = _mixture(pretrain)
-    mixtures = [proximity.parse_midtraining(text, before) for text in mid]
-    short = ["+".join(name for name in one.weights if name not in before.weights) or str(one) for one in mixtures]
-    names = [name if short.count(name) == 1 else text for name, text in zip(short, mid, strict=True)]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every mixture once.")
-    return before, dict(zip(names, mixtures, strict=True))
 
 
 def _mixture(text: str) -> Mixture:

@@ -19,11 +19,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from simtool.api.compare import Comparison
 from simtool.profiles.resolve import Found
 from simtool.progress import Counted, CountingFinished, CountingStarted, TrainingProgress
-from simtool.similarity.attribution import Difference
+from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
+from simtool.wording import readable
 
 
 def console(stderr: bool = False) -> Console:
@@ -157,15 +157,6 @@ def _print_difference(out: Console, one: Difference, names: tuple[str, ...], n: 
                 f"{one.share_b[entry] * 1e6:,.0f}",
             )
         out.print(table)
-
-
-def readable(ngram: str | None) -> str:
-    """An n-gram as people can read it, white space made visible."""
-    if ngram is None:
-        return "(a bucket of rarer n-grams)"
-    for sign, shown in (("\n", "⏎"), ("\t", "⇥")):
-        ngram = ngram.replace(sign, shown)
-    return ngram if ngram == ngram.strip() else ngram.replace(" ", "␣")
 
 
 def print_profiles(found: list[Found]) -> None:

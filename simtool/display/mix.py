@@ -7,13 +7,14 @@ from typing import Any
 
 from rich.markup import escape
 
-from simtool.api.mix import Advice
-from simtool.display.console import console, print_rows, readable, sources
+from simtool.display.console import console, print_rows, sources
+from simtool.mixing.advice import Advice
 from simtool.mixing.solver import TOLERANCE
 from simtool.prediction.advantage import Advantage, Curve, share_text
 from simtool.prediction.predict import Prediction, Verification
 from simtool.similarity.explain import Explanation
 from simtool.similarity.metrics import METRICS
+from simtool.wording import readable
 
 
 def print_advantage(result: Advantage, form: str) -> None:

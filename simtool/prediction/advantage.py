@@ -57,6 +57,16 @@ def parse_midtraining(text: str, pretrain: Mixture) -> Mixture:
     return _flat([(Mixture({corpus: 1.0}), share) for corpus, share in named] + [(pretrain, 1 - total)])
 
 
+def midtraining_mixtures(pretrain: Mixture, mid: Sequence[str]) -> dict[str, Mixture]:
+    """The mixtures of "starcoder:0.2" and the like, by what is special in them ("starcoder")."""
+    mixtures = [parse_midtraining(text, pretrain) for text in mid]
+    short = ["+".join(name for name in one.weights if name not in pretrain.weights) or str(one) for one in mixtures]
+    names = [name if short.count(name) == 1 else text for name, text in zip(short, mid, strict=True)]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every mixture once.")
+    return dict(zip(names, mixtures, strict=True))
+
+
 def blend(pretrain: Mixture, special: Mixture, share: float) -> Mixture:
     """`share` of the special mixture, the rest pretraining data; both ends are legal."""
     if not 0 <= share <= 1:

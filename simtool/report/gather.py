@@ -7,16 +7,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from simtool.api import mix as advice
-from simtool.api.mix import Advice
 from simtool.corpora.catalogue import CATALOGUE
-from simtool.display.console import readable
 from simtool.errors import SimtoolError
+from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Limits
-from simtool.mixing.frontier import frontier
-from simtool.mixing.recommend import recommend
 from simtool.mixture import Mixture, as_mixtures, parse_mixture
-from simtool.prediction.advantage import Advantage, Curve, curve, parse_midtraining
+from simtool.prediction.advantage import Advantage, Curve, advantage, curve, midtraining_mixtures, parse_midtraining
 from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import Found, Options, facts_of, find_profiles
@@ -25,6 +21,7 @@ from simtool.similarity.attribution import difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
+from simtool.wording import readable
 
 VIEWS = ("token.token", "js.token", "js.skeleton3", "kl.token2")  # METRIC.FEATURE; the first is shown first
 FEATURES = ("token", "token2", "skeleton3")  # a pair's difference is taken apart on these
@@ -112,7 +109,9 @@ def gather(
     elif not goals:
         left_out["advantage"] = "No SFT set is among these. Name what the model is to get better at: --target."
     else:
-        measured = advice.advantage(before, mixtures, goals, resamples=resamples, seed=seed, options=options)
+        origin = _mixture(before)
+        named = midtraining_mixtures(origin, mixtures)
+        measured = advantage(profiles, origin, named, goals, *AUTO, None, resamples, seed)
         specials, fewer = special_corpora(before, mixtures), min(resamples, COSTLY_RESAMPLES)
         curves = tuple(
             curve(
@@ -127,9 +126,7 @@ def gather(
         elif specials:
             limits, weights = Limits(keep={before: KEEP}), dict.fromkeys(goals, 1.0)
             question = (profiles, before, specials, weights, limits)
-            mixed = Advice(
-                recommend(*question, resamples=fewer, seed=seed), frontier(*question, resamples=fewer, seed=seed), {}
-            )
+            mixed = advise(*question, resamples=fewer, seed=seed)
         else:
             left_out["mixture"] = "There is nothing to mix in."
     if "advantage" in left_out:

@@ -9,7 +9,7 @@ import numpy as np
 from simtool.profiles.features import FEATURES
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.profiles.skeleton import skeleton_symbols
-from simtool.similarity.matrix import feature_counts
+from simtool.similarity.matrix import SimilarityMatrix, feature_counts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +57,18 @@ class Difference:
                 "share_b": self.share_b[order],
             }
         )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two corpora side by side: their matrix, and what makes the difference on each feature.
+
+    unreadable   why tokens are shown as #id and not as text; None where they are text
+    """
+
+    matrix: SimilarityMatrix
+    differences: tuple[Difference, ...]
+    unreadable: str | None = None
 
 
 Parts = Mapping[str, float]  # corpus: its share in tokens; a corpus by itself is {corpus: 1.0}

@@ -1,0 +1,37 @@
+"""Advice: the recommended mixture, and the trade-off curve that it was taken from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simtool.mixing.constraints import Limits
+from simtool.mixing.frontier import Frontier, frontier
+from simtool.mixing.problem import RESAMPLES
+from simtool.mixing.recommend import Recommendation, recommend
+from simtool.profiles.profile import Profile
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A recommended mixture, and what other mixtures trade for what."""
+
+    recommendation: Recommendation
+    frontier: Frontier
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def advise(
+    profiles: Mapping[str, Profile],
+    pretrain: str,
+    candidates: Sequence[str],
+    targets: Mapping[str, float],
+    limits: Limits | None = None,
+    feature: str = "token",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    facts: Mapping[str, Any] | None = None,
+) -> Advice:
+    """`recommend` and `frontier` of one question."""
+    question = (profiles, pretrain, candidates, targets, limits, feature)
+    best = recommend(*question, resamples=resamples, seed=seed)
+    return Advice(best, frontier(*question, resamples=resamples, seed=seed), facts or {})
