@@ -24,7 +24,7 @@ from simtool.tokens.tokenizer import load_tokenizer
 try:
     from simtool.evaluation.gradients import Forgetting, ForgettingMeter
     from simtool.evaluation.loss import evaluate
-    from simtool.runs.run import Asked, recipe_for
+    from simtool.runs.request import Request, recipe_for
     from simtool.training.trainer import Execution, Trained, train
 except ImportError as error:
     raise Missing("It trains models: pip install 'simtool[train]'.") from error
@@ -37,9 +37,9 @@ TARGETS = ("gen_problems", "gen_questions")
 PRETRAIN_TOKENS, MIDTRAIN_TOKENS = 100_000, 24_576
 TEXT, EXAMPLES = {"train": 0.8, "validation": 0.2}, {"train": 0.5, "validation": 0.5}
 TOKENS = {GENERAL: (200_000, TEXT), "gen_drills": (20_000, TEXT), **dict.fromkeys(TARGETS, (25_000, EXAMPLES))}
-SETTINGS = Asked(
+SETTINGS = Request(
     SIZE, pretrain=ARMS["control"], tokens=PRETRAIN_TOKENS, midtrain_tokens=MIDTRAIN_TOKENS, schedule="constant",
-    length=128, batch_size=16, epochs=1, sft_learning_rate=1e-3, sft_batch_size=24, train_on="response",
+    sequence_length=128, batch_size=16, epochs=1, sft_learning_rate=1e-3, sft_batch_size=24, train_on="response",
 )  # fmt: skip
 MEASURED = {GENERAL: 160, **dict.fromkeys(TARGETS, 64)}  # held-out documents
 METERED = 32  # held-out documents whose gradient is taken at every step of SFT
@@ -90,17 +90,19 @@ def tiny_study() -> Tiny:
     training = {name: splits["train"] for name, splits in stores.items()}
     leaves, losses = [], []
     for seed in SEEDS:
-        asked = replace(SETTINGS, seed=seed)
-        trunk = recipe_for(asked, tokenizer)
+        request = replace(SETTINGS, seed=seed)
+        trunk = recipe_for(request, tokenizer)
         trunk_run = train(trunk, training, root / f"trunk{seed}", CPU)
         for arm, mixture in ARMS.items():
-            mid = replace(asked, pretrain=None, midtrain=mixture, tokens=MIDTRAIN_TOKENS, schedule="linear")
+            mid = replace(request, pretrain=None, midtrain=mixture, tokens=MIDTRAIN_TOKENS, schedule="linear")
             middle = recipe_for(mid, tokenizer, trunk)
             before = train(middle, training, root / f"{arm}{seed}", CPU, [trunk_run.folder])
             losses.append(_documents(before, stores, {"arm": arm, "target": None, "seed": seed, "phase": "midtrain"}))
             for target in TARGETS:
-                tuned = recipe_for(replace(asked, pretrain=None, sft=target), tokenizer, middle)
-                meter = ForgettingMeter(stores[GENERAL]["validation"], SETTINGS.length or 128, documents=METERED)
+                tuned = recipe_for(replace(request, pretrain=None, sft=target), tokenizer, middle)
+                meter = ForgettingMeter(
+                    stores[GENERAL]["validation"], SETTINGS.sequence_length or 128, documents=METERED
+                )
                 after = train(tuned, training, root / f"{arm}{seed}-{target}", CPU, [before.folder], watch=meter.see)
                 named = {"arm": arm, "target": target, "seed": seed}
                 losses.append(_documents(after, stores, {**named, "phase": "sft"}))
@@ -121,7 +123,7 @@ def tiny_study() -> Tiny:
         },
         "tokenizer": tokenizer.name,
     }
-    tiny = Tiny(tuple(leaves), pl.concat(losses), stores, SETTINGS.length or 128, facts)
+    tiny = Tiny(tuple(leaves), pl.concat(losses), stores, SETTINGS.sequence_length or 128, facts)
     _KEPT.append(folder)
     return tiny
 

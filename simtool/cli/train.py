@@ -70,16 +70,16 @@ def tokenize(
     Example: simtool tokenize c4 gsm8k --data ../shared/data
     """
     from simtool.display import console as printing
-    from simtool.runs import run as single
+    from simtool.runs import texts
 
     with printing.Training() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, 1, progress)
         division = None if shares is None else dict(_mixture(shares).weights)
-        found = single.tokenize(corpora, _stores_folder(stores), options, division, tokens)
+        found = texts.tokenize(corpora, _stores_folder(stores), options, division, tokens)
     header = ["corpus", "split", "documents", "tokens", "MB", "also in train", "fingerprint"]
     rows = []
     for name, splits in found.items():
-        near = single.overlaps(splits)
+        near = texts.overlaps(splits)
         for part, store in splits.items():
             doubles = f"{near[part].n_near_duplicates:,}" if part in near else ""
             size = f"{store.n_bytes.sum() / 1e6:.1f}"
@@ -129,7 +129,7 @@ def train(
         Optional[list[float]],  # noqa: UP045
         typer.Option(
             help="Peak rate of --sft; a tenth of the text's by default. Several: the best on the validation split is"
-            " chosen, and reported on the test split."
+            " selected, and reported on the test split."
         ),
     ] = None,
     schedule: Annotated[str, typer.Option(help="cosine, wsd, constant or linear.")] = "cosine",
@@ -200,6 +200,8 @@ def train(
     from simtool.display import console as printing
     from simtool.runs import run as single
     from simtool.runs import sweep
+    from simtool.runs.request import Request, recipe_for
+    from simtool.runs.texts import stores_for
     from simtool.tokens.tokenizer import load_tokenizer
     from simtool.training.recipes import recipe_to_json
     from simtool.training.tracking import mirrored
@@ -207,10 +209,10 @@ def train(
 
     named = load_tokenizer(tokenizer, data)
     root = _stores_folder(stores)
-    base = single.chosen_run(base) if base else None
+    base = single.selected_run(base) if base else None
     execution = Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
     rates = sft_learning_rate or [None]
-    asked = single.Asked(
+    request = Request(
         model=model,
         pretrain=_mixture(pretrain),
         midtrain=_mixture(midtrain),
@@ -222,7 +224,7 @@ def train(
         learning_rate=learning_rate,
         sft_learning_rate=rates[0],
         schedule=schedule,
-        length=length,
+        sequence_length=length,
         batch_size=batch_size,
         sft_batch_size=sft_batch_size,
         seed=seed,
@@ -233,7 +235,7 @@ def train(
         max_epochs=max_epochs,
         z_loss=z_loss,
     )
-    recipe = single.recipe_for(asked, named, single.recipe_of_run(base) if base else None)
+    recipe = recipe_for(request, named, single.recipe_of_run(base) if base else None)
     parents = [base] if base else []
     facts = {"fingerprint": recipe.fingerprint, **recipe_to_json(recipe)}
     first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun: it does the talking
@@ -247,16 +249,16 @@ def train(
         options = options_of(tokenizer, data, "train", text_field, False, 1, progress)
         read = [corpus for phase in recipe.phases for corpus in phase.mixture.weights]
         held = [*read, *(name for name in evaluate_on.split(",") if name)]
-        texts = single.stores_for(read, "train", root, named, options)
+        texts = stores_for(read, "train", root, named, options)
         if len(rates) > 1 and sft is not None:
-            splits = [single.stores_for([sft], part, root, named, options)[sft] for part in ("validation", "test")]
+            splits = [stores_for([sft], part, root, named, options)[sft] for part in ("validation", "test")]
             done = sweep.sweep_fine_tuning(recipe, texts, *splits, out, rates, (), execution, parents, report)
             rows = [
-                {**row, "phase": f"lr {row['learning_rate']:g}" + (" chosen" if row["chosen"] else "")}
+                {**row, "phase": f"lr {row['learning_rate']:g}" + (" selected" if row["selected"] else "")}
                 for row in (*done.rows, *done.reported)
             ]
         else:
-            measured = list(single.stores_for(held, evaluate_split, root, named, options).values())
+            measured = list(stores_for(held, evaluate_split, root, named, options).values())
             _, rows = single.train_and_measure(
                 recipe, texts, measured, out, execution, parents, evaluate_documents, report
             )
@@ -309,6 +311,7 @@ def evaluate(
     from simtool.evaluation.loss import evaluate as measure
     from simtool.evaluation.loss import save_losses
     from simtool.runs import run as single
+    from simtool.runs.texts import stores_for
     from simtool.tokens.tokenizer import load_tokenizer
     from simtool.training.trainer import find_device
 
@@ -319,7 +322,7 @@ def evaluate(
     rows = []
     with printing.Training() as progress:
         options = options_of(tokenizer, data, progress=progress)
-        for store in single.stores_for(corpora or (), split, _stores_folder(stores), named, options).values():
+        for store in stores_for(corpora or (), split, _stores_folder(stores), named, options).values():
             for counted in single.counted_parts(store):
                 losses = measure(folder, store, length, find_device(device), counted, precision, documents)
                 rows.append(losses.row())

@@ -1,8 +1,9 @@
-"""Fine-tuning with honest selection: settings chosen on one split, reported on another, every run recorded."""
+"""Fine-tuning with honest selection: settings selected on one split, reported on another, every run recorded."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ from simtool.training.trainer import PLAIN, Execution, train
 
 @dataclass(frozen=True)
 class Sweep:
-    """Every run of a sweep, one row each and split, and the one that was chosen.
+    """Every run of a sweep, one row per run and split, and the best of them.
 
-    rows      what was tried: learning_rate, epochs, split, counted, nats_per_token, bits_per_byte ...
-    chosen    the recipe with the lowest loss on the selection split
-    reported  its losses on the report split, which took no part in the choice
+    rows      what was tried: learning_rate, epochs, selected, split, counted, nats_per_token, bits_per_byte ...
+    best      the recipe with the lowest loss on the selection split
+    reported  its losses on the report split, which took no part in the selection
     """
 
     rows: tuple[Mapping[str, Any], ...]
-    chosen: Recipe
+    best: Recipe
     reported: tuple[Mapping[str, Any], ...]
 
 
@@ -40,42 +41,58 @@ def sweep_fine_tuning(
     parents: Sequence[Path] = (),
     report: Callable[[Any], None] = lambda message: None,
 ) -> Sweep:
-    """Run the last phase of a recipe with every learning rate and number of epochs; choose on one split only.
+    """Run the last phase of a recipe with each learning rate and number of epochs; select on one split only.
 
-    selection     what the choice is made on, by the loss that SFT trains on (response or text)
-    reported_on   what is reported for the chosen run; it must be another split
+    Rows go to FOLDER/sweep.jsonl.
 
-    Rows are kept in FOLDER/sweep.jsonl. Raises SimtoolError when both splits are one, or share documents.
+    Parameters
+    ----------
+    selection
+        What is selected on, by the loss that SFT trains on (response or text).
+    reported_on
+        What is reported for the selected run; it must be another split.
+
+    Raises
+    ------
+    SimtoolError
+        When both splits are one, or share documents; when the recipe does not end with SFT.
     """
-    check_apart(selection, reported_on)
+    check_disjoint(selection, reported_on)
     sft = recipe.phases[-1]
     if not sft.is_sft:
         raise SimtoolError(f"The last phase of the recipe must be SFT. It is {sft.name!r}.")
-    asked = sft.train_on or stores[next(iter(sft.mixture.weights))].train_on
-    counted = asked if asked in counted_parts(selection) else "text"
+    counted = _selected_by(recipe, stores, selection)
+    losses_folder = Path(folder) / "losses"
     rows, tried = [], {}
-    for rate in learning_rates:
-        for n in epochs or (sft.epochs,):
-            one = replace(recipe, phases=(*recipe.phases[:-1], replace(sft, learning_rate=rate, epochs=n)))
-            place = Path(folder) / run_name(rate, n)
-            checkpoint = train(one, stores, place, execution, parents, report).checkpoint
-            for losses in measure(checkpoint, [selection], Path(folder) / "losses", execution, one, None, report):
-                rows.append({"learning_rate": rate, "epochs": n, "chosen": False, **losses.row()})
-                if losses.counted == counted:
-                    tried[losses.nats_per_token, rate, n] = (one, checkpoint)
-    best = min(tried)
-    chosen, checkpoint = tried[best]
+    for rate, n in product(learning_rates, epochs or (sft.epochs,)):
+        variant = replace(recipe, phases=(*recipe.phases[:-1], replace(sft, learning_rate=rate, epochs=n)))
+        run = Path(folder) / run_name(rate, n)
+        checkpoint = train(variant, stores, run, execution, parents, report).checkpoint
+        for losses in measure(checkpoint, [selection], losses_folder, execution, variant, None, report):
+            rows.append({"learning_rate": rate, "epochs": n, "selected": False, **losses.row()})
+            if losses.counted == counted:
+                tried[losses.nats_per_token, rate, n] = (variant, checkpoint)
+    lowest = min(tried)
+    best, checkpoint = tried[lowest]
     for row in rows:
-        row["chosen"] = (row["learning_rate"], row["epochs"]) == best[1:]
-    after = measure(checkpoint, [reported_on], Path(folder) / "losses", execution, chosen, None, report)
-    reported = [{"learning_rate": best[1], "epochs": best[2], "chosen": True, **losses.row()} for losses in after]
+        row["selected"] = (row["learning_rate"], row["epochs"]) == lowest[1:]
+    after = measure(checkpoint, [reported_on], losses_folder, execution, best, None, report)
+    settings = {"learning_rate": lowest[1], "epochs": lowest[2], "selected": True}
+    reported = [{**settings, **losses.row()} for losses in after]
     with atomic_write(Path(folder) / "sweep.jsonl") as temporary:
-        facts = provenance(recipe=chosen.fingerprint, selected_on=selection.split, selected_by=counted)
+        facts = provenance(recipe=best.fingerprint, selected_on=selection.split, selected_by=counted)
         temporary.write_text("".join(json.dumps({**row, **facts}) + "\n" for row in [*rows, *reported]))
-    return Sweep(tuple(rows), chosen, tuple(reported))
+    return Sweep(tuple(rows), best, tuple(reported))
 
 
-def check_apart(selection: TokenStore, reported_on: TokenStore) -> None:
+def _selected_by(recipe: Recipe, stores: Mapping[str, TokenStore], selection: TokenStore) -> str:
+    """What SFT trains on, where the selection split has it; else whole texts."""
+    sft = recipe.phases[-1]
+    trained_on = sft.train_on or stores[next(iter(sft.mixture.weights))].train_on
+    return trained_on if trained_on in counted_parts(selection) else "text"
+
+
+def check_disjoint(selection: TokenStore, reported_on: TokenStore) -> None:
     """Raises SimtoolError unless the two have no document in common."""
     common = set(selection.hashes.tolist()) & set(reported_on.hashes.tolist())
     if selection.fingerprint == reported_on.fingerprint or common:

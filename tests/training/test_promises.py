@@ -32,5 +32,5 @@ def test_training_runs_on_a_bare_machine():
         "import sys\n"
         f"for name in {NOT_ON_A_GPU_MACHINE!r}: sys.modules[name] = None\n"
         "import simtool.tokens.store, simtool.tokens.batches, simtool.training.trainer, simtool.training.ensemble\n"
-        "import simtool.evaluation.loss, simtool.runs.run, simtool.runs.sweep"
+        "import simtool.evaluation.loss, simtool.runs.request, simtool.runs.run, simtool.runs.sweep, simtool.runs.texts"
     )

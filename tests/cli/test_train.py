@@ -74,7 +74,7 @@ def test_every_option_of_train_is_understood(tmp_path, monkeypatch):
         "--out", tmp_path / "sft", "--evaluate-documents", 5, "--tokenizer", "small", "--format", "json",
     ).stdout  # fmt: skip
     rows = json.loads(told)
-    assert [row["split"] for row in rows if row["phase"].endswith("chosen")] == ["validation", "test"]
+    assert [row["split"] for row in rows if row["phase"].endswith("selected")] == ["validation", "test"]
 
 
 def test_amounts():

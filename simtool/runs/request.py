@@ -1,0 +1,134 @@
+"""What a run is asked for: names of corpora and settings, and the recipe that they stand for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture
+from simtool.tokens.tokenizer import Tokenizer
+from simtool.training.recipes import RATES, Phase, Recipe
+
+SHORT = {"nano": 256, "micro": 256}  # tokens a sequence; the others have Pythia's 2,048
+SFT_SHARE = 0.1  # of the peak rate of pretraining, where no rate is given
+SFT_WARMUP = 0.1
+
+
+@dataclass(frozen=True)
+class Request:
+    """Phases in order, after those of the run that it goes on from; what is None has the size's own value."""
+
+    model: str = "nano"
+    pretrain: Mixture | None = None
+    midtrain: Mixture | None = None
+    cpt: Mixture | None = None
+    sft: str | None = None
+    tokens: int | None = None  # of pretraining, or of the only text phase
+    midtrain_tokens: int | None = None
+    epochs: int = 4
+    learning_rate: float | None = None
+    sft_learning_rate: float | None = None
+    schedule: str = "cosine"
+    sequence_length: int | None = None
+    batch_size: int | None = None
+    sft_batch_size: int = 64
+    seed: int = 0
+    fresh: bool = False  # continued pretraining with a new optimizer
+    train_on: str | None = None
+    precision: str = "fp32"
+    mask_documents: bool = False
+    max_epochs: float = 4.0
+    z_loss: float = 0.0
+
+    @property
+    def text_phases(self) -> dict[str, Mixture]:
+        """{phase: mixture} of those that read text, in order."""
+        mixtures = {"pretrain": self.pretrain, "midtrain": self.midtrain, "cpt": self.cpt}
+        return {name: mixture for name, mixture in mixtures.items() if mixture is not None}
+
+
+def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = None) -> Recipe:
+    """The recipe of a request, going on from the end of `base`.
+
+    A text phase after another decays from where the earlier one's schedule ended to its floor: at the same rate if
+    that ended at its peak (wsd, constant), else re-warmed from `learning_rate`.
+
+    Raises
+    ------
+    SimtoolError
+        Where a request says too little or too much for the run that it begins or goes on from.
+    """
+    if base is None and request.pretrain is None:
+        raise SimtoolError("Name what to pretrain on (--pretrain c4), or a run to go on from (--from RUN).")
+    if base is not None and request.pretrain is not None:
+        raise SimtoolError("A run that goes on from another has its pretraining already: leave --pretrain out.")
+    model = base.model if base else request.model
+    rate = request.learning_rate or (base.phases[0].learning_rate if base else RATES.get(model, 3e-4))
+    batch_size = request.batch_size or (base.phases[0].batch_size if base else 16 if model in SHORT else 32)
+    phases = list(base.phases) if base else []
+    for name, mixture in request.text_phases.items():
+        phases.append(_text_phase(request, name, mixture, rate, batch_size, phases))
+    if request.sft is not None:
+        phases.append(_sft_phase(request, request.sft, request.sft_learning_rate or SFT_SHARE * rate, phases))
+    if base is None:
+        return Recipe(
+            model,
+            tokenizer.fingerprint,
+            tuple(phases),
+            request.seed,
+            request.sequence_length or SHORT.get(model, 2048),
+            z_loss=request.z_loss,
+            mask_documents=request.mask_documents,
+            precision=request.precision,
+            max_epochs=request.max_epochs,
+        )
+    if base.tokenizer != tokenizer.fingerprint:
+        raise SimtoolError(
+            f"The run to go on from is under the tokenizer {base.tokenizer}, not {tokenizer.fingerprint}"
+            f" ({tokenizer.name}). Name its own with --tokenizer."
+        )
+    return replace(base, phases=tuple(phases), max_epochs=request.max_epochs)
+
+
+def _text_phase(
+    request: Request, name: str, mixture: Mixture, rate: float, batch_size: int, earlier: Sequence[Phase]
+) -> Phase:
+    return Phase(
+        _own_name(name, earlier),
+        mixture,
+        _tokens_of(request, name),
+        rate,
+        schedule=request.schedule,
+        warmup=0.01 if not earlier else 0.0,
+        batch_size=batch_size,
+        optimizer="fresh" if name == "cpt" and request.fresh else "carry",
+    )
+
+
+def _tokens_of(request: Request, name: str) -> int:
+    option, tokens = "--midtrain-tokens", request.midtrain_tokens
+    if name == "pretrain" or len(request.text_phases) == 1:
+        option, tokens = "--tokens", request.tokens
+    if tokens is None:
+        raise SimtoolError(f"How many tokens for {name}? Say so: {option} 2M.")
+    return tokens
+
+
+def _sft_phase(request: Request, corpus: str, rate: float, earlier: Sequence[Phase]) -> Phase:
+    return Phase(
+        _own_name("sft", earlier),
+        Mixture({corpus: 1.0}),
+        None,
+        rate,
+        epochs=request.epochs,
+        warmup=SFT_WARMUP,
+        floor=0.0,
+        batch_size=request.sft_batch_size,
+        optimizer="fresh",
+        train_on=request.train_on,
+        seed=request.seed,
+    )
+
+
+def _own_name(name: str, phases: Sequence[Phase]) -> str:
+    names = {phase.name for phase in phases}
+    return name if name not in names else next(f"{name}{n}" for n in range(2, 99) if f"{name}{n}" not in names)
