@@ -15,8 +15,8 @@ from simtool.prediction.predict import Prediction, Verification
 from simtool.prediction.predictors import AUTO, find_predictor
 from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import Options, facts_of, find_profiles, find_text
-from simtool.similarity import explain as explanation
-from simtool.similarity.explain import Explanation
+from simtool.similarity import attribution
+from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 
@@ -178,7 +178,7 @@ def explain(
     text_of, _ = readable_tokens(load_tokenizer(options.tokenizer, options.data))
     best = {name: made.mixtures[i] for name, i in zip(made.targets, made.of("rank").argmin(axis=0), strict=True)}
     return [
-        explanation.explain(profiles, before, mixtures[mixture or best[name]], name, feature, text_of)
+        attribution.explain(profiles, before, mixtures[mixture or best[name]], name, feature, text_of)
         for name in targets
     ]
 

@@ -12,7 +12,7 @@ from simtool.mixing.advice import Advice
 from simtool.mixing.solver import TOLERANCE
 from simtool.prediction.advantage import Advantage, Curve, share_text
 from simtool.prediction.predict import Prediction, Verification
-from simtool.similarity.explain import Explanation
+from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import METRICS
 from simtool.wording import readable
 

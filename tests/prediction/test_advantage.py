@@ -1,6 +1,6 @@
 """Proximity advantage: by hand, against the plain way, and what must hold for every metric."""
 
-from math import log, log2
+from math import log2
 
 import numpy as np
 import pytest
@@ -23,7 +23,6 @@ from simtool.prediction.advantage import (
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity import metrics, paired
-from simtool.similarity.explain import explain
 from simtool.similarity.metrics import METRICS, Metric
 
 DIMENSION = 400
@@ -348,36 +347,3 @@ def test_a_target_twice(corpora):
     with pytest.raises(SimtoolError) as caught:
         advantage(corpora, C4, MIXTURES, ["code", "code"])
     assert str(caught.value) == "Named twice: code. Name every target once."
-
-
-# --- What is newly covered ---
-
-
-def test_the_parts_sum_to_the_reduction(corpora):
-    said = explain(corpora, C4, MIXTURES["code mix"], "code")
-    c4, starcoder, code = (corpora[n].features["token"].sum(axis=0) / 16_000 for n in ("c4", "starcoder", "code"))
-    before, after = (metrics.cross_entropy(p, code) for p in (c4, 0.8 * c4 + 0.2 * starcoder))
-    assert said.total == pytest.approx(before - after, abs=1e-12)
-    assert said.to_polars()["bits"].sum() == pytest.approx(said.total)
-
-
-def test_an_explanation_by_hand():
-    """V = 3; P = (1, 0, 0), M = (1/2, 1/2, 0), T = (0, 1, 0): entry 1 costs .995 + .01/3 at most less."""
-    profiles = {"p": exactly("p", 10, 0, 0), "s": exactly("s", 0, 10, 0), "t": exactly("t", 0, 10, 0)}
-    said = explain(profiles, Mixture({"p": 1.0}), Mixture({"p": 0.5, "s": 0.5}), "t")
-    third = 0.01 / 3
-    expected = [
-        third * log2((0.495 + third) / (0.99 + third)),  # the target's uniform part, under half as much
-        (0.99 + third) * log2((0.495 + third) / third),
-        0,  # nobody has it
-    ]
-    np.testing.assert_allclose(said.bits, expected, atol=1e-12)
-    assert said.newly_covered.tolist() == [False, True, False]
-    table = said.to_polars(1)
-    assert table["ngram"].to_list() == ["#1", "#0"]
-    assert said.total == pytest.approx(sum(expected)) and said.total * log(2) > 4
-
-
-def test_explaining_an_unknown_corpus(corpora):
-    with pytest.raises(SimtoolError, match=r"^Unknown corpus 'cod'\. Did you mean 'code'\?"):
-        explain(corpora, C4, MIXTURES["code mix"], "cod")
