@@ -39,9 +39,9 @@ class Tabular:
     def plot(self) -> "Figure":
         """The figure of this result; in a notebook it shows itself, and `.savefig("x.pdf")` keeps it."""
         # imported when it is called, so that nothing loads matplotlib before it is asked to draw
-        from simtool import plots
+        from simtool.plots import COMMAND_FIGURES
 
-        return plots.figure_of(self.table, self.to_polars())
+        return COMMAND_FIGURES.figure(self.table, self.to_polars())
 
     def _repr_html_(self) -> str:
         frame = self.to_polars()

@@ -11,7 +11,7 @@ from analyses import advantage_agreement, advantage_benefit, midtraining_cpt, st
 from analyses.__main__ import TABLES, main, names, parse
 from simtool.errors import SimtoolError
 from simtool.tables import load_table, save_table
-from tests.plots.test_figures import effects, timing
+from tests.plots.example_tables import effects, timing
 
 
 def test_every_analysis_has_a_question_and_a_committed_table():

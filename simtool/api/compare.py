@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simtool import plots
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
+from simtool.plots import COMMAND_FIGURES
 from simtool.profiles.features import FEATURES, find_feature
 from simtool.profiles.resolve import (
     Found,
@@ -214,8 +214,8 @@ def save_result(tables: Mapping[str, "pl.DataFrame"], facts: Mapping[str, Any], 
         stem = Path(folder) / name
         save_table(table, stem.with_suffix(".csv"), dict(facts))
         paths += [stem.with_suffix(".csv"), stem.with_suffix(".json")]
-        if name in plots.names():
-            paths += plots.draw(name, {name: table}, Path(folder))
+        if name in COMMAND_FIGURES.names():
+            paths += COMMAND_FIGURES.draw(name, {name: table}, Path(folder))
     return paths
 
 

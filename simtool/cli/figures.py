@@ -1,14 +1,10 @@
 """The command that draws: figures."""
 
-import os
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-
-FOR_A_PROCESS = 6  # figures: fewer are drawn sooner than another process has loaded Matplotlib
 
 
 class Kind(StrEnum):
@@ -40,27 +36,9 @@ def figures(
 
     Example: simtool figures similarity_matrix --tables out/
     """
-    from simtool import executor, plots
-    from simtool.errors import SimtoolError
+    from simtool.plots import COMMAND_FIGURES
+    from simtool.plots.gallery import draw_figures
 
-    latex = format is Kind.latex
-    chosen = names or [
-        name for name in plots.drawable(tables) if not latex or hasattr(plots.find_figure(name), "latex")
-    ]
-    if not chosen:
-        raise SimtoolError(f"No figure can be drawn from the tables in {tables}. Name their folder with --tables.")
-    for name in chosen:
-        plots.find_figure(name)  # an unknown name is told before anything is drawn
-    tasks = [(name, tables, out or tables, latex) for name in chosen]
-    executor.run(_draw, tasks, min(os.cpu_count() or 1, len(tasks) // FOR_A_PROCESS), report=typer.echo)
-    for name in plots.names() if not names and not latex else []:
-        if missing := plots.missing_tables(name, tables):
-            typer.echo(f"{name}: not drawn, no table {', '.join(missing)}", err=True)
-
-
-def _draw(task: tuple[str, Path, Path, bool], report: Callable[[Any], None]) -> None:
-    from simtool import plots
-
-    name, tables, out, latex = task
-    paths = plots.draw_from_folder(name, tables, out, latex)
-    report(f"{name}: {', '.join(path.name for path in paths)} in {out}")
+    draw_figures(COMMAND_FIGURES, names or [], tables, out or tables, format is Kind.latex, report=typer.echo)
+    for name, missing in COMMAND_FIGURES.undrawable(tables).items() if not names and format is Kind.picture else ():
+        typer.echo(f"{name}: not drawn, no table {', '.join(missing)}", err=True)

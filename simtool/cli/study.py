@@ -145,14 +145,15 @@ def _before(study: Any, folder: Path, options: Any, format: Format) -> None:
 
 def _save(found: Any, folder: Path) -> None:
     """The tables of a study, and the figures that they are drawn as."""
-    from simtool import plots
+    from simtool.plots import COMMAND_FIGURES
     from simtool.studies import effects as findings
 
     tables = folder / "tables"
     by_document = findings.documents(folder, findings.records(folder))
     tell_saved(findings.save_findings(found, tables, by_document))
+    drawable = COMMAND_FIGURES.drawable(tables)
     tell_saved(
-        [one for name in plots.drawable(tables) for one in plots.draw_from_folder(name, tables, folder / "figures")]
+        [path for name in drawable for path in COMMAND_FIGURES.draw_from_folder(name, tables, folder / "figures")]
     )
 
 

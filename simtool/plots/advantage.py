@@ -5,11 +5,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import color_of, one_axes, title_of
+from simtool.plots.panels import single_panel
+from simtool.plots.style import color_of, title_of
 
 
 def draw(advantage: pl.DataFrame) -> Figure:
-    return one_axes(advantage_bars, 4.6, 1.1 + 0.14 * advantage.height, advantage)
+    return single_panel(advantage_bars, 4.6, 1.1 + 0.14 * advantage.height, advantage)
 
 
 def advantage_bars(table: pl.DataFrame, axes: Axes) -> None:

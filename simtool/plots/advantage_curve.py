@@ -4,11 +4,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import SINGLE, color_of, one_axes, title_of
+from simtool.plots.panels import single_panel
+from simtool.plots.style import SINGLE, color_of, title_of
 
 
 def draw(advantage_curve: pl.DataFrame) -> Figure:
-    return one_axes(advantage_curves, SINGLE, 2.6, advantage_curve)
+    return single_panel(advantage_curves, SINGLE, 2.6, advantage_curve)
 
 
 def advantage_curves(table: pl.DataFrame, axes: Axes) -> None:

@@ -4,12 +4,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import blank, color_of, title_of
+from simtool.plots.panels import empty_figure
+from simtool.plots.style import color_of, title_of
 
 
 def draw(mixture_frontier: pl.DataFrame) -> Figure:
     """Gain above, the mixtures that give it below, on one scale of forgetting."""
-    figure = blank(4.6, 4.2)
+    figure = empty_figure(4.6, 4.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     gains(mixture_frontier, above)
     frontier_shares(mixture_frontier, below)

@@ -1,77 +1,17 @@
 """A similarity matrix: every cell with its interval, the split-half ceiling of each corpus on the diagonal."""
 
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from simtool.plots import DOUBLE, blank, title_of
-
-COLORMAP = "viridis"  # even in lightness, so that it can be read in grey and by colour-blind readers
+from simtool.plots.heatmap import heatmap
+from simtool.plots.panels import empty_figure
+from simtool.plots.style import DOUBLE
 
 
 def draw(similarity_matrix: pl.DataFrame) -> Figure:
     """Up to a dozen corpora fill two columns of a paper; more make it larger, so that cells stay legible."""
     n = similarity_matrix["row"].n_unique()
     width = max(min(DOUBLE, 1.9 + 0.56 * n), 0.42 * n + 1.6)
-    figure = blank(width, width * 0.87)
+    figure = empty_figure(width, width * 0.87)
     heatmap(similarity_matrix, figure.subplots())
     return figure
-
-
-def heatmap(table: pl.DataFrame, axes: Axes, size: float = 6.2) -> None:
-    """Every cell of a similarity matrix, its mean above and half of its interval's width below.
-
-    table   SimilarityMatrix.to_polars()
-    size    of the mean's letters, in points
-    """
-    names = names_of(table)
-    n = len(names)
-    values, low, high, at_ceiling = (cells_of(table, column) for column in ("value", "low", "high", "at_ceiling"))
-    metric, feature, tokens = (table[column][0] for column in ("metric", "feature", "tokens"))
-    image = shade(table, axes)
-    for i in range(n):
-        for j in range(n):
-            ink = ink_on(image, values[i, j])
-            mark = "≈" if at_ceiling[i, j] else ""
-            axes.text(j, i - 0.13, f"{mark}{short(values[i, j])}", ha="center", va="center", color=ink, fontsize=size)
-            spread = f"±{short((high[i, j] - low[i, j]) / 2, 3)}"
-            axes.text(j, i + 0.25, spread, ha="center", va="center", color=ink, fontsize=size * 0.68)
-        axes.add_patch(Rectangle((i - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor="white", linewidth=1))
-    axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(n), names)
-    notes = "diagonal: ceiling" + ("; †: stand-in" if table["row_stand_in"].any() else "")
-    notes += "; ≈: at the ceiling" if at_ceiling.any() else ""
-    axes.set_title(f"{metric} on {feature}, {tokens:,} tokens a corpus; ±: half the 95% interval\n{notes}")
-    axes.figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, label=metric)
-
-
-def shade(table: pl.DataFrame, axes: Axes, low: float | None = None, high: float | None = None):
-    """The colours alone: bright is alike, whichever end of the metric that is."""
-    values = cells_of(table, "value")
-    higher_is_alike = values.diagonal().mean() >= values.mean()  # on the diagonal, two samples of the same text
-    image = axes.imshow(values, cmap=COLORMAP if higher_is_alike else f"{COLORMAP}_r", vmin=low, vmax=high)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    return image
-
-
-def names_of(table: pl.DataFrame) -> list[str]:
-    first = table.unique("row", keep="first", maintain_order=True)
-    return [title_of(*one) for one in first.select("row", "row_stand_in").iter_rows()]
-
-
-def cells_of(table: pl.DataFrame, column: str):
-    n = table["row"].n_unique()
-    return table[column].to_numpy().reshape(n, n)
-
-
-def ink_on(image, value: float) -> str:
-    red, green, blue, _ = image.cmap(image.norm(value))
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"  # luma, ITU-R BT.601
-
-
-def short(value: float, digits: int = 2) -> str:
-    """.87 for 0.87 and -.14 for -0.14: in a cell, every letter counts."""
-    text = f"{value:.{digits}f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

@@ -4,16 +4,17 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank, largest, title_of
-from simtool.plots.timing_weight import DESIGNS, designs_of
+from simtool.plots.panels import empty_figure
+from simtool.plots.rows import DESIGNS, designs_of, largest_size
+from simtool.plots.style import DOUBLE, title_of
 
 
 def draw(study_timing: pl.DataFrame) -> Figure:
-    """A row a target, a column a design; the largest size. Bold: told from 0 by its interval."""
-    rows = largest(study_timing)
+    """A row a target, a column a design; the largest size. Bold: its interval leaves 0 out."""
+    rows = largest_size(study_timing)
     targets, designs = rows["target"].unique(maintain_order=True).to_list(), designs_of(rows)
     starts, weights = (sorted(rows[name].unique()) for name in ("start", "weight"))
-    figure = blank(DOUBLE, 0.7 + (0.5 + 0.28 * len(weights)) * len(targets))
+    figure = empty_figure(DOUBLE, 0.7 + (0.5 + 0.28 * len(weights)) * len(targets))
     grid = figure.subplots(len(targets), len(designs), squeeze=False, sharex=True, sharey=True)
     most = float(rows["relative_improvement"].abs().max()) * 100
     for i, target in enumerate(targets):
@@ -27,8 +28,9 @@ def draw(study_timing: pl.DataFrame) -> Figure:
                 sure = row["low"] > 0 or row["high"] < 0
                 ink = "white" if abs(values[y, x]) > 0.6 * most else "black"
                 weight = "bold" if sure else "normal"
-                told = f"{values[y, x]:.1f}"
-                axes.text(x, y, told, ha="center", va="center", fontsize=6, color=ink, fontweight=weight)
+                axes.text(
+                    x, y, f"{values[y, x]:.1f}", ha="center", va="center", fontsize=6, color=ink, fontweight=weight
+                )
             # blue and orange differ for every kind of colour blindness
             image = axes.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto", origin="lower")
             axes.set_xticks(range(len(starts)), [f"{start:.0%}" for start in starts])

@@ -1,6 +1,6 @@
 """Charts as inline SVG, drawn at the width of a phone so that their text stays legible; each with its table.
 
-Colours of series are `plots.color_of`; everything else takes its colour from the page's style, light or dark.
+Colours of series are `plots.style.color_of`; everything else takes its colour from the page's style, light or dark.
 """
 
 import math

@@ -6,7 +6,7 @@ from pathlib import Path
 from simtool.mixing.frontier import Frontier
 from simtool.mixing.recommend import Recommendation
 from simtool.mixing.solver import TOLERANCE
-from simtool.plots import color_of
+from simtool.plots.style import color_of
 from simtool.prediction.advantage import Advantage, Curve, share_text
 from simtool.report import charts, sentences
 from simtool.report.charts import Interval, Line

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from simtool.plots import color_of
+from simtool.plots.style import color_of
 from simtool.report import charts, sentences
 from simtool.report.charts import Interval, Line
 from simtool.report.markup import Html, el, table

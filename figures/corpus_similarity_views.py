@@ -3,9 +3,9 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank
-from simtool.plots.corpus_similarity import chosen
-from simtool.plots.similarity_matrix import names_of, shade
+from simtool.plots.heatmap import cells_by, names_of, shade
+from simtool.plots.panels import empty_figure
+from simtool.plots.style import DOUBLE
 
 VIEWS = {
     "token": "words (tokens)",
@@ -16,11 +16,11 @@ VIEWS = {
 
 
 def draw(corpus_similarity: pl.DataFrame) -> Figure:
-    figure = blank(DOUBLE, 6.3)
+    figure = empty_figure(DOUBLE, 6.3)
     grid = figure.subplots(2, 2, sharex=True, sharey=True)
-    names = names_of(chosen(corpus_similarity, "js", "token"))
+    names = names_of(cells_by(corpus_similarity, "js", "token"))
     for axes, (feature, title) in zip(grid.flat, VIEWS.items(), strict=True):
-        image = shade(chosen(corpus_similarity, "js", feature), axes, 0, 1)
+        image = shade(cells_by(corpus_similarity, "js", feature), axes, 0, 1)
         axes.set_title(title)
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)

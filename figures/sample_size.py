@@ -4,7 +4,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import COLORS, DOUBLE, blank, legend_below, title_of
+from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.style import COLORS, DOUBLE, title_of
 
 COLOR_OF_PAIR = {
     "c4 and itself": "black", "gsm8k and itself": "0.55", "c4 and lima": COLORS[2], "math and gsm8k": COLORS[4],
@@ -18,7 +19,7 @@ PANELS = (
 
 
 def draw(sample_size: pl.DataFrame) -> Figure:
-    figure = blank(DOUBLE, 2.9)
+    figure = empty_figure(DOUBLE, 2.9)
     first, second, third = figure.subplots(1, 3)
     second.sharey(first)
     for axes, (way, metric, title, label) in zip((first, second, third), PANELS, strict=True):

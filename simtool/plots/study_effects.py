@@ -5,40 +5,28 @@ import math
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank, legend_below, title_of
-from simtool.plots._latex import latex_table
-from simtool.plots.published_losses import improvements
+from simtool.plots.latex import latex_table
+from simtool.plots.panels import empty_figure, improvement_bars, legend_below
+from simtool.plots.rows import earliest, first_design
+from simtool.plots.style import DOUBLE, title_of
 
 
 def draw(study_effects: pl.DataFrame) -> Figure:
     """The paper's arms of every size, a row a size."""
     rows = study_effects.filter(pl.col("design") == first_design(study_effects))
     sizes = rows["size"].cast(str).unique(maintain_order=True).to_list()
-    figure = blank(DOUBLE, 0.6 + 1.8 * len(sizes))
+    figure = empty_figure(DOUBLE, 0.6 + 1.8 * len(sizes))
     # room at the left that constrained layout leaves out with a single panel
     figure.get_layout_engine().set(rect=(0.01, 0, 0.99, 1))
     panels = figure.subplots(len(sizes), 1, squeeze=False)[:, 0]
     for axes, size in zip(panels, sizes, strict=True):
         own = earliest(rows.filter(pl.col("size").cast(str) == size))
-        improvements(own, axes)
+        improvement_bars(own, axes)
         fewest, most = own["n_seeds"].min(), own["n_seeds"].max()
         seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
         axes.set_title(f"{size}: control's loss in brackets; bars: 95% over documents and {seeds} seeds")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=5)
     return figure
-
-
-def first_design(table: pl.DataFrame) -> str:
-    """The paper's design where it was run, else the first."""
-    designs = table["design"].unique(maintain_order=True).to_list()
-    return "paper" if "paper" in designs else designs[0]
-
-
-def earliest(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row a mixture, weight and target: a mixture that has several starts is shown with its earliest."""
-    return rows.sort("start", maintain_order=True).unique(
-        ["mix", "weight", "target"], keep="first", maintain_order=True
-    )
 
 
 def latex(study_losses: pl.DataFrame) -> str:
@@ -56,9 +44,9 @@ def latex(study_losses: pl.DataFrame) -> str:
                 losses = own.filter(pl.col("target") == target)["loss"].drop_nulls()
                 n = len(losses)
                 half = stats.t.ppf(0.975, n - 1) * losses.std() / math.sqrt(n) if n > 1 else None
-                told = "" if half is None else f" ± {half:.3f}"
-                cells.append(f"{losses.mean():.3f}{told}" if n else "--")
+                interval = "" if half is None else f" ± {half:.3f}"
+                cells.append(f"{losses.mean():.3f}{interval}" if n else "--")
             body.append([str(arm), *cells])
-        caption = f"Losses after SFT, {size}, design {design}: nats a token, mean and 95% interval over seeds."
+        caption = f"Losses after SFT, {size}, design {design}: nats per token, mean and 95% interval over seeds."
         blocks.append(latex_table(["arm", *map(title_of, targets)], body, caption))
     return "\n".join(blocks)

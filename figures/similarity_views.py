@@ -4,15 +4,15 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import blank
-from simtool.plots.similarity_matrix import ink_on, short
+from simtool.plots.heatmap import ink_on, short
+from simtool.plots.panels import empty_figure
 
 
 def draw(similarity_views: pl.DataFrame) -> Figure:
     views = list(dict.fromkeys((*similarity_views["view_a"], *similarity_views["view_b"])))
     n = len(views)
     values = np.full((n, n), np.nan)
-    figure = blank(1.5 + 0.48 * n, 0.9 + 0.42 * n)
+    figure = empty_figure(1.5 + 0.48 * n, 0.9 + 0.42 * n)
     axes = figure.subplots()
     for row in similarity_views.iter_rows(named=True):
         values[views.index(row["view_b"]), views.index(row["view_a"])] = row["spearman"]

@@ -5,13 +5,15 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank, color_of, largest, legend_below, title_of
+from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.rows import largest_size
+from simtool.plots.style import DOUBLE, color_of, title_of
 
 
 def draw(gradient_alignment: pl.DataFrame) -> Figure:
     """Left the cosine of the two gradients before SFT; right what was forgotten. A row a run; the last size."""
-    rows = largest(gradient_alignment).sort("target", "arm", "seed")
-    figure = blank(DOUBLE, 1.1 + 0.16 * rows.height)
+    rows = largest_size(gradient_alignment).sort("target", "arm", "seed")
+    figure = empty_figure(DOUBLE, 1.1 + 0.16 * rows.height)
     left, right = figure.subplots(1, 2, sharey=True)
     places = np.arange(rows.height)
     cosines(rows, places, left)

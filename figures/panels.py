@@ -1,23 +1,18 @@
-"""Which predictor agrees with the published 410M results, on all pairs and without the one that dominates."""
+"""What figures of this folder share among themselves."""
 
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import COLORS, blank, legend_below
+from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.style import COLORS
 
 GUESS = "matched domain"
-
-
-def draw(predictor_tournament: pl.DataFrame) -> Figure:
-    rows = predictor_tournament.filter(pl.col("size") == "410m")
-    title = f"Predictors fixed beforehand, and the guess '{GUESS}'\npublished 410M results, stand-in corpora"
-    return tournament(rows, title)
 
 
 def tournament(table: pl.DataFrame, title: str) -> Figure:
     """The fixed candidates and the plain guess, the best when any one target is left out on top; one size of model."""
     rows = table.filter(pl.col("candidate") | (pl.col("predictor") == GUESS)).sort("lowest_without_a_target")
-    figure = blank(4.4, 1.1 + 0.155 * rows.height)
+    figure = empty_figure(4.4, 1.1 + 0.155 * rows.height)
     axes = figure.subplots()
     places = range(rows.height)
     axes.hlines(places, rows["pearson_low"], rows["pearson_high"], color="0.8", linewidth=2.6, label="95%, bootstrap")

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from simtool.plots import DOUBLE, blank, color_of, legend_below, title_of
+from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.style import DOUBLE, color_of, title_of
 
 MARKERS = {"control": "s", "midtrain": "o", "cpt": "X"}
 NAMES = {"control": "control", "midtrain": "midtraining", "cpt": "continued pretraining"}
@@ -22,7 +23,7 @@ def draw(midtraining_cpt: pl.DataFrame) -> Figure:
     pairs = ["source", "size", "mix", "target"]
     midtraining_cpt = midtraining_cpt.join(helped, on=pairs, how="semi", maintain_order="left")
     groups = midtraining_cpt.select("source", "size").unique(maintain_order=True).rows()
-    figure = blank(min(DOUBLE, 1.2 + 2.6 * len(groups)), 2.8)
+    figure = empty_figure(min(DOUBLE, 1.2 + 2.6 * len(groups)), 2.8)
     panels = figure.subplots(1, len(groups), squeeze=False)[0]
     for axes, (source, size) in zip(panels, groups, strict=True):
         rows = midtraining_cpt.filter((pl.col("source") == source) & (pl.col("size") == size))

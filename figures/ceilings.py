@@ -4,14 +4,15 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import SINGLE, color_of, one_axes, title_of
-from simtool.plots.corpus_similarity import chosen
+from simtool.plots.heatmap import cells_by
+from simtool.plots.panels import single_panel
+from simtool.plots.style import SINGLE, color_of, title_of
 
 NEAREST = 3
 
 
 def draw(corpus_similarity: pl.DataFrame) -> Figure:
-    return one_axes(ceilings, SINGLE, 3.9, chosen(corpus_similarity, "token", "token"))
+    return single_panel(ceilings, SINGLE, 3.9, cells_by(corpus_similarity, "token", "token"))
 
 
 def ceilings(cells: pl.DataFrame, axes: Axes) -> None:

@@ -3,7 +3,7 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots.predictor_tournament import GUESS, tournament
+from figures.panels import GUESS, tournament
 
 
 def draw(predictor_tournament_study: pl.DataFrame) -> Figure:

@@ -1,27 +1,24 @@
 """When to begin and how much to mix in: curves, arms as in the paper beside arms with exposure or rate held fixed."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import polars as pl
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import DOUBLE, blank, largest, legend_below, title_of
-
-DESIGNS = {
-    "paper": "as in the paper",
-    "confounded": "as in the paper (confounded)",
-    "exposure": "equal special tokens",
-    "rate": "equal learning rate",
-    "both": "equal tokens and rate",
-}
+from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.rows import DESIGNS, designs_of, largest_size
+from simtool.plots.style import DOUBLE, title_of
 
 
 def draw(study_timing: pl.DataFrame) -> Figure:
     """A row a target, a column a design; the largest size."""
-    rows = largest(study_timing)
+    rows = largest_size(study_timing)
     targets = rows["target"].unique(maintain_order=True).to_list()
     designs = designs_of(rows)
-    figure = blank(DOUBLE, 0.8 + 1.6 * len(targets))
+    figure = empty_figure(DOUBLE, 0.8 + 1.6 * len(targets))
     grid = figure.subplots(len(targets), len(designs), squeeze=False, sharex=True, sharey="row")
     for i, target in enumerate(targets):
         for j, design in enumerate(designs):
@@ -31,16 +28,15 @@ def draw(study_timing: pl.DataFrame) -> Figure:
                 grid[i, j].set_title(DESIGNS.get(design, design))
         grid[i, 0].set_ylabel(f"{title_of(target)}\nimprovement (%)")
     grid[-1, len(designs) // 2].set_xlabel("start of midtraining (share of pretraining); lines: weight")
-    found = {label: one for axes in grid.flat for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    handles = {label: found[label] for label in sorted(found, key=lambda label: float(label.rstrip("%")))}
-    legend_below(figure, list(handles.values()), list(handles), columns=6)
+    legend_below(figure, *weight_legend(grid.flat), columns=6)
     return figure
 
 
-def designs_of(rows: pl.DataFrame) -> list[str]:
-    """The designs that were run, in the order in which one more thing is held fixed."""
-    run = rows["design"].unique(maintain_order=True).to_list()
-    return sorted(run, key=lambda name: list(DESIGNS).index(name) if name in DESIGNS else len(DESIGNS))
+def weight_legend(panels: Iterable[Axes]) -> tuple[list[Any], list[str]]:
+    """The line of each weight that any panel shows, from small to large."""
+    lines = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    labels = sorted(lines, key=lambda label: float(label.rstrip("%")))
+    return [lines[label] for label in labels], labels
 
 
 def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
@@ -55,7 +51,7 @@ def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
             continue
         color = colormaps["viridis_r"](0.15 + 0.85 * i / max(len(weights) - 1, 1))
         value, low, high = (own[name].to_numpy() * 100 for name in ("relative_improvement", "low", "high"))
-        # lines that begin at one place are set apart, so that their intervals can be told from each other
+        # lines that begin at one place are set apart, so that their intervals do not overlap
         places = own["start"].to_numpy() + (i - (len(weights) - 1) / 2) * 0.006
         axes.errorbar(
             places, value, yerr=[value - low, high - value], fmt="o-", color=color, markersize=3, elinewidth=0.7,

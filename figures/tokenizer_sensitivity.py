@@ -3,14 +3,15 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import COLORS, DOUBLE, blank
+from simtool.plots.panels import empty_figure
+from simtool.plots.style import COLORS, DOUBLE
 
 TITLES = {"pythia": "Pythia", "gpt2": "GPT-2", "llama2": "Llama 2"}
 METRIC = "token"
 
 
 def draw(tokenizer_cells: pl.DataFrame, tokenizer_sensitivity: pl.DataFrame) -> Figure:
-    figure = blank(DOUBLE, 2.5)
+    figure = empty_figure(DOUBLE, 2.5)
     panels = figure.subplots(1, len(TITLES), sharex=True, sharey=True)
     cells = tokenizer_cells.filter(pl.col("metric") == METRIC)
     ours = cells.filter(pl.col("tokenizer") == "default").select("row", "column", ours="value")

@@ -5,16 +5,18 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import COLORS, arm_color, largest, legend_below, panel_a_target, title_of
+from simtool.plots.panels import legend_below, target_panels
+from simtool.plots.rows import largest_size
+from simtool.plots.style import COLORS, arm_color, title_of
 
 STYLES = ("-", "--", ":", "-.")
 
 
 def draw(representation_change: pl.DataFrame) -> Figure:
     """A panel a target, a line an arm; the last size. Below: changed more."""
-    rows = largest(representation_change)
+    rows = largest_size(representation_change)
     arms = rows["arm"].unique(maintain_order=True).to_list()
-    figure, panels = panel_a_target(rows)
+    figure, panels = target_panels(rows)
     for target, axes in panels.items():
         layers(rows.filter(pl.col("target") == target), axes, arms)
         axes.set_title(f"{title_of(target)}, {rows['size'][0]}")

@@ -4,13 +4,14 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import COLORS, SINGLE, one_axes
+from simtool.plots.panels import single_panel
+from simtool.plots.style import COLORS, SINGLE
 
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def draw(study_cost: pl.DataFrame) -> Figure:
-    return one_axes(cost, SINGLE, 0.9 + 0.42 * study_cost.height, study_cost)
+    return single_panel(cost, SINGLE, 0.9 + 0.42 * study_cost.height, study_cost)
 
 
 def cost(table: pl.DataFrame, axes: Axes) -> None:

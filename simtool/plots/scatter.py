@@ -1,46 +1,13 @@
-"""Proximity advantage against the benefit of midtraining, for each size of model, with fits and bands."""
-
-from itertools import product
+"""Advantage against benefit as a scatter: a point for each mixture and target, with intervals, a fit and its r."""
 
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from simtool.plots import DOUBLE, blank, color_of, legend_below, marker_of, title_of
+from simtool.plots.style import color_of, marker_of, title_of
 
 
-def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage_agreement: pl.DataFrame) -> Figure:
-    """A row a predictor, a column a size: published sizes, then those of our study."""
-    predictors = advantage_benefit["predictor"].unique(maintain_order=True).to_list()
-    sizes = sorted(advantage_benefit.select("source", "size").unique(maintain_order=True).rows(), key=by_size)
-    figure = blank(DOUBLE, 0.9 + 1.75 * len(predictors))
-    grid = figure.subplots(len(predictors), len(sizes), squeeze=False, sharex="row", sharey="col")
-    for (i, predictor), (j, (source, size)) in product(enumerate(predictors), enumerate(sizes)):
-        these = (pl.col("predictor") == predictor) & (pl.col("size") == size) & (pl.col("source") == source)
-        panel(
-            advantage_benefit.filter(these), advantage_fit.filter(these), advantage_agreement.filter(these), grid[i, j]
-        )
-        if j == 0:
-            grid[i, j].set_ylabel("relative improvement (%)")
-        if j == len(sizes) // 2:
-            grid[i, j].set_xlabel(f"proximity advantage by {predictor}")
-    for axes, (source, size) in zip(grid[0], sizes, strict=True):
-        axes.set_title(f"{size}, {source}\n{axes.get_title()}")
-    for axes in grid.flat if len(sizes) > 3 else ():
-        axes.title.set_fontsize(6)
-    legend_below(figure, *keys(advantage_benefit), columns=5)
-    return figure
-
-
-def by_size(group: tuple[str, str]) -> tuple[str, float]:
-    """(source, size) in order: "160m" before "1b"; names that are no numbers stay as they are."""
-    source, size = group
-    number, unit = size[:-1], {"m": 1e6, "b": 1e9}.get(size[-1:])
-    return source, float(number) * unit if unit and number.replace(".", "", 1).isdigit() else 0.0
-
-
-def panel(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes) -> None:
+def scatter(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes) -> None:
     """Points of one predictor and size: colour by mixture, marker by target, hollow for continued pretraining."""
     if points.is_empty():  # a study predicts by one score
         axes.text(0.5, 0.5, "not predicted\nby this score", ha="center", va="center", color="0.5", fontsize=6,
@@ -69,7 +36,7 @@ def panel(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes
         axes.set_title(f"r = {r['pearson']:.2f}{interval}, n = {r['n']}")
 
 
-def keys(points: pl.DataFrame) -> tuple[list[Line2D], list[str]]:
+def scatter_legend(points: pl.DataFrame) -> tuple[list[Line2D], list[str]]:
     """What the colours and the markers stand for."""
     mixes, targets = (points[column].unique(maintain_order=True).to_list() for column in ("mix", "target"))
     shown = [(title_of(mix), "_", color_of(mix), None) for mix in mixes]

@@ -4,7 +4,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import COLORS, DOUBLE, blank, legend_below, title_of
+from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.style import COLORS, DOUBLE, title_of
 
 PAIRS = 4  # that matter most, of each predictor
 
@@ -15,7 +16,7 @@ def draw(advantage_agreement: pl.DataFrame) -> Figure:
     sizes = advantage_agreement.filter((pl.col("left_out") == "") & (pl.col("size") != "pooled"))
     largest = sizes.sort("n", maintain_order=True).unique("source", keep="last", maintain_order=True)
     predictors = advantage_agreement["predictor"].unique(maintain_order=True).to_list()
-    figure = blank(DOUBLE, 0.6 + 2.1 * largest.height)
+    figure = empty_figure(DOUBLE, 0.6 + 2.1 * largest.height)
     grid = figure.subplots(largest.height, len(predictors), squeeze=False)
     for row, (source, size) in zip(grid, largest.select("source", "size").iter_rows(), strict=True):
         for axes, predictor in zip(row, predictors, strict=True):

@@ -3,16 +3,16 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from simtool.plots import SINGLE, blank
-from simtool.plots.corpus_similarity import chosen
-from simtool.plots.similarity_matrix import heatmap
+from simtool.plots.heatmap import cells_by, heatmap
+from simtool.plots.panels import empty_figure
+from simtool.plots.style import SINGLE
 
 CORPORA = ("c4", "starcoder", "math", "pycode", "gsm8k")
 
 
 def draw(corpus_similarity: pl.DataFrame) -> Figure:
-    cells = chosen(corpus_similarity, "token", "token")
-    figure = blank(SINGLE, 3.0)
+    cells = cells_by(corpus_similarity, "token", "token")
+    figure = empty_figure(SINGLE, 3.0)
     axes = figure.subplots()
     heatmap(cells.filter(pl.col("row").is_in(CORPORA) & pl.col("column").is_in(CORPORA)), axes, size=7)
     axes.set_title(f"token score, {cells['tokens'][0]:,} tokens a corpus\ndiagonal: ceiling; †: stand-in")

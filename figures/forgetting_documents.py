@@ -4,14 +4,16 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots import arm_color, largest, legend_below, panel_a_target, title_of
+from simtool.plots.panels import legend_below, target_panels
+from simtool.plots.rows import largest_size
+from simtool.plots.style import arm_color, title_of
 
 
 def draw(forgetting_documents: pl.DataFrame) -> Figure:
     """A panel a target, a dot a document and arm; the last size."""
-    rows = largest(forgetting_documents)
+    rows = largest_size(forgetting_documents)
     arms = rows["arm"].unique(maintain_order=True).to_list()
-    figure, panels = panel_a_target(rows)
+    figure, panels = target_panels(rows)
     for target, axes in panels.items():
         documents(rows.filter(pl.col("target") == target), axes, arms)
         axes.set_title(f"SFT on {title_of(target)}, {rows['size'][0]}")
