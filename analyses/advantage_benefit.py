@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from analyses import find_table, shipped_profile
-from simtool.mixture import Mixture
-from simtool.prediction.advantage import advantage, blend
+from simtool.mixture import Mixture, blend
+from simtool.prediction.advantage import advantage
 from simtool.prediction.predictors import AUTO
 
 PREDICTORS = {"token.token": ("token", "token"), ".".join(AUTO): AUTO}

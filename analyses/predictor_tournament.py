@@ -13,8 +13,8 @@ import polars as pl
 
 from analyses import shipped_profile
 from simtool.errors import SimtoolError
-from simtool.mixture import Mixture
-from simtool.prediction.advantage import Question, blend
+from simtool.mixture import Mixture, blend
+from simtool.prediction.advantage import Question
 from simtool.prediction.predictors import PREDICTORS, benefits, default_candidates
 from simtool.profiles.profile import Profile
 from simtool.statistics import Agreement, agreement, holm

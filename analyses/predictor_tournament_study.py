@@ -11,7 +11,7 @@ import polars as pl
 
 from analyses import find_table, shipped_profile
 from analyses.predictor_tournament import of_profiles, score
-from simtool.mixture import Mixture, parse_mixture
+from simtool.mixture import parse_mixture
 from simtool.prediction.predictors import PREDICTORS, default_candidates
 
 
@@ -25,7 +25,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         .with_columns(pl.col("size").cast(str))
     )
     told = facts.get("pretrain", "c4")  # studies on other text than C4 say so
-    pretrain = parse_mixture(told) or Mixture({told: 1.0})
+    pretrain = parse_mixture(told)
     tokenizer = facts.get("tokenizer", "default")
     names = of_profiles()
     features = {feature for name in names for feature in PREDICTORS[name].features}

@@ -227,4 +227,4 @@ def save_matrix(result: SimilarityMatrix, folder: Path) -> list[Path]:
 def _mixtures(corpora: Sequence[str]) -> dict[str, Mixture]:
     if repeated := sorted({name for name in corpora if list(corpora).count(name) > 1}):
         raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every corpus once.")
-    return {name: parse_mixture(name) or Mixture({name: 1.0}) for name in corpora}
+    return {name: parse_mixture(name) for name in corpora}

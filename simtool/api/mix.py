@@ -7,10 +7,10 @@ from pathlib import Path
 from simtool.errors import SimtoolError, unknown
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Limits
-from simtool.mixture import Mixture, as_mixtures, parse_mixture
+from simtool.mixture import Mixture, Unit, as_mixtures, convert_weights, midtraining_mixtures, parse_mixture
 from simtool.prediction import advantage as proximity
 from simtool.prediction import predict as prediction
-from simtool.prediction.advantage import Advantage, Curve, Question, Unit
+from simtool.prediction.advantage import Advantage, Curve, Question
 from simtool.prediction.predict import Prediction, Verification
 from simtool.prediction.predictors import AUTO, find_predictor
 from simtool.profiles.features import find_feature
@@ -48,14 +48,15 @@ def advantage(
     unit     what the shares in `mid` are shares of; the result's mixtures are always in shares of tokens
     """
     metric, feature = _measure(metric, feature)
-    before = _mixture(pretrain)
-    mixtures = proximity.midtraining_mixtures(before, mid)
+    before = parse_mixture(pretrain)
+    mixtures = midtraining_mixtures(before, mid)
     found = find_profiles(
         {**mixtures, pretrain: before} | as_mixtures(targets), feature.split("+"), options or Options()
     )
     profiles = {name: one.profile for name, one in found.items()}
     if unit != "tokens":
-        mixtures = {name: proximity.convert_weights(one.weights, unit, profiles) for name, one in mixtures.items()}
+        sizes = {name: profile.size for name, profile in profiles.items()}
+        mixtures = {name: convert_weights(mixture.weights, unit, sizes) for name, mixture in mixtures.items()}
     result = proximity.advantage(profiles, before, mixtures, targets, metric, feature, tokens, resamples, seed)
     return replace(result, facts=facts_of(found, metric=metric, feature=feature, seed=seed))
 
@@ -73,7 +74,7 @@ def advantage_curve(
 ) -> Curve:
     """The advantage of a special corpus as its share goes from 0 to 1, and where it peaks."""
     metric, feature = _measure(metric, feature)
-    before, added = _mixture(pretrain), _mixture(special)
+    before, added = parse_mixture(pretrain), parse_mixture(special)
     found = find_profiles(
         {pretrain: before, special: added} | as_mixtures(targets), feature.split("+"), options or Options()
     )
@@ -116,8 +117,8 @@ def predict(
     options = options or Options()
     predictor = ".".join(AUTO) if predictor == "auto" else predictor
     chosen = find_predictor(predictor)
-    before = _mixture(pretrain)
-    mixtures = proximity.midtraining_mixtures(before, mid)
+    before = parse_mixture(pretrain)
+    mixtures = midtraining_mixtures(before, mid)
     wanted = {**mixtures, pretrain: before} | as_mixtures(targets)
     found = find_profiles(wanted, chosen.features or ("token",), options)
     texts = None
@@ -189,10 +190,6 @@ def _measure(metric: str, feature: str | None) -> tuple[str, str]:
     for name in feature.split("+"):
         find_feature(name)
     return chosen, feature
-
-
-def _mixture(text: str) -> Mixture:
-    return parse_mixture(text) or Mixture({text: 1.0})
 
 
 def _texts(name: str, options: Options) -> list[str]:

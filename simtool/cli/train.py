@@ -23,9 +23,9 @@ from simtool.errors import SimtoolError
 
 
 def _mixture(text: str | None) -> Any:
-    from simtool.mixture import Mixture, parse_mixture
+    from simtool.mixture import parse_mixture
 
-    return None if text is None else parse_mixture(text) or Mixture({text: 1.0})
+    return None if text is None else parse_mixture(text)
 
 
 def _stores_folder(given: Path | None) -> Path:

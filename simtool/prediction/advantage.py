@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from simtool.errors import SimtoolError, unknown
-from simtool.mixture import SHARE, Mixture
+from simtool.mixture import Mixture, blend
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
 from simtool.similarity.matrix import equal_samples
@@ -32,64 +32,6 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 WEIGHTS = tuple(round(i / 20, 2) for i in range(21))  # of a curve
-Unit = Literal["tokens", "documents", "bytes"]
-
-
-# --- Mixtures from shares ---
-
-
-def parse_midtraining(text: str, pretrain: Mixture) -> Mixture:
-    """The mixture of "starcoder:0.2" or "c4:0.5+starcoder:0.5": what the shares leave of 1 is pretraining data.
-
-    A share of 0 is the pretraining corpus, a share of 1 continued pretraining.
-    Raises SimtoolError where a share is missing or they come to more than 1.
-    """
-    parts = [SHARE.match(part.strip()) for part in text.split("+")]
-    named = [(part["corpus"], float(part["share"])) for part in parts if part]
-    if len(named) < len(parts):
-        raise SimtoolError(
-            f"--mid {text} lacks a share. Write --mid {text.split('+')[0]}:0.2 for a fifth of it;"
-            " what the shares leave of 1 is the pretraining corpus."
-        )
-    total = math.fsum(share for _, share in named)
-    if total > 1 + 1e-9:
-        raise SimtoolError(f"The shares of --mid {text} must come to at most 1. Got {total:g}.")
-    return _flat([(Mixture({corpus: 1.0}), share) for corpus, share in named] + [(pretrain, 1 - total)])
-
-
-def midtraining_mixtures(pretrain: Mixture, mid: Sequence[str]) -> dict[str, Mixture]:
-    """The mixtures of "starcoder:0.2" and the like, by what is special in them ("starcoder")."""
-    mixtures = [parse_midtraining(text, pretrain) for text in mid]
-    short = ["+".join(name for name in one.weights if name not in pretrain.weights) or str(one) for one in mixtures]
-    names = [name if short.count(name) == 1 else text for name, text in zip(short, mid, strict=True)]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every mixture once.")
-    return dict(zip(names, mixtures, strict=True))
-
-
-def blend(pretrain: Mixture, special: Mixture, share: float) -> Mixture:
-    """`share` of the special mixture, the rest pretraining data; both ends are legal."""
-    if not 0 <= share <= 1:
-        raise SimtoolError(f"A share lies between 0 and 1. Got {share:g}.")
-    return _flat([(pretrain, 1 - share), (special, share)])
-
-
-def convert_weights(weights: Mapping[str, float], unit: Unit, profiles: Mapping[str, Profile]) -> Mixture:
-    """The mixture, in shares of tokens, whose shares in documents or bytes are these (they sum to 1)."""
-    Mixture(weights)
-    sizes = {corpus: profiles[corpus].size for corpus in weights}
-    tokens = {corpus: share * sizes[corpus]["tokens"] / sizes[corpus][unit] for corpus, share in weights.items()}
-    return Mixture({corpus: n / math.fsum(tokens.values()) for corpus, n in tokens.items()})
-
-
-def _flat(parts: Sequence[tuple[Mixture, float]]) -> Mixture:
-    """The mixture of mixtures. Shares that are rounding errors of 0 are left out."""
-    weights: dict[str, float] = {}
-    for mixture, share in parts:
-        for corpus, weight in mixture.weights.items():
-            if share > 1e-9:
-                weights[corpus] = weights.get(corpus, 0.0) + share * weight
-    return Mixture(weights)
 
 
 # --- What is asked, and what is measured ---

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simtool.errors import SimtoolError
+from simtool.mixture import midtraining_name, without_shares
 from simtool.prediction.advantage import Advantage, Question
 from simtool.prediction.predictors import benefit, find_predictor
 from simtool.profiles.profile import Profile
@@ -54,6 +55,20 @@ class Prediction:
     @property
     def targets(self) -> list[str]:
         return list(self.content["targets"])
+
+    def find_mixture(self, mix: str, weight: float | None = None) -> str:
+        """The predicted mixture that results call `mix`: with its share, or without where that leaves no doubt.
+
+        Names that fit none come back as they are.
+        """
+        if mix in self.mixtures:
+            return mix
+        if weight is not None and without_shares(mix) == mix:
+            mix = f"{mix}:{weight:g}"
+        if without_shares(mix) != mix:
+            return midtraining_name(mix)
+        candidates = [name for name in self.mixtures if without_shares(name) == mix]
+        return candidates[0] if len(candidates) == 1 else mix
 
     def of(self, key: str) -> np.ndarray:
         """A column of the cells, float64 (n, m); NaN where it is null."""
@@ -261,7 +276,7 @@ def verify(prediction: Prediction, results: "pl.DataFrame", seed: int = 0) -> Ve
 def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, np.ndarray]:
     """Relative improvement by size: float64 (n, m), every cell there."""
     control = "+".join(prediction.content["pretrain"])
-    table = _with_improvement(results, control)
+    table = _named_as_predicted(_with_improvement(results, control), prediction, control)
     mixes, targets = prediction.mixtures, prediction.targets
     known_mixes = {*mixes, control}
     unknown = [f"mix {name!r}" for name in dict.fromkeys(table["mix"].to_list()) if name not in known_mixes]
@@ -295,6 +310,19 @@ def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, np.n
             f"The results have several rows for: {'; '.join(twice)}.\nName the runs in a column `seed`, or keep one."
         )
     return {size: np.array([[np.mean(found[size, m, t]) for t in targets] for m in mixes]) for size in sizes}
+
+
+def _named_as_predicted(results: "pl.DataFrame", prediction: Prediction, control: str) -> "pl.DataFrame":
+    """The table with the prediction's own names of mixtures; a column `weight` completes a name without a share."""
+    import polars as pl
+
+    mixes = results["mix"].to_list()
+    weights = results["weight"].to_list() if "weight" in results.columns else [None] * len(mixes)
+    names = [
+        mix if mix == control else prediction.find_mixture(mix, weight)
+        for mix, weight in zip(mixes, weights, strict=True)
+    ]
+    return results.with_columns(mix=pl.Series(names, dtype=pl.String))
 
 
 def _with_improvement(results: "pl.DataFrame", control: str) -> "pl.DataFrame":

@@ -11,8 +11,8 @@ from simtool.corpora.catalogue import CATALOGUE
 from simtool.errors import SimtoolError
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Limits
-from simtool.mixture import Mixture, as_mixtures, parse_mixture
-from simtool.prediction.advantage import Advantage, Curve, advantage, curve, midtraining_mixtures, parse_midtraining
+from simtool.mixture import as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
+from simtool.prediction.advantage import Advantage, Curve, advantage, curve
 from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import Found, Options, facts_of, find_profiles
@@ -96,7 +96,7 @@ def gather(
     before, mixtures, goals = roles(corpora, pretrain, mid, targets)
     found = _find_once(corpora, before, mixtures, goals, asked, options)
     profiles = {name: one.profile for name, one in found.items()}
-    compared = {name: _mixture(name) for name in corpora}
+    compared = {name: parse_mixture(name) for name in corpora}
     matrices = tuple(
         similarity_matrix(profiles, compared, metric, feature, None, resamples, seed) for metric, feature in asked
     )
@@ -109,19 +109,19 @@ def gather(
     elif not goals:
         left_out["advantage"] = "No SFT set is among these. Name what the model is to get better at: --target."
     else:
-        origin = _mixture(before)
+        origin = parse_mixture(before)
         named = midtraining_mixtures(origin, mixtures)
         measured = advantage(profiles, origin, named, goals, *AUTO, None, resamples, seed)
         specials, fewer = special_corpora(before, mixtures), min(resamples, COSTLY_RESAMPLES)
         curves = tuple(
             curve(
-                *(profiles, _mixture(before), _mixture(name), goals, *AUTO, SHARES),
+                *(profiles, origin, parse_mixture(name), goals, *AUTO, SHARES),
                 resamples=fewer,
                 seed=seed,
             )
             for name in specials
         )
-        if parse_mixture(before):
+        if len(origin.weights) > 1:
             left_out["mixture"] = "A mixture is recommended where --pretrain is one corpus."
         elif specials:
             limits, weights = Limits(keep={before: KEEP}), dict.fromkeys(goals, 1.0)
@@ -175,13 +175,9 @@ def roles(
 
 def special_corpora(pretrain: str, mixtures: Sequence[str]) -> list[str]:
     """The corpora that the mixtures add to the pretraining corpus, each once."""
-    before = _mixture(pretrain)
+    before = parse_mixture(pretrain)
     named = (name for text in mixtures for name in parse_midtraining(text, before).weights)
     return [name for name in dict.fromkeys(named) if name not in before.weights]
-
-
-def _mixture(text: str) -> Mixture:
-    return parse_mixture(text) or Mixture({text: 1.0})
 
 
 def _find_once(
@@ -194,9 +190,9 @@ def _find_once(
 ) -> dict[str, Found]:
     """Every profile with every feature that is needed, so that no text and no file is read twice."""
     features = [*FEATURES, *(part for _, feature in views for part in feature.split("+"))]
-    wanted = {name: _mixture(name) for name in corpora}
+    wanted = {name: parse_mixture(name) for name in corpora}
     if pretrain is not None:
-        wanted[pretrain] = before = _mixture(pretrain)
+        wanted[pretrain] = before = parse_mixture(pretrain)
         wanted |= {text: parse_midtraining(text, before) for text in mixtures} | as_mixtures(targets)
         features += [*AUTO[1].split("+"), "token"]
     return find_profiles(wanted, list(dict.fromkeys(features)), options)
@@ -208,7 +204,7 @@ def pair_differences(
     profiles = {name: one.profile for name, one in found.items()}
     text_of, _ = readable_tokens(load_tokenizer(options.tokenizer, options.data))
     text_of = cache(text_of) if text_of else None  # a vocabulary is spelt once, and not once a pair
-    weights = [_mixture(name).weights for name in corpora]
+    weights = [parse_mixture(name).weights for name in corpora]
     return {
         (i, j): tuple(_taken_apart(profiles, weights[i], weights[j], feature, text_of) for feature in FEATURES)
         for i, j in combinations(range(len(corpora)), 2)

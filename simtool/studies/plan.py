@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from simtool.errors import SimtoolError
-from simtool.mixture import Mixture
+from simtool.mixture import Mixture, blend
 from simtool.training.recipes import RATES, Phase, Recipe
 
 Kind = Literal["control", "midtrain", "cpt"]
@@ -221,15 +221,9 @@ def arms_of(
             kind: Kind = "cpt" if share == 1 else "midtrain"
             named = f"{special}:{share:g}" + (f" {design}" if design != "paper" else "")
             named += f" @{start:g}" if len(starts) > 1 or own else ""
-            mixture = _blended(pretrain, special, share)
+            mixture = blend(pretrain, Mixture({special: 1.0}), share)
             arms.append(Arm(named, kind, mixture, special, share, start, design, control))
     return tuple(arms)
-
-
-def _blended(pretrain: Mixture, special: str, share: float) -> Mixture:
-    if share == 1:
-        return Mixture({special: 1.0})
-    return Mixture({**{name: weight * (1 - share) for name, weight in pretrain.weights.items()}, special: share})
 
 
 # ---- the tree --------------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def study_of_flags(
 ) -> Study:
     """A study from what is typed: a control, an arm for each --mid and --cpt, SFT on every target."""
     small = model in ("nano", "micro")
-    pretrain = parse_mixture(pre) or Mixture({pre: 1.0})
+    pretrain = parse_mixture(pre)
     parts = [SHARE.match(one) for one in mid]
     if wrong := [one for one, part in zip(mid, parts, strict=True) if part is None or "+" in one]:
         raise SimtoolError(f"--mid names a corpus and its share, such as starcoder:0.2. Got {', '.join(wrong)}.")

@@ -35,7 +35,7 @@ def test_the_papers_question():
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(rows) == 20
     best = {row["target"]: row["mixture"] for row in rows if row["rank"] == "1"}
-    assert (best["pycode"], best["gsm8k"]) == ("starcoder", "math")
+    assert (best["pycode"], best["gsm8k"]) == ("starcoder:0.2", "math:0.12")
     assert all(float(row["low"]) <= float(row["advantage"]) <= float(row["high"]) for row in rows)
 
 
@@ -90,7 +90,7 @@ def test_predict_verify_explain_and_an_edit_is_noticed(tmp_path):
     assert "newline" in told.stdout  # what code adds to the skeleton of web pages
     missing = simtool("verify", path, results, "--size", "1b")
     assert missing.returncode == 2
-    assert missing.stderr.startswith("simtool: The results lack 14 cells: starcoder on lima at 1b; ")
+    assert missing.stderr.startswith("simtool: The results lack 14 cells: starcoder:0.2 on lima at 1b; ")
     edited = json.loads(path.read_text())
     edited["cells"][0]["rank"] = 5
     path.write_text(json.dumps(edited))
@@ -102,15 +102,15 @@ def test_predict_verify_explain_and_an_edit_is_noticed(tmp_path):
 def test_shares_of_bytes_are_shown_as_shares_of_tokens():
     asked = ("advantage", "--mid", "starcoder:0.2", "--target", "pycode", "--resamples", "20")
     told = simtool(*asked, "--unit", "bytes").stdout
-    line = next(line for line in told.splitlines() if line.startswith("starcoder = "))
-    share = float(line.split("starcoder:")[1].split("+")[0])
+    line = next(line for line in told.splitlines() if line.startswith("starcoder:0.2 = "))
+    share = float(line.split(" = starcoder:")[1].split("+")[0])
     assert share > 0.21  # code has fewer bytes a token than web pages, so the same bytes are more tokens
-    assert "starcoder = starcoder:0.2+c4:0.8" in simtool(*asked).stdout
+    assert "starcoder:0.2 = starcoder:0.2+c4:0.8" in simtool(*asked).stdout
 
 
 def test_a_leak_is_said():
     done = simtool("advantage", "--mid", "gsm8k:0.1", "--target", "gsm8k", "--resamples", "20", "--metric", "js")
-    assert "Leak: the target gsm8k is a part of the mixture gsm8k." in done.stdout
+    assert "Leak: the target gsm8k is a part of the mixture gsm8k:0.1." in done.stdout
 
 
 BAD = {

@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 
 from simtool.errors import SimtoolError
-from simtool.mixture import Mixture
+from simtool.mixture import Mixture, blend
 from simtool.prediction.advantage import (
     Measured,
     Question,
     advantage,
-    blend,
-    convert_weights,
     curve,
     halves,
     measure,
-    parse_midtraining,
     share_text,
     summarise,
 )
@@ -278,55 +275,6 @@ def test_the_peak_by_hand():
     assert (said.peak[0], said.peak_low[0], said.peak_high[0]) == (0.5, 0.5, 0.5)
     expected = [min(w, 0.5) + min(1 - w, 0.5) - 0.5 for w in said.shares]  # sum of min(p, q), less that of P
     np.testing.assert_allclose(said.value[:, 0], expected, atol=1e-3)  # shares are right to within a token
-
-
-# --- Mixtures from shares ---
-
-
-@pytest.mark.parametrize(
-    ("text", "weights"),
-    [
-        ("starcoder:0.2", {"starcoder": 0.2, "c4": 0.8}),
-        ("c4:0.5+starcoder:0.5", {"c4": 0.5, "starcoder": 0.5}),
-        ("starcoder:0.1+math:0.2", {"starcoder": 0.1, "math": 0.2, "c4": 0.7}),
-        ("starcoder:1", {"starcoder": 1.0}),
-        ("starcoder:0", {"c4": 1.0}),
-        ("c4:0.3", {"c4": 1.0}),
-    ],
-)
-def test_shares_leave_the_rest_to_pretraining(text, weights):
-    assert dict(parse_midtraining(text, C4).weights) == pytest.approx(weights)
-
-
-def test_nested_mixtures_flatten():
-    pretrain, special = Mixture({"c4": 0.9, "dclm": 0.1}), Mixture({"starcoder": 0.5, "c4": 0.5})
-    assert dict(blend(pretrain, special, 0.2).weights) == pytest.approx({"c4": 0.82, "dclm": 0.08, "starcoder": 0.1})
-
-
-def test_a_missing_share():
-    with pytest.raises(SimtoolError) as caught:
-        parse_midtraining("starcoder", C4)
-    assert str(caught.value) == (
-        "--mid starcoder lacks a share. Write --mid starcoder:0.2 for a fifth of it;"
-        " what the shares leave of 1 is the pretraining corpus."
-    )
-
-
-def test_shares_above_one():
-    with pytest.raises(SimtoolError) as caught:
-        parse_midtraining("starcoder:0.8+math:0.3", C4)
-    assert str(caught.value) == "The shares of --mid starcoder:0.8+math:0.3 must come to at most 1. Got 1.1."
-
-
-def test_weights_in_documents_and_bytes():
-    """Documents of a: 10 tokens and 40 bytes; of b: 30 tokens and 60 bytes."""
-    a = profile_of("a", np.full((N_FOLDS, 2), 10), n_documents=2, bytes_per_token=4)
-    b = profile_of("b", np.full((N_FOLDS, 2), 30), n_documents=2, bytes_per_token=2)
-    half = {"a": 0.5, "b": 0.5}
-    profiles = {"a": a, "b": b}
-    assert dict(convert_weights(half, "tokens", profiles).weights) == half
-    assert dict(convert_weights(half, "documents", profiles).weights) == pytest.approx({"a": 0.25, "b": 0.75})
-    assert dict(convert_weights(half, "bytes", profiles).weights) == pytest.approx({"a": 1 / 3, "b": 2 / 3})  # 1/4, 1/2
 
 
 def test_a_name_without_a_profile(corpora):

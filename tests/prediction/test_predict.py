@@ -1,6 +1,7 @@
 """A prediction is kept as it was made, and scored as the definitions say."""
 
 import json
+from dataclasses import replace
 from math import atanh, isnan, sqrt, tanh
 
 import numpy as np
@@ -211,6 +212,50 @@ def test_unknown_names_are_listed(prediction):
     assert str(caught.value) == (
         "The results name what the prediction does not: mix 'dclm', target 'lima'.\n"
         "Predicted are the mixes code, math, prose and the targets pycode, gsm8k."
+    )
+
+
+@pytest.fixture(scope="module")
+def with_shares(question) -> Prediction:
+    mixtures = dict(zip(("code:0.2", "math:0.2", "math:0.3"), question.mixtures.values(), strict=True))
+    return predict(replace(question, mixtures=mixtures), "cross_entropy.token")
+
+
+@pytest.mark.parametrize(
+    ("mix", "weight", "name"),
+    [
+        ("code:0.2", None, "code:0.2"),
+        ("code:.20", None, "code:0.2"),
+        ("code", None, "code:0.2"),  # there is no other mixture of code
+        ("code", 0.2, "code:0.2"),
+        ("math", 0.3, "math:0.3"),
+        ("math", None, "math"),  # which of two?
+        ("code:0.5", None, "code:0.5"),
+        ("code", 0.5, "code:0.5"),  # not predicted, and not taken for what was
+    ],
+)
+def test_a_mixture_is_found_by_its_share_or_without_where_that_is_unambiguous(with_shares, mix, weight, name):
+    assert with_shares.find_mixture(mix, weight) == name
+
+
+def test_results_may_name_mixtures_with_or_without_shares(with_shares):
+    values = with_shares.of("advantage")
+    rows = [
+        {"mix": mix, "weight": weight, "target": target, "relative_improvement": values[i, j]}
+        for i, (mix, weight) in enumerate([("code", None), ("math", 0.2), ("math:0.3", None)])
+        for j, target in enumerate(TARGETS)
+    ]
+    (score,) = verify(with_shares, pl.DataFrame(rows)).scores
+    assert score.spearman == pytest.approx(1)
+
+
+def test_a_short_name_of_two_mixtures_is_refused(with_shares):
+    table = results({(mix, t): 0.1 for mix in ("code:0.2", "math") for t in TARGETS})
+    with pytest.raises(SimtoolError) as caught:
+        verify(with_shares, table)
+    assert str(caught.value) == (
+        "The results name what the prediction does not: mix 'math'.\n"
+        "Predicted are the mixes code:0.2, math:0.2, math:0.3 and the targets pycode, gsm8k."
     )
 
 
