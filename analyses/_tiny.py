@@ -152,7 +152,7 @@ def _told(recipe: Any) -> dict[str, Any]:
     sft = recipe.phases[-1]
     return {
         "model": recipe.model,
-        "length": recipe.length,
+        "length": recipe.sequence_length,
         "learning_rate": recipe.phases[0].learning_rate,
         "sft": {"epochs": sft.epochs, "learning_rate": sft.learning_rate, "batch_size": sft.batch_size},
     }

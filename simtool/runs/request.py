@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.tokens.tokenizer import Tokenizer
-from simtool.training.recipes import RATES, Phase, Recipe
+from simtool.training.recipes import WARMUP_FRACTION, Phase, Recipe
+from simtool.training.sizes import find_defaults
 
-SHORT = {"nano": 256, "micro": 256}  # tokens a sequence; the others have Pythia's 2,048
 SFT_SHARE = 0.1  # of the peak rate of pretraining, where no rate is given
 SFT_WARMUP = 0.1
 
@@ -49,7 +49,7 @@ class Request:
 def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = None) -> Recipe:
     """The recipe of a request, going on from the end of `base`.
 
-    A text phase after another decays from where the earlier one's schedule ended to its floor: at the same rate if
+    A text phase after another decays from where the earlier one's schedule ended to its minimum: at the same rate if
     that ended at its peak (wsd, constant), else re-warmed from `learning_rate`.
 
     Raises
@@ -62,8 +62,9 @@ def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = Non
     if base is not None and request.pretrain is not None:
         raise SimtoolError("A run that goes on from another has its pretraining already: leave --pretrain out.")
     model = base.model if base else request.model
-    rate = request.learning_rate or (base.phases[0].learning_rate if base else RATES.get(model, 3e-4))
-    batch_size = request.batch_size or (base.phases[0].batch_size if base else 16 if model in SHORT else 32)
+    usual = base.phases[0] if base else find_defaults(model)
+    rate = request.learning_rate or usual.learning_rate
+    batch_size = request.batch_size or usual.batch_size
     phases = list(base.phases) if base else []
     for name, mixture in request.text_phases.items():
         phases.append(_text_phase(request, name, mixture, rate, batch_size, phases))
@@ -75,7 +76,7 @@ def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = Non
             tokenizer.fingerprint,
             tuple(phases),
             request.seed,
-            request.sequence_length or SHORT.get(model, 2048),
+            request.sequence_length or find_defaults(model).sequence_length,
             z_loss=request.z_loss,
             mask_documents=request.mask_documents,
             precision=request.precision,
@@ -98,7 +99,7 @@ def _text_phase(
         _tokens_of(request, name),
         rate,
         schedule=request.schedule,
-        warmup=0.01 if not earlier else 0.0,
+        warmup_fraction=WARMUP_FRACTION if not earlier else 0.0,
         batch_size=batch_size,
         optimizer="fresh" if name == "cpt" and request.fresh else "carry",
     )
@@ -120,8 +121,8 @@ def _sft_phase(request: Request, corpus: str, rate: float, earlier: Sequence[Pha
         None,
         rate,
         epochs=request.epochs,
-        warmup=SFT_WARMUP,
-        floor=0.0,
+        warmup_fraction=SFT_WARMUP,
+        min_lr_ratio=0.0,
         batch_size=request.sft_batch_size,
         optimizer="fresh",
         train_on=request.train_on,

@@ -96,7 +96,13 @@ def measure(
                 model = load_model(checkpoint).to(find_device(execution.device))
             report(f"Measuring {store.corpus} ({store.split}, {counted}) at {checkpoint.name}")
             losses = evaluate(
-                model, store, recipe.length, find_device(execution.device), counted, recipe.precision, documents
+                model,
+                store,
+                recipe.sequence_length,
+                find_device(execution.device),
+                counted,
+                recipe.precision,
+                documents,
             )
             save_losses(losses, path, {"checkpoint": checkpoint.name})
         measured.append(load_losses(path))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from simtool.studies.plan import Plan
-from simtool.training.model import SIZES, padded_vocabulary
+from simtool.training.model import padded_vocabulary
+from simtool.training.sizes import SIZES
 from simtool.training.trainer import find_device, measured_peak
 
 # Shares of a matrix product's speed that training is taken to reach: of the order of what `train` prints as MFU
@@ -45,8 +46,9 @@ def price(plan: Plan, vocabulary_size: int, device: str = "auto", workers: int =
     study = plan.study
     flops, kept = 0.0, 0
     for node in plan.nodes.values():
-        if (shape := SIZES.get(node.model)) is None:
+        if (size := SIZES.get(node.model)) is None:
             continue  # a folder with a config.json: its size is known when it is built
+        shape = size.shape
         head = padded_vocabulary(vocabulary_size) * shape.width
         n = shape.n_parameters + head
         flops += node.tokens * (6.0 * n + 12.0 * shape.n_layers * shape.width * study.length)

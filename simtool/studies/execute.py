@@ -266,9 +266,9 @@ def _together(left: Iterable[str], tree: Plan, place: Place) -> dict[str, list[s
 
 def usual_replicas(model: str, device: str) -> int:
     """So many of a small model keep a GPU busy; a large one does alone, and on a CPU nothing is gained."""
-    from simtool.training.model import SIZES
+    from simtool.training.sizes import SIZES
 
-    small = model in SIZES and SIZES[model].n_parameters < SMALL
+    small = model in SIZES and SIZES[model].shape.n_parameters < SMALL
     return REPLICAS if small and usual_device(device) == "cuda" else 1
 
 

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, blend
-from simtool.training.recipes import RATES, Phase, Recipe
+from simtool.training.recipes import Phase, Recipe
+from simtool.training.sizes import find_defaults
 
 Kind = Literal["control", "midtrain", "cpt"]
 Design = Literal["paper", "exposure", "rate", "both"]
@@ -139,7 +140,7 @@ class Study:
         return next(arm for arm in self.arms if arm.name == name)
 
     def rate_of(self, model: str) -> float:
-        return (self.learning_rate or {}).get(model) or RATES.get(model, 3e-4)
+        return (self.learning_rate or {}).get(model) or find_defaults(model).learning_rate
 
     def mixtures(self) -> dict[str, Mixture]:
         """What is predicted: every distinct mixture that is mixed in, by the name that the tables give it."""
@@ -155,9 +156,9 @@ class Study:
         head = max(round(arm.start * total / step), 1) * step
         common = {
             "learning_rate": self.rate_of(model),
-            "warmup": self.warmup,
-            "floor": self.floor,
-            "decay": self.decay,
+            "warmup_fraction": self.warmup,
+            "min_lr_ratio": self.floor,
+            "decay_fraction": self.decay,
             "batch_size": self.batch_size,
         }
         trunk = Phase("pretrain", self.pretrain, head, schedule=schedule, schedule_tokens=total, **common)
@@ -166,7 +167,7 @@ class Study:
             if head > total * (1 - self.decay) + step:
                 raise SimtoolError(f"{arm.name} forks at {arm.start:g}, when the trunk decays. Start it earlier.")
             length = max(round(self.decay * total / step), 1) * step
-            tail = Phase("midtrain", arm.mixture, length, schedule="linear", **{**common, "warmup": 0.0})
+            tail = Phase("midtrain", arm.mixture, length, schedule="linear", **{**common, "warmup_fraction": 0.0})
         else:
             tail = Phase(
                 "midtrain", arm.mixture, total - head,
@@ -179,7 +180,7 @@ class Study:
 
     def fine_tuned(self, recipe: Recipe, target: str, rate: float, seed: int) -> Recipe:
         sft = Phase(
-            "sft", Mixture({target: 1.0}), None, rate, epochs=self.sft_epochs, warmup=0.1, floor=0.0,
+            "sft", Mixture({target: 1.0}), None, rate, epochs=self.sft_epochs, warmup_fraction=0.1, min_lr_ratio=0.0,
             batch_size=self.sft_batch_size, optimizer="fresh", train_on=self.train_on.get(target), seed=seed,
         )  # fmt: skip
         return replace(recipe, phases=(*recipe.phases, sft))
@@ -346,11 +347,11 @@ def text_tokens(recipe: Recipe) -> int:
 
 def begins_with(recipe: Recipe, head: Recipe) -> bool:
     """Whether a recipe of text phases goes through the end of another."""
-    stretches, last = recipe.stretches(), len(head.stretches()) - 1
-    step = head.n_steps(head.stretches()[last])
-    if last + 1 <= len(stretches) and recipe.prefix(last + 1, 0) == head.fingerprint:
+    segments, last = recipe.segments(), len(head.segments()) - 1
+    step = head.n_steps(head.segments()[last])
+    if last + 1 <= len(segments) and recipe.prefix(last + 1, 0) == head.fingerprint:
         return True
-    inside = last < len(stretches) and not stretches[last].is_sft and step < recipe.n_steps(stretches[last])
+    inside = last < len(segments) and not segments[last].is_sft and step < recipe.n_steps(segments[last])
     return inside and recipe.prefix(last, step) == head.fingerprint
 
 

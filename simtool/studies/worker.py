@@ -76,16 +76,16 @@ def _run_replicas(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     from simtool.training.checkpoints import find_checkpoint, load_checkpoint, locked
     from simtool.training.ensemble import train_replicas
     from simtool.training.model import build_model
-    from simtool.training.trainer import claim
+    from simtool.training.trainer import bind_folder
 
     began = time.monotonic()
     recipes, stores, device = [recipe_from_json(job["recipe"]) for job in jobs], _stores(jobs[0]), _ready(jobs[0])
     with ExitStack() as stack:
         for job, recipe in zip(jobs, recipes, strict=True):
             stack.enter_context(locked(Path(job["folder"])))
-            claim(Path(job["folder"]), recipe)
+            bind_folder(Path(job["folder"]), recipe)
         begun = find_checkpoint(recipes[0], [Path(one) / "checkpoints" for one in jobs[0]["parents"]])
-        if begun is None or (begun.stretch, begun.step) != (len(recipes[0].stretches()) - 1, 0):
+        if begun is None or (begun.segment, begun.step) != (len(recipes[0].segments()) - 1, 0):
             raise SimtoolError("What they go on from is not saved.")
         start = build_model(recipes[0].model, next(iter(stores.values())).vocabulary_size, recipes[0].seed)
         load_checkpoint(begun.folder, start, None, recipes[0])
@@ -122,7 +122,9 @@ def _measured(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float,
     folder, rows = Path(job["folder"]), []
     for one in job["measured"]:
         store = load_store(Path(one["folder"]))
-        losses = evaluate(model, store, recipe.length, device, one["counted"], recipe.precision, job["documents"])
+        losses = evaluate(
+            model, store, recipe.sequence_length, device, one["counted"], recipe.precision, job["documents"]
+        )
         save_losses(losses, folder / "losses" / _file_name(one, job), {"recipe": recipe.fingerprint})
         rows.append({**losses.row(), "role": one["role"], "asked": job["documents"], "seconds": seconds})
     told = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, _stores(job)), **job["facts"]}
@@ -168,12 +170,12 @@ def _achieved(recipe: Any, stores: Mapping[str, TokenStore]) -> dict[str, int]:
     from simtool.training.trainer import batches_of
 
     seen: dict[str, int] = {}
-    for phase, batches in zip(recipe.stretches(), batches_of(recipe, stores), strict=True):
+    for phase, batches in zip(recipe.segments(), batches_of(recipe, stores), strict=True):
         if phase.is_sft:
             seen[batches.store.corpus] = seen.get(batches.store.corpus, 0) + phase.epochs * batches.store.n_tokens
         else:
             for name, n in batches.used(batches.n_batches).items():
-                seen[name] = seen.get(name, 0) + n * recipe.length
+                seen[name] = seen.get(name, 0) + n * recipe.sequence_length
     return seen
 
 

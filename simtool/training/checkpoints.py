@@ -36,7 +36,7 @@ class Position:
     """What a checkpoint is of.
 
     fingerprint   of the recipe's beginning
-    done          steps of each stretch begun, the last perhaps unfinished
+    done          steps of each segment begun, the last perhaps unfinished
     tokens        read so far
     stores        {corpus: fingerprint} of what was read
     kept          never removed to make room: the end of a phase, from which others may fork
@@ -52,11 +52,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint, and where it stands in the recipe at hand: before this step of this stretch."""
+    """A checkpoint, and where it stands in the recipe at hand: before this step of this segment."""
 
     folder: Path
     position: Position
-    stretch: int
+    segment: int
     step: int
 
 
@@ -123,19 +123,19 @@ def prune(checkpoints: Path, keep_last: int) -> None:
 def find_checkpoint(recipe: Recipe, folders: Iterable[Path]) -> Saved | None:
     """The longest beginning of the recipe that is saved in any of these checkpoint folders."""
     found = [saved for folder, position in _positions(folders) if (saved := place(recipe, folder, position))]
-    return max(found, key=lambda saved: (saved.stretch, saved.step), default=None)
+    return max(found, key=lambda saved: (saved.segment, saved.step), default=None)
 
 
 def place(recipe: Recipe, folder: Path, position: Position) -> Saved | None:
     """Where a checkpoint stands in a recipe; None where the recipe does not begin so."""
-    stretches = recipe.stretches()
+    segments = recipe.segments()
     last, step = len(position.done) - 1, position.done[-1]
-    for stretch, at in ((last + 1, 0), (last, step)):
-        inside = stretch < len(stretches) or at == 0
-        if at and inside and not stretches[stretch].is_sft and at > recipe.n_steps(stretches[stretch]):
+    for segment, at in ((last + 1, 0), (last, step)):
+        inside = segment < len(segments) or at == 0
+        if at and inside and not segments[segment].is_sft and at > recipe.n_steps(segments[segment]):
             continue  # of a run that stays longer on the same mixture, and left this recipe behind
-        if stretch <= len(stretches) and inside and recipe.prefix(stretch, at) == position.fingerprint:
-            return Saved(folder, position, stretch, at)
+        if segment <= len(segments) and inside and recipe.prefix(segment, at) == position.fingerprint:
+            return Saved(folder, position, segment, at)
     return None
 
 

@@ -19,8 +19,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from simtool.errors import SimtoolError
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
 from simtool.tokens.store import TokenStore
-from simtool.training.model import SIZES, GPTNeoX, build_model, chunked_cross_entropy
+from simtool.training.model import GPTNeoX, build_model, chunked_cross_entropy
 from simtool.training.recipes import Recipe
+from simtool.training.sizes import SIZES
 from simtool.training.trainer import (
     BETAS,
     EPSILON,
@@ -42,9 +43,9 @@ def train_replicas(
     device: str = "cpu",
     start: GPTNeoX | None = None,
 ) -> tuple[list[GPTNeoX], np.ndarray]:
-    """The trained models of recipes that differ in their last stretch, and its losses: float64 (R, steps).
+    """The trained models of recipes that differ in their last segment, and its losses: float64 (R, steps).
 
-    start   what all of them go on from, where something comes before the last stretch; its optimizer starts anew
+    start   what all of them go on from, where something comes before the last segment; its optimizer starts anew
 
     Recipes may differ in seed, learning rate, schedule and text; model, length, batch and steps must be alike.
     Nothing is saved on the way: replicas are for short runs. Raises SimtoolError where recipes are too different, and
@@ -54,13 +55,13 @@ def train_replicas(
         raise SimtoolError("No recipes to train.")
     batches = [batches_of(recipe, stores)[-1] for recipe in recipes]
     n_steps = check_alike(recipes, batches, start)
-    first, phases = recipes[0], [recipe.stretches()[-1] for recipe in recipes]
+    first, phases = recipes[0], [recipe.segments()[-1] for recipe in recipes]
     where, size = torch.device(device), next(iter(stores.values())).vocabulary_size
     models = [copy.deepcopy(start) if start else build_model(one.model, size, one.seed) for one in recipes]
     models = [model.to(where) for model in models]
     parameters, _ = stack_module_state(models)
     parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    optimizer = _Optimizer(parameters, first.weight_decay, first.clip)
+    optimizer = _Optimizer(parameters, first.weight_decay, first.max_grad_norm)
     masked = first.mask_documents or phases[0].is_sft
     losses = np.empty((len(recipes), n_steps))
     history = [deque[float](maxlen=SPIKE_HISTORY) for _ in recipes]
@@ -95,13 +96,13 @@ def train_replicas(
 def check_alike(
     recipes: Sequence[Recipe], batches: Sequence[TextBatches | ExampleBatches], start: GPTNeoX | None
 ) -> int:
-    """The steps of their last stretch. Raises SimtoolError unless they can be trained as one batched model."""
+    """The steps of their last segment. Raises SimtoolError unless they can be trained as one batched model."""
     if unknown := sorted({recipe.model for recipe in recipes} - SIZES.keys()):
         raise SimtoolError(f"Replicas are for the sizes by name. Train {', '.join(unknown)} one by one.")
-    stretches = [recipe.stretches() for recipe in recipes]
-    last = [phases[-1] for phases in stretches]
-    if start is None and any(len(phases) > 1 for phases in stretches):
-        raise SimtoolError("Replicas train one stretch of a recipe. Give the model that the earlier ones end with.")
+    segments = [recipe.segments() for recipe in recipes]
+    last = [phases[-1] for phases in segments]
+    if start is None and any(len(phases) > 1 for phases in segments):
+        raise SimtoolError("Replicas train one segment of a recipe. Give the model that the earlier ones end with.")
     if start is not None and any(phase.optimizer != "fresh" for phase in last):
         raise SimtoolError("Replicas that go on from a model start a new optimizer. Train these one by one.")
     first = recipes[0]

@@ -1,4 +1,4 @@
-"""GPT-NeoX (Pythia) by size name, and any other causal model of transformers by its config. To add a size: `SIZES`.
+"""GPT-NeoX (Pythia) by size name, and any other causal model of transformers by its config. To add a size: `sizes.py`.
 
 The module is our own, because it compiles without breaks, runs under `vmap` for batched replicas and masks
 documents; its parameters have the names of Pythia's checkpoints, so that saving it is exporting it. Tests hold its
@@ -10,7 +10,6 @@ The loss never sees all logits: they are made, and their gradient taken, for a f
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simtool.errors import SimtoolError, unknown
+from simtool.training.sizes import SIZES, Shape
 
 # B row, T position, D width, H heads, N tokens of a batch, V vocabulary
 
@@ -28,38 +28,6 @@ ROTARY_BASE = 10_000.0
 # of fp32 logits alive at once; 16 MB stays in a CPU's cache
 CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 512 << 20}
 IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Layers, width and heads; the feed-forward part is four times as wide."""
-
-    n_layers: int
-    width: int
-    n_heads: int
-
-    def __post_init__(self) -> None:
-        if self.width % self.n_heads:
-            raise ValueError(f"width {self.width} must be a multiple of the {self.n_heads} heads")
-
-    @property
-    def n_parameters(self) -> int:
-        """Without the embeddings, as Pythia counts."""
-        return self.n_layers * (12 * self.width**2 + 13 * self.width) + 2 * self.width
-
-
-SIZES = {
-    "nano": Shape(4, 96, 3),
-    "micro": Shape(4, 192, 6),
-    # Pythia's (arXiv:2304.01373, table 1; 14m and 31m from their model cards)
-    "14m": Shape(6, 128, 4),
-    "31m": Shape(6, 256, 8),
-    "70m": Shape(6, 512, 8),
-    "160m": Shape(12, 768, 12),
-    "410m": Shape(24, 1024, 16),
-    "1b": Shape(16, 2048, 8),
-    "1.4b": Shape(24, 2048, 16),
-}
 
 
 def padded_vocabulary(size: int) -> int:
@@ -81,12 +49,12 @@ class Attention(nn.Module):
         # a head's query, key and value lie side by side
         qkv = self.query_key_value(x_BTD).view(B, T, self.n_heads, 3 * D // self.n_heads).transpose(1, 2)
         q, k, v = qkv.chunk(3, dim=-1)
-        q, k = rotated(q, cos, sin), rotated(k, cos, sin)
+        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.dense(y.transpose(1, 2).reshape(B, T, D))
 
 
-def rotated(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def apply_rotary(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """The first dimensions of each head turned by their position's angle (arXiv:2104.09864)."""
     n = cos.shape[-1]
     turned, kept = x_BHTK[..., :n], x_BHTK[..., n:]
@@ -264,7 +232,7 @@ def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTr
     vocabulary_size   of the tokenizer; the model's is padded to a multiple of 128
     """
     if name in SIZES:
-        model = unset(SIZES[name], padded_vocabulary(vocabulary_size))
+        model = uninitialized_model(SIZES[name].shape, padded_vocabulary(vocabulary_size))
         model.reset(seed)
         return model
     if (Path(name) / "config.json").exists():
@@ -277,7 +245,7 @@ def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTr
     raise unknown("model", name, SIZES)
 
 
-def unset(shape: Shape, vocabulary_size: int) -> GPTNeoX:
+def uninitialized_model(shape: Shape, vocabulary_size: int) -> GPTNeoX:
     """The module with whatever lay in memory as weights, for those who set all of them: torch's are not drawn first."""
     with torch.device("meta"):
         model = GPTNeoX(shape, vocabulary_size)
@@ -298,7 +266,7 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
     weights = folder / "model.safetensors"
     if _is_ours(config) and weights.exists():
         shape = Shape(config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"])
-        model = unset(shape, config["vocab_size"])
+        model = uninitialized_model(shape, config["vocab_size"])
         state = {k.replace("lm_head.", "embed_out."): v for k, v in load_file(weights).items()}
         wanted = model.state_dict().keys()
         if wanted <= state.keys():
@@ -355,7 +323,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         grad_h, grad_w = torch.empty_like(h), torch.zeros_like(head_VD)
         loss, extra = hidden_ND.new_zeros((), dtype=torch.float32), 0.0
         for rows in chunks(len(h), len(w), h.device.type):
-            logits, lse, at, counted = scored(h[rows] @ w.T, targets_N[rows])
+            logits, lse, at, counted = softmax_and_lse(h[rows] @ w.T, targets_N[rows])
             loss = loss + ((lse - at) * counted).sum()
             if z_loss:
                 extra = extra + z_loss * (lse.square() * counted).sum()
@@ -402,7 +370,7 @@ def token_losses(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> Tensor:
     return losses.view(targets.shape)
 
 
-def scored(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def softmax_and_lse(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Probabilities (fp32), logsumexp, the target's logit, and 1.0 where the target is counted, of each row."""
     logits = logits.float()
     at = logits.gather(1, targets.clamp_min(0)[:, None])[:, 0]

@@ -1,7 +1,7 @@
 """What is trained: a model through phases. Equal recipes have equal fingerprints; so have equal beginnings of them.
 
 A phase reads either so many tokens of a mixture (pretraining, midtraining, continued pretraining) or so many epochs
-of examples (SFT). Where a phase only goes on with the settings of the one before, the two are one stretch: a run
+of examples (SFT). Where a phase only goes on with the settings of the one before, the two are one segment: a run
 that is planned in two pieces does the same steps, and has the same fingerprints, as one planned whole.
 """
 
@@ -12,32 +12,30 @@ from typing import Any, Literal
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.training.schedules import find_schedule
+from simtool.training.schedules import find_schedule, share_of_peak
 
-WARMUP = 0.01  # of the schedule; Pythia
-FLOOR = 0.1  # of the peak; Pythia
-# The peak rate of each size: Pythia's (arXiv:2304.01373, table 6), a round figure of that order for the small ones
-RATES = {
-    "nano": 3e-3,
-    "micro": 2e-3,
-    "14m": 1e-3,
-    "31m": 1e-3,
-    "70m": 1e-3,
-    "160m": 6e-4,
-    "410m": 3e-4,
-    "1b": 3e-4,
-    "1.4b": 2e-4,
+WARMUP_FRACTION = 0.01  # of the schedule; Pythia
+MIN_LR_RATIO = 0.1  # of the peak; Pythia
+# what a field is called in saved recipes and in what fingerprints are taken of, where that is not its name here:
+# checkpoints name their recipe by a fingerprint, so these never change
+SAVED_AS = {
+    "sequence_length": "length",
+    "max_grad_norm": "clip",
+    "warmup_fraction": "warmup",
+    "min_lr_ratio": "floor",
+    "decay_fraction": "decay",
 }
+FIELD_OF = {saved: name for name, saved in SAVED_AS.items()}
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training on one mixture. Either tokens > 0, or epochs > 0 of a single corpus of examples.
+    """Training on one mixture. Either tokens > 0, or epochs > 0 of a single corpus of examples.
 
     tokens            of the mixture, rounded to whole batches
     epochs            SFT: passes over the examples of the one corpus of the mixture
     learning_rate     the peak
-    schedule          a name from `SCHEDULES`; warmup, floor and decay are its settings
+    schedule          a name from `SCHEDULES`; warmup_fraction, min_lr_ratio and decay_fraction are its settings
     schedule_done     tokens of the schedule that lie before this phase, where it goes on from an earlier one
     schedule_tokens   length of the schedule in tokens; this phase's, with what is done, where it is None
     batch_size        sequences a step; in SFT, examples a step
@@ -52,9 +50,9 @@ class Phase:
     learning_rate: float
     epochs: int | None = None
     schedule: str = "cosine"
-    warmup: float = WARMUP
-    floor: float = FLOOR
-    decay: float = 0.2
+    warmup_fraction: float = WARMUP_FRACTION
+    min_lr_ratio: float = MIN_LR_RATIO
+    decay_fraction: float = 0.2
     schedule_done: int = 0
     schedule_tokens: int | None = None
     batch_size: int = 32
@@ -67,11 +65,11 @@ class Phase:
         if (self.tokens is None) == (self.epochs is None):
             raise SimtoolError(f"Phase {self.name!r} needs either tokens or epochs.")
         for name in ("tokens", "epochs", "batch_size", "learning_rate", "schedule_tokens"):
-            if (given := getattr(self, name)) is not None and not given > 0:
-                raise SimtoolError(f"Phase {self.name!r}: {name.replace('_', ' ')} must be above 0. Got {given}.")
-        for name in ("warmup", "floor", "decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SimtoolError(f"Phase {self.name!r}: {name} must be from 0 to 1. Got {getattr(self, name)}.")
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise SimtoolError(f"Phase {self.name!r}: {name.replace('_', ' ')} must be above 0. Got {value}.")
+        for name in ("warmup_fraction", "min_lr_ratio", "decay_fraction"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise SimtoolError(f"Phase {self.name!r}: {name.replace('_', ' ')} must be from 0 to 1. Got {value}.")
         if self.is_sft and len(self.mixture.weights) != 1:
             raise SimtoolError(f"Phase {self.name!r} counts epochs, so it needs one corpus. Got {self.mixture}.")
         if self.is_sft and (self.schedule_done or self.schedule_tokens is not None):
@@ -91,8 +89,9 @@ class Phase:
 
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate at this progress through the schedule."""
-        share = find_schedule(self.schedule)(min(progress, 1.0), self.warmup, self.floor, self.decay)
-        return self.learning_rate * share
+        return self.learning_rate * share_of_peak(
+            self.schedule, min(progress, 1.0), self.warmup_fraction, self.min_lr_ratio, self.decay_fraction
+        )
 
     def spelled_out(self) -> "Phase":
         """With its schedule's length given, so that a part of the phase can say which schedule it is on."""
@@ -104,7 +103,8 @@ class Recipe:
     """A model, its tokenizer's fingerprint, its phases in order, and a seed; and all else that changes the weights.
 
     model             a name from `SIZES`, or a folder with a config.json of transformers
-    length            tokens a sequence
+    sequence_length   tokens
+    max_grad_norm     a longer gradient is shortened to that
     mask_documents    whether attention ends at a document's border in text; in SFT it always does
     precision         "fp32", or "bf16": autocast over fp32 master weights
     """
@@ -113,9 +113,9 @@ class Recipe:
     tokenizer: str
     phases: tuple[Phase, ...]
     seed: int = 0
-    length: int = 2048
+    sequence_length: int = 2048
     weight_decay: float = 0.1
-    clip: float = 1.0
+    max_grad_norm: float = 1.0
     z_loss: float = 0.0
     mask_documents: bool = False
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -133,12 +133,12 @@ class Recipe:
             if phase.tokens is not None and phase.tokens < self.step_tokens(phase):
                 raise SimtoolError(
                     f"Phase {phase.name!r} of {phase.tokens:,} tokens is shorter than one batch of"
-                    f" {phase.batch_size} x {self.length:,} tokens. Ask for more tokens or a smaller batch."
+                    f" {phase.batch_size} x {self.sequence_length:,} tokens. Ask for more tokens or a smaller batch."
                 )
 
     def step_tokens(self, phase: Phase) -> int:
         """Tokens of one step of a text phase."""
-        return phase.batch_size * self.length
+        return phase.batch_size * self.sequence_length
 
     def n_steps(self, phase: Phase) -> int:
         """Steps of a text phase: its tokens in whole batches, rounded down."""
@@ -146,19 +146,19 @@ class Recipe:
         return phase.tokens // self.step_tokens(phase)
 
     def learning_rate(self, phase: Phase, step: int, n_steps: int) -> float:
-        """Of a step of a stretch, in its middle, so that neither the first nor the last is lost to a rate of zero."""
+        """Of a step of a segment, in its middle, so that neither the first nor the last is lost to a rate of zero."""
         if phase.is_sft:
             return phase.learning_rate_at((step + 0.5) / n_steps)
         return phase.learning_rate_at(
             (phase.schedule_done + (step + 0.5) * self.step_tokens(phase)) / phase.schedule_length
         )
 
-    def stretches(self) -> tuple[Phase, ...]:
+    def segments(self) -> tuple[Phase, ...]:
         """The phases with those that only go on joined to the one before; what the loop runs."""
         return self._joined()[0]
 
     def ends(self) -> tuple[tuple[str, int, int | None], ...]:
-        """(name, stretch, steps into it) of the end of every phase; None for the steps of SFT, which the text says."""
+        """(name, segment, steps into it) of the end of every phase; None for the steps of SFT, which the text says."""
         return self._joined()[1]
 
     def _joined(self) -> tuple[tuple[Phase, ...], tuple[tuple[str, int, int | None], ...]]:
@@ -176,21 +176,22 @@ class Recipe:
     def _whole(self, phase: Phase) -> int:
         return self.n_steps(phase) * self.step_tokens(phase)
 
-    def prefix(self, stretch: int, step: int) -> str:
-        """16 hex digits that name the weights after so many steps of a stretch: equal for all recipes that begin
+    def prefix(self, segment: int, step: int) -> str:
+        """16 hex digits that name the weights after so many steps of a segment: equal for all recipes that begin
         alike. Names of phases do not count, nor does what comes later."""
-        done = [_told(phase, self) for phase in self.stretches()[:stretch]]
+        done = [_identity(phase, self) for phase in self.segments()[:segment]]
         if step:
-            done.append({**_told(self.stretches()[stretch], self), "n_steps": step})
+            done.append({**_identity(self.segments()[segment], self), "n_steps": step})
+        settings = _saved_fields(self)
         # what may be read how often does not change what was read
-        told = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("phases", "max_epochs")}
-        text = json.dumps({**told, "done": done}, sort_keys=True)
+        del settings["phases"], settings["max_epochs"]
+        text = json.dumps({**settings, "done": done}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
         """Names the finished run."""
-        return self.prefix(len(self.stretches()), 0)
+        return self.prefix(len(self.segments()), 0)
 
 
 def _goes_on(before: Phase, phase: Phase, recipe: Recipe) -> bool:
@@ -204,23 +205,31 @@ def _goes_on(before: Phase, phase: Phase, recipe: Recipe) -> bool:
     return moved == before and phase.schedule_done == ends
 
 
-def _told(phase: Phase, recipe: Recipe) -> dict[str, Any]:
+def _identity(phase: Phase, recipe: Recipe) -> dict[str, Any]:
     """What of a whole phase changes the weights."""
-    told = {one.name: getattr(phase, one.name) for one in fields(phase)}
-    told |= {"mixture": dict(phase.mixture.weights), "seed": recipe.seed if phase.seed is None else phase.seed}
-    del told["name"], told["tokens"]
-    told["n_steps"] = "all" if phase.is_sft else recipe.n_steps(phase)
-    return told
+    settings = _saved_fields(phase)
+    settings |= {"mixture": dict(phase.mixture.weights), "seed": recipe.seed if phase.seed is None else phase.seed}
+    del settings["name"], settings["tokens"]
+    settings["n_steps"] = "all" if phase.is_sft else recipe.n_steps(phase)
+    return settings
+
+
+def _saved_fields(settings: Phase | Recipe) -> dict[str, Any]:
+    """Fields under the names that they are saved by."""
+    return {SAVED_AS.get(field.name, field.name): getattr(settings, field.name) for field in fields(settings)}
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
     """Plain values, saved with every run and checkpoint."""
-    told = {one.name: getattr(recipe, one.name) for one in fields(recipe)}
-    phases = [{one.name: getattr(phase, one.name) for one in fields(phase)} for phase in recipe.phases]
-    return told | {"phases": [phase | {"mixture": dict(phase["mixture"].weights)} for phase in phases]}
+    phases = [{**_saved_fields(phase), "mixture": dict(phase.mixture.weights)} for phase in recipe.phases]
+    return {**_saved_fields(recipe), "phases": phases}
 
 
-def recipe_from_json(told: dict[str, Any]) -> Recipe:
+def recipe_from_json(saved: dict[str, Any]) -> Recipe:
     """The inverse of `recipe_to_json`."""
-    phases = tuple(Phase(**{**phase, "mixture": Mixture(phase["mixture"])}) for phase in told["phases"])
-    return Recipe(**{**told, "phases": phases})
+    phases = tuple(Phase(**_fields_of(phase) | {"mixture": Mixture(phase["mixture"])}) for phase in saved["phases"])
+    return Recipe(**_fields_of(saved) | {"phases": phases})
+
+
+def _fields_of(saved: dict[str, Any]) -> dict[str, Any]:
+    return {FIELD_OF.get(name, name): value for name, value in saved.items()}

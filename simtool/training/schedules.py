@@ -1,7 +1,8 @@
 """Every learning-rate schedule: progress in [0, 1] -> share of the peak. To add one, write the function and name it.
 
-Progress is counted in tokens (in steps where a phase is counted in steps), never in wall-clock or devices, so that
-a fork, a resumed run and a run on other hardware have the same rate at the same token.
+A schedule says what comes after warm-up, which is the same for all: `share_of_peak`. Progress is counted in tokens (in
+steps where a phase is counted in steps), never in wall-clock or devices, so that a fork, a resumed run and a run on
+other hardware have the same rate at the same token.
 """
 
 import math
@@ -9,36 +10,56 @@ from collections.abc import Callable
 
 from simtool.errors import unknown
 
-Schedule = Callable[[float, float, float, float], float]
+Schedule = Callable[[float, float, float, float], float]  # progress, warmup_fraction, min_lr_ratio, decay_fraction
 
 
-def cosine(progress: float, warmup: float, floor: float, decay: float) -> float:
-    """Linear warm-up, then half a cosine from the peak to the floor (arXiv:1608.03983). `decay` is not used."""
-    if progress < warmup:
-        return progress / warmup
-    turned = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
-    return floor + (1 - floor) * (1 + math.cos(math.pi * turned)) / 2
+def share_of_peak(
+    schedule: str, progress: float, warmup_fraction: float, min_lr_ratio: float, decay_fraction: float
+) -> float:
+    """The learning rate as a share of its peak.
+
+    Parameters
+    ----------
+    schedule : str
+        A name from `SCHEDULES`.
+    progress, warmup_fraction, decay_fraction : float
+        Shares of the whole schedule: what is done; linear warm-up at its beginning; decay at its end, for `wsd`.
+    min_lr_ratio : float
+        Share of the peak that a decay ends at.
+
+    Raises
+    ------
+    SimtoolError
+        When there is no such schedule; it names the nearest.
+    """
+    after_warmup = find_schedule(schedule)
+    if progress < warmup_fraction:
+        return progress / warmup_fraction
+    return after_warmup(progress, warmup_fraction, min_lr_ratio, decay_fraction)
 
 
-def wsd(progress: float, warmup: float, floor: float, decay: float) -> float:
-    """Warm-up, stable, decay: at the peak until the last `decay` of the run, then linearly to the floor
+def cosine(progress: float, warmup_fraction: float, min_lr_ratio: float, decay_fraction: float) -> float:
+    """Half a cosine from the peak to the minimum (arXiv:1608.03983). `decay_fraction` is not used."""
+    turned = (progress - warmup_fraction) / (1 - warmup_fraction) if warmup_fraction < 1 else 1.0
+    return min_lr_ratio + (1 - min_lr_ratio) * (1 + math.cos(math.pi * turned)) / 2
+
+
+def wsd(progress: float, warmup_fraction: float, min_lr_ratio: float, decay_fraction: float) -> float:
+    """Warm-up, stable, decay: at the peak until the last `decay_fraction` of the run, then linearly to the minimum
     (arXiv:2404.06395, with the linear decay of arXiv:2405.18392)."""
-    if progress < warmup:
-        return progress / warmup
-    left = (1 - progress) / decay if decay else 1.0
-    return floor + (1 - floor) * min(1.0, left)
+    left = (1 - progress) / decay_fraction if decay_fraction else 1.0
+    return min_lr_ratio + (1 - min_lr_ratio) * min(1.0, left)
 
 
-def constant(progress: float, warmup: float, floor: float, decay: float) -> float:
-    """Linear warm-up, then the peak: the trunk that a warm-up-stable-decay run forks from."""
-    return progress / warmup if progress < warmup else 1.0
+def constant(progress: float, warmup_fraction: float, min_lr_ratio: float, decay_fraction: float) -> float:
+    """At the peak: the trunk that a warm-up-stable-decay run forks from."""
+    return 1.0
 
 
-def linear(progress: float, warmup: float, floor: float, decay: float) -> float:
-    """Linear warm-up, then linearly from the peak to the floor: with no warm-up, the decay from a fork."""
-    if progress < warmup:
-        return progress / warmup
-    return floor + (1 - floor) * ((1 - progress) / (1 - warmup) if warmup < 1 else 0.0)
+def linear(progress: float, warmup_fraction: float, min_lr_ratio: float, decay_fraction: float) -> float:
+    """Linearly from the peak to the minimum: with no warm-up, the decay from a fork."""
+    left = (1 - progress) / (1 - warmup_fraction) if warmup_fraction < 1 else 0.0
+    return min_lr_ratio + (1 - min_lr_ratio) * left
 
 
 SCHEDULES: dict[str, Schedule] = {"cosine": cosine, "wsd": wsd, "constant": constant, "linear": linear}

@@ -115,13 +115,13 @@ def train(
         world = stack.enter_context(World(find_device(execution.device), execution.deterministic, execution.shard))
         if world.rank == 0:
             stack.enter_context(locked(folder))
-            claim(folder, recipe)
+            bind_folder(folder, recipe)
         world.wait()
         return _Run(recipe, stores, folder, execution, parents, report, watch, world).to_the_end()
 
 
 def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBatches | ExampleBatches]:
-    """The batches of every stretch. Raises SimtoolError where the stores do not hold what the recipe asks for."""
+    """The batches of every segment. Raises SimtoolError where the stores do not hold what the recipe asks for."""
     check_stores(stores, [name for phase in recipe.phases for name in phase.mixture.weights])
     for phase in recipe.phases:
         for name in phase.mixture.weights:
@@ -132,15 +132,15 @@ def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBat
                 )
     batches: list[TextBatches | ExampleBatches] = []
     taken: dict[str, int] = {}
-    for phase in recipe.stretches():
+    for phase in recipe.segments():
         seed = recipe.seed if phase.seed is None else phase.seed
         if phase.is_sft:
             (name,) = phase.mixture.weights
-            batches.append(ExampleBatches(stores[name], seed, recipe.length, phase.batch_size, phase.train_on))
+            batches.append(ExampleBatches(stores[name], seed, recipe.sequence_length, phase.batch_size, phase.train_on))
         else:
             n = recipe.n_steps(phase)
             text = TextBatches(
-                stores, phase.mixture, seed, recipe.length, phase.batch_size, n, taken, recipe.max_epochs
+                stores, phase.mixture, seed, recipe.sequence_length, phase.batch_size, n, taken, recipe.max_epochs
             )
             taken = text.taken_after(n)
             batches.append(text)
@@ -148,7 +148,7 @@ def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBat
 
 
 def steps_of(phase: Phase, batches: TextBatches | ExampleBatches) -> int:
-    """Steps of a stretch."""
+    """Steps of a segment."""
     return batches.n_batches * (phase.epochs or 1)
 
 
@@ -181,7 +181,7 @@ class _Run:
     ):
         self.recipe, self.folder, self.execution, self.world = recipe, folder, execution, world
         self.report, self.watch = report, watch
-        self.stretches = recipe.stretches()
+        self.segments = recipe.segments()
         self.batches = batches_of(recipe, stores)
         self.stores = {
             name: stores[name].fingerprint for phase in recipe.phases for name in sorted(phase.mixture.weights)
@@ -194,7 +194,7 @@ class _Run:
                 f"The tokenizer has {any_store.vocabulary_size:,} entries, the model only"
                 f" {self.model.vocabulary_size:,}."
             )
-        self.flops = flops_per_token(self.model, recipe.length)
+        self.flops = flops_per_token(self.model, recipe.sequence_length)
         self.model = world.placed(self.model.train(), execution.compile)
         # sharded layers are compiled one by one
         self.hidden = torch.compile(self.model.hidden) if execution.compile and not world.shard else self.model.hidden
@@ -216,11 +216,11 @@ class _Run:
         saved = find_checkpoint(self.recipe, self.places)
         begun, step = self._take_up(saved)
         self.watch(self.model)
-        if begun < len(self.stretches):
+        if begun < len(self.segments):
             self.peak = measured_peak(self.world.device, self.recipe.precision)
             self._say_if_emulated()
-        for stretch in range(begun, len(self.stretches)):
-            self._stretch(stretch, step if stretch == begun else 0)
+        for segment in range(begun, len(self.segments)):
+            self._segment(segment, step if segment == begun else 0)
         return Trained(self.recipe, self.folder, self._ends(), saved.folder if saved else None)
 
     def _say_if_emulated(self) -> None:
@@ -234,7 +234,7 @@ class _Run:
     def _take_up(self, saved: Saved | None) -> tuple[int, int]:
         """Start at a checkpoint, or at initial weights; what was logged after it is forgotten."""
         if saved is None:
-            stretch = step = 0
+            segment = step = 0
         else:
             for name, fingerprint in saved.position.stores.items():
                 if self.stores.get(name, fingerprint) != fingerprint:
@@ -243,20 +243,20 @@ class _Run:
                         f" {self.stores[name]}). Use the same stores, or name another folder."
                     )
             load_checkpoint(saved.folder, self.model, self.optimizer, self.recipe)
-            stretch, step, self.last_saved = saved.stretch, saved.step, saved.folder
+            segment, step, self.last_saved = saved.segment, saved.step, saved.folder
             self.tokens = saved.position.tokens
-            self.done = list(saved.position.done[:stretch])
+            self.done = list(saved.position.done[:segment])
         if self.world.rank == 0:
-            _cut_metrics(self.folder / "metrics.jsonl", stretch, step)
-        return stretch, step
+            _cut_metrics(self.folder / "metrics.jsonl", segment, step)
+        return segment, step
 
-    def _stretch(self, s: int, first: int) -> None:
-        phase, batches = self.stretches[s], self.batches[s]
+    def _segment(self, s: int, first: int) -> None:
+        phase, batches = self.segments[s], self.batches[s]
         n_steps = steps_of(phase, batches)
         if first == 0 and phase.optimizer == "fresh":
             self.optimizer = self._fresh_optimizer()
         self.history.clear()
-        ends = {at for _, stretch, at in self.recipe.ends() if stretch == s}
+        ends = {at for _, segment, at in self.recipe.ends() if segment == s}
         meter = _Meter(self, phase, first, n_steps)
         saved_at = time.monotonic()
         for step in range(first, n_steps):
@@ -280,7 +280,7 @@ class _Run:
                 saved_at = time.monotonic()
         if self.world.rank == 0:
             achieved = batches.achieved(n_steps) if isinstance(batches, TextBatches) else {"epochs": phase.epochs}
-            line = {"event": "end", "phase": phase.name, "stretch": s, "step": n_steps, "achieved": achieved}
+            line = {"event": "end", "phase": phase.name, "segment": s, "step": n_steps, "achieved": achieved}
             _log(self.folder / "metrics.jsonl", line)
 
     def _step(self, batch: Batch, phase: Phase) -> tuple[float, float]:
@@ -296,7 +296,7 @@ class _Run:
                 self._halve(max(len(piece.ids) for piece in pieces), error)
         self.world.sum_gradients(self.parameters)
         total = float(self.world.sum(loss))
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.max_grad_norm)
         return total / max(n_targets, 1), float(whole(norm))
 
     def _accumulate(self, pieces: Sequence[Batch], n_targets: int, phase: Phase) -> torch.Tensor:
@@ -354,7 +354,7 @@ class _Run:
         position = Position(fingerprint, (*self.done, step), self.tokens, self.stores, kept, self.end_of_text)
         state = state_of(self.model, self.optimizer, kept=self.world.rank == 0)
         if self.world.rank == 0:
-            config = self.model.config(self.recipe.length, self.end_of_text)
+            config = self.model.config(self.recipe.sequence_length, self.end_of_text)
             self.last_saved = save_checkpoint(self.folder / "checkpoints", state, config, position, self.recipe)
             prune(self.folder / "checkpoints", self.execution.keep_last)
         if step == n_steps:
@@ -364,9 +364,9 @@ class _Run:
     def _ends(self) -> dict[str, Path]:
         """The checkpoint at the end of every phase, wherever it lies."""
         ends = {}
-        for name, stretch, step in self.recipe.ends():
-            to_the_end = step is None or step == self.recipe.n_steps(self.stretches[stretch])
-            fingerprint = self.recipe.prefix(stretch + 1, 0) if to_the_end else self.recipe.prefix(stretch, step)
+        for name, segment, step in self.recipe.ends():
+            to_the_end = step is None or step == self.recipe.n_steps(self.segments[segment])
+            fingerprint = self.recipe.prefix(segment + 1, 0) if to_the_end else self.recipe.prefix(segment, step)
             folders = [place / fingerprint for place in self.places]
             found = next((folder for folder in folders if (folder / "position.json").exists()), None)
             if found is not None:
@@ -423,7 +423,7 @@ class _Meter:
             run.report(progress)
         if due:
             if run.world.rank == 0:
-                _log(run.folder / "metrics.jsonl", {"event": "step", "stretch": s, **progress.__dict__})
+                _log(run.folder / "metrics.jsonl", {"event": "step", "segment": s, **progress.__dict__})
             self._restart()
 
 
@@ -455,7 +455,7 @@ def measured_peak(device: torch.device, precision: str) -> float:
     return 2 * n**3 / best
 
 
-def claim(folder: Path, recipe: Recipe) -> None:
+def bind_folder(folder: Path, recipe: Recipe) -> None:
     """The folder belongs to one recipe. Raises SimtoolError where it belongs to another."""
     path = folder / "recipe.json"
     if path.exists():
@@ -477,7 +477,7 @@ def _log(path: Path, line: dict[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def _cut_metrics(path: Path, stretch: int, step: int) -> None:
+def _cut_metrics(path: Path, segment: int, step: int) -> None:
     """Forget what was logged after the checkpoint that training goes on from: those steps are done again."""
     if not path.exists():
         return
@@ -487,7 +487,7 @@ def _cut_metrics(path: Path, stretch: int, step: int) -> None:
             line = json.loads(text)
         except ValueError:  # the kill came in the middle of a line
             continue
-        if (line["stretch"], line["step"]) <= (stretch, step) or line["stretch"] < stretch:
+        if (line["segment"], line["step"]) <= (segment, step) or line["segment"] < segment:
             kept.append(text)
     with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{text}\n" for text in kept), encoding="utf-8")

@@ -78,7 +78,7 @@ def test_what_cannot_be_batched_is_refused():
     with pytest.raises(SimtoolError, match="Give the model that the earlier ones end with"):
         train_replicas([toys.LONG], toys.STORES)
     with pytest.raises(SimtoolError, match="These differ in more"):
-        train_replicas([toys.recipe(), toys.recipe(clip=0.1)], toys.STORES)
+        train_replicas([toys.recipe(), toys.recipe(max_grad_norm=0.1)], toys.STORES)
     with pytest.raises(SimtoolError, match="These differ in more"):
         train_replicas([toys.recipe(), toys.recipe(toys.phase(steps=13))], toys.STORES)
     with pytest.raises(SimtoolError, match="start a new optimizer"):

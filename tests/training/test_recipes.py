@@ -12,6 +12,7 @@ from simtool.training.recipes import Phase, Recipe, recipe_from_json, recipe_to_
 C4 = Mixture({"c4": 1.0})
 MIX = Mixture({"c4": 0.8, "starcoder": 0.2})
 STEP = 4 * 16  # tokens
+FINGERPRINTS = ["7e1ad53347570f3d", "3def459b0f49756e", "62b1c46dcfaba73b", "8bbe878f8f0b4883"]
 
 
 def phase(tokens=100 * STEP, **options) -> Phase:
@@ -19,7 +20,7 @@ def phase(tokens=100 * STEP, **options) -> Phase:
 
 
 def recipe(*phases, **options) -> Recipe:
-    return Recipe("nano", "f" * 16, phases or (phase(),), length=16, **options)
+    return Recipe("nano", "f" * 16, phases or (phase(),), sequence_length=16, **options)
 
 
 def test_the_prefix_of_a_whole_phase_is_the_beginning_of_the_next():
@@ -39,7 +40,7 @@ def test_a_phase_planned_in_two_pieces_is_the_same_phase():
     halves = recipe(
         phase(120 * STEP, schedule_tokens=200 * STEP), phase(80 * STEP, name="more", schedule_done=120 * STEP)
     )
-    assert halves.stretches() == whole.stretches()
+    assert halves.segments() == whole.segments()
     assert halves.prefix(0, 150) == whole.prefix(0, 150)
     assert halves.fingerprint == whole.fingerprint
 
@@ -55,13 +56,13 @@ def test_a_trunk_is_shared_by_forks_at_different_places():
     [
         recipe(phase(learning_rate=2e-3)),
         recipe(phase(schedule="linear")),
-        recipe(phase(warmup=0.0)),
+        recipe(phase(warmup_fraction=0.0)),
         recipe(phase(batch_size=8)),
         recipe(phase(mixture=MIX)),
         recipe(phase(seed=3)),
         recipe(phase(schedule_tokens=300 * STEP)),
         recipe(seed=1),
-        recipe(clip=0.5),
+        recipe(max_grad_norm=0.5),
         recipe(z_loss=1e-4),
         recipe(precision="bf16"),
         recipe(mask_documents=True),
@@ -76,13 +77,22 @@ def test_names_and_allowances_do_not_change_the_fingerprint():
     assert recipe(phase(seed=0)).fingerprint == recipe().fingerprint  # the recipe's own, spelled out
 
 
+def test_fingerprints_and_saved_names_stay():
+    """Checkpoints name their recipe by its fingerprint: these are of the first release of the format."""
+    sft = Phase("sft", Mixture({"gsm8k": 1.0}), None, 1e-4, epochs=3, warmup_fraction=0.1, min_lr_ratio=0.0)
+    both = recipe(phase(), phase(name="mid", mixture=MIX, schedule="wsd", decay_fraction=0.3), sft, max_grad_norm=0.5)
+    assert [both.prefix(0, 60), both.prefix(1, 0), both.prefix(2, 0), both.fingerprint] == FINGERPRINTS
+    saved = recipe_to_json(both)
+    assert {"length", "clip"} < saved.keys() and {"warmup", "floor", "decay"} < saved["phases"][0].keys()
+
+
 def test_a_recipe_comes_back_from_json():
     given = recipe(phase(), phase(name="sft", tokens=None, epochs=3, mixture=Mixture({"gsm8k": 1.0})))
     assert recipe_from_json(json.loads(json.dumps(recipe_to_json(given)))) == given
 
 
 def test_the_learning_rate_goes_on_across_phases():
-    trunk = phase(schedule_tokens=200 * STEP, warmup=0.0, floor=0.0)
+    trunk = phase(schedule_tokens=200 * STEP, warmup_fraction=0.0, min_lr_ratio=0.0)
     assert trunk.learning_rate_at(0.5) == pytest.approx(5e-4)  # half-way of a cosine
     assert phase(schedule_done=100 * STEP).schedule_length == 200 * STEP
 
@@ -93,7 +103,7 @@ def test_the_learning_rate_goes_on_across_phases():
         (lambda: phase(tokens=0), "Phase 'pre': tokens must be above 0. Got 0."),
         (lambda: phase(tokens=None), "Phase 'pre' needs either tokens or epochs."),
         (lambda: phase(learning_rate=-1.0), "Phase 'pre': learning rate must be above 0. Got -1.0."),
-        (lambda: phase(warmup=1.5), "Phase 'pre': warmup must be from 0 to 1. Got 1.5."),
+        (lambda: phase(warmup_fraction=1.5), "Phase 'pre': warmup fraction must be from 0 to 1. Got 1.5."),
         (lambda: replace(phase(mixture=MIX), tokens=None, epochs=2),
          "Phase 'pre' counts epochs, so it needs one corpus. Got c4:0.8+starcoder:0.2."),
         (lambda: recipe(phase(tokens=63)),

@@ -132,7 +132,7 @@ def uninterrupted(tmp_path_factory):
 
 
 def test_a_finished_run_is_not_run_again(uninterrupted, monkeypatch):
-    monkeypatch.setattr(loop._Run, "_stretch", None)
+    monkeypatch.setattr(loop._Run, "_segment", None)
     again = train(LONG, STORES, uninterrupted.folder, QUIET)
     assert again.ends == uninterrupted.ends
 
@@ -166,7 +166,7 @@ def test_a_fork_in_the_middle_of_a_phase(tmp_path):
     early = recipe(phase(steps=8, schedule_tokens=12 * STEP), phase("mid", 4, MIX))
     train(early, STORES, tmp_path / "early", QUIET)
     saved = find_checkpoint(recipe(phase(steps=12)), [tmp_path / "early" / "checkpoints"])
-    assert (saved.stretch, saved.step) == (0, 8)
+    assert (saved.segment, saved.step) == (0, 8)
     again = train(recipe(phase(steps=12)), STORES, tmp_path / "again", QUIET, [tmp_path / "early"])
     assert again.began == saved.folder
     assert weights(again.checkpoint) == weights(whole.checkpoint)
@@ -338,7 +338,7 @@ def test_a_late_small_update_is_not_lost():
 
 
 def test_bf16_keeps_fp32_weights_and_moves_them_by_little(tmp_path):
-    given = recipe(phase(steps=6, learning_rate=1e-6, warmup=0.0), precision="bf16")
+    given = recipe(phase(steps=6, learning_rate=1e-6, warmup_fraction=0.0), precision="bf16")
     done = train(given, STORES, tmp_path, QUIET)
     start = build_model("tiny", toys.VOCABULARY, 0).state_dict()
     after = load_file(done.checkpoint / "model.safetensors")

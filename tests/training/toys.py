@@ -4,10 +4,10 @@ import numpy as np
 
 from simtool.mixture import Mixture
 from simtool.tokens.store import TokenStore
-from simtool.training.model import SIZES, Shape
 from simtool.training.recipes import Phase, Recipe
+from simtool.training.sizes import SIZES, Defaults, ModelSize, Shape
 
-SIZES["tiny"] = Shape(2, 32, 2)
+SIZES["tiny"] = ModelSize(Shape(2, 32, 2), Defaults(3e-4, 32, 4))
 FINGERPRINT = "f" * 16
 VOCABULARY = 100
 BATCH = 4
@@ -51,7 +51,7 @@ def sft(epochs: int = 2, **options) -> Phase:
 
 
 def recipe(*phases: Phase, **options) -> Recipe:
-    return Recipe("tiny", FINGERPRINT, phases or (phase(),), length=LENGTH, **options)
+    return Recipe("tiny", FINGERPRINT, phases or (phase(),), sequence_length=LENGTH, **options)
 
 
 LONG = recipe(phase(steps=20), phase("mid", 10, MIX, optimizer="carry"), sft())
