@@ -16,7 +16,7 @@ from simtool.prediction.advantage import Question
 from simtool.prediction.predictors import PREDICTORS
 from simtool.prediction.text_predictors import DOCUMENTS, embedder
 from simtool.profiles.reference.build import CORPORA, source_of
-from simtool.profiles.resolve import Options, find_text
+from simtool.profiles.resolve import Options, local_text
 from simtool.similarity.resampling import interval
 from simtool.tokens.tokenizer import load_tokenizer
 
@@ -34,7 +34,7 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
         raise Missing(str(error)) from error
     texts, sources = {}, {}
     for name in CORPORA:
-        corpus = find_text(name, Options(data=data))
+        corpus = local_text(name, Options(data=data))
         if corpus is None:
             raise Missing(f"It needs the text of {name}, which the data folder lacks.")
         texts[name] = [document.text for document in corpus.documents(READ)]

@@ -12,7 +12,7 @@ from analyses import Missing, shipped_profile
 from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.profile import Profile
 from simtool.profiles.reference.build import CORPORA, SEED
-from simtool.profiles.resolve import Options, find_text
+from simtool.profiles.resolve import Options, local_text
 from simtool.similarity.matrix import similarity_matrix
 from simtool.tokens.tokenizer import Tokenizer, find_tokenizer_file, load_tokenizer
 
@@ -26,7 +26,7 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
     if data is None:
         raise Missing("It needs the text of the corpora and the tokenizers: --data DIR or SIMTOOL_DATA.")
     absent = [name for name in TOKENIZERS if find_tokenizer_file(name, data) is None]
-    absent += [name for name in CORPORA if find_text(name, Options(data=data)) is None]
+    absent += [name for name in CORPORA if local_text(name, Options(data=data)) is None]
     if absent:
         raise Missing(f"It needs {', '.join(absent)}, which the data folder lacks.")
     parts, sizes = [], {}
@@ -48,7 +48,7 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 def _count(corpus: str, tokenizer: Tokenizer, data: Path) -> Profile:
     """The documents of the profile that ships, under any tokenizer."""
-    text = find_text(corpus, Options(data=data))
+    text = local_text(corpus, Options(data=data))
     assert text is not None
     n_documents = shipped_profile(corpus, "default", ()).size["documents"]
     return count_corpus(text, tokenizer, ("token",), Budget(documents=n_documents, seed=SEED), data=data)

@@ -26,7 +26,7 @@ from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.sources import file_corpus
 from simtool.profiles.count import count_corpus
 from simtool.profiles.features import FEATURES
-from simtool.profiles.resolve import Options, find_text
+from simtool.profiles.resolve import Options, local_text
 from simtool.similarity.matrix import SimilarityMatrix, similarity_matrix
 from simtool.tokens.tokenizer import find_tokenizer_file, load_tokenizer
 
@@ -39,7 +39,7 @@ def write_text(path: Path, data: Path, megabytes: float, corpora: tuple[str, ...
     """Documents of several kinds in turn, as JSON lines; how many bytes of text they hold."""
     streams = []
     for name in corpora:
-        corpus = find_text(name, Options(data=data))
+        corpus = local_text(name, Options(data=data))
         assert corpus is not None, f"{CATALOGUE[name].name} is not in {data}"
         streams.append(corpus.documents())
     n_bytes = 0

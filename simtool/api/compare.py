@@ -11,13 +11,12 @@ from simtool.mixture import Mixture, parse_mixture
 from simtool.plots import COMMAND_FIGURES
 from simtool.profiles.features import FEATURES, find_feature
 from simtool.profiles.resolve import (
-    Found,
     Options,
+    ResolvedProfile,
     cached,
-    facts_of_profile,
     find_profile,
     find_profiles,
-    find_text,
+    local_text,
     shipped,
 )
 from simtool.similarity.attribution import Comparison, difference
@@ -59,7 +58,7 @@ def matrix(
             tokens=result.tokens,
             resamples=resamples,
             seed=seed,
-            corpora={name: facts_of_profile(one) for name, one in found.items()},
+            corpora={name: one.facts for name, one in found.items()},
             stand_ins=[
                 name
                 for name, mixture in mixtures.items()
@@ -74,7 +73,7 @@ ALL_FEATURES = tuple(FEATURES)
 
 def profile(
     corpora: Sequence[str], features: Sequence[str] = ALL_FEATURES, options: Options | None = None
-) -> list[Found]:
+) -> list[ResolvedProfile]:
     """Count corpora now, or find what was counted before; the profiles stay in the cache."""
     options = options or Options()
     for name in features:
@@ -189,7 +188,7 @@ def list_tokenizers(data: Path | None = None) -> Rows:
 
 
 def _text_here(name: str, options: Options) -> str:
-    text = find_text(name, options)
+    text = local_text(name, options)
     if text is None or text.source is None:
         return "no"
     return text.source.describe() + (" (stand-in)" if text.stand_in else "")

@@ -14,7 +14,7 @@ from simtool.prediction.advantage import Advantage, Curve, Question
 from simtool.prediction.predict import Prediction, Verification
 from simtool.prediction.predictors import AUTO, find_predictor
 from simtool.profiles.features import find_feature
-from simtool.profiles.resolve import Options, facts_of, find_profiles, find_text
+from simtool.profiles.resolve import Options, find_profiles, local_text, provenance_of
 from simtool.similarity import attribution
 from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import find_metric
@@ -58,7 +58,7 @@ def advantage(
         sizes = {name: profile.size for name, profile in profiles.items()}
         mixtures = {name: convert_weights(mixture.weights, unit, sizes) for name, mixture in mixtures.items()}
     result = proximity.advantage(profiles, before, mixtures, targets, metric, feature, tokens, resamples, seed)
-    return replace(result, facts=facts_of(found, metric=metric, feature=feature, seed=seed))
+    return replace(result, facts=provenance_of(found, metric=metric, feature=feature, seed=seed))
 
 
 def advantage_curve(
@@ -82,7 +82,7 @@ def advantage_curve(
     result = proximity.curve(
         profiles, before, added, targets, metric, feature, tokens=tokens, resamples=resamples, seed=seed
     )
-    return replace(result, facts=facts_of(found, metric=metric, feature=feature, seed=seed))
+    return replace(result, facts=provenance_of(found, metric=metric, feature=feature, seed=seed))
 
 
 def mix(
@@ -99,7 +99,7 @@ def mix(
     find_feature(feature)
     found = find_profiles(as_mixtures([pretrain, *candidates, *targets]), [feature], options or Options())
     profiles = {name: one.profile for name, one in found.items()}
-    facts = facts_of(found, feature=feature, seed=seed)
+    facts = provenance_of(found, feature=feature, seed=seed)
     return advise(profiles, pretrain, candidates, targets, limits, feature, resamples, seed, facts)
 
 
@@ -194,7 +194,7 @@ def _measure(metric: str, feature: str | None) -> tuple[str, str]:
 
 def _texts(name: str, options: Options) -> list[str]:
     """The first documents of a corpus, as many as a predictor that reads text will ever look at."""
-    corpus = find_text(name, options)
+    corpus = local_text(name, options)
     if corpus is None:
         return []
     return [document.text for document in corpus.documents(TEXT_DOCUMENTS)]

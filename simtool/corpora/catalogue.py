@@ -1,12 +1,14 @@
-"""Every corpus known by name. To add one, write its entry in `ENTRIES`.
+"""Every corpus known by name, with all that is known of it. To add one, write its entry in `ENTRIES`.
 
 A render reads the columns of the hub and the fields of the usual files alike. Prompts are bare, as in the
 paper (arXiv:2510.14865): no chat template; the response follows the prompt after a newline, which belongs to
 the prompt. Role: general text is pretrained on, specialised text is mixed in at midtraining, SFT sets are the
-targets of posttraining.
+targets of posttraining. A target's colour has the hue of the corpus that is meant for it: code blue, mathematics
+orange, instructions green.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from simtool.corpora.corpus import Corpus, Document, Row, TextFields
@@ -82,8 +84,8 @@ def _without_docstring(code: str, documentation: str) -> str:
 def render_lima(row: Row) -> Document:
     """All turns before the last reply, then that reply; LIMA's test questions have none."""
     turns = row["conversations"]
-    asked = turns[: max(1, len(turns) // 2 * 2 - 1)]
-    return Document("\n".join(asked) + "\n", turns[len(asked)] if len(turns) > len(asked) else "")
+    before_reply = turns[: max(1, len(turns) // 2 * 2 - 1)]
+    return Document("\n".join(before_reply) + "\n", turns[len(before_reply)] if len(turns) > len(before_reply) else "")
 
 
 def render_sciq(row: Row) -> Document:
@@ -130,6 +132,7 @@ ENTRIES = (
     # What the paper pretrains on, and what it mixes in
     Corpus(
         name="c4",
+        title="C4",
         about="English web pages of 2019, cleaned by rules: the paper's pretraining text and its control.",
         role="general",
         licence="ODC-BY 1.0, and Common Crawl's terms of use",
@@ -137,9 +140,12 @@ ENTRIES = (
         example={"text": "Our bakery opens at seven. Come early for rye bread, or order it the day before."},
         source=Hub("allenai/c4", "en"),
         files={"c4": None},
+        color="#666666",
+        has_reference=True,
     ),
     Corpus(
         name="starcoder",
+        title="StarCoder",
         about="Code in 86 languages with issues, commits and notebooks: what midtraining mixes in for code.",
         role="specialised",
         licence="permissive, file by file, and the terms of The Stack",
@@ -149,9 +155,12 @@ ENTRIES = (
         source=Hub("bigcode/starcoderdata", data_files=("*/*.parquet",), columns=("content",), spread=32),
         files={"starcoder": None, "starcoder_like": "code in 46 languages from 62 permissive repositories"},
         access=f"Accept the terms at {PAGES}/bigcode/starcoderdata, then: hf auth login",
+        color="#0072B2",
+        has_reference=True,
     ),
     Corpus(
         name="math",
+        title="Math",
         about="Worked maths problems, many grown from the training sets of GSM8K and of MATH.",
         role="specialised",
         licence="MIT (MathInstruct, parts differ) and CC BY 4.0 (OpenMathInstruct-2)",
@@ -163,9 +172,12 @@ ENTRIES = (
         # the paper's 12B tokens fit OpenMathInstruct-2 (14M solutions), not -1 (1.8M)
         source=Hubs((Hub("TIGER-Lab/MathInstruct"), Hub("nvidia/OpenMathInstruct-2"))),
         files={"math": None, "math_instruct": "MATH, MathQA, AQuA, ASDiv and others, with no GSM8K"},
+        color="#D55E00",
+        has_reference=True,
     ),
     Corpus(
         name="flan",
+        title="FLAN",
         about="Thousands of language tasks written as instructions, some of them targets here too.",
         role="specialised",
         licence="CC BY 4.0; each task keeps the licence of its dataset",
@@ -176,9 +188,12 @@ ENTRIES = (
         },
         source=Hub("Open-Orca/FLAN", data_files=("*_data/*.parquet",), columns=("inputs", "targets"), spread=16),
         files={"flan": None, "flan_t0": "P3/T0 and FLAN-CoT without the tasks that are targets here"},
+        color="#009E73",
+        has_reference=True,
     ),
     Corpus(
         name="knowledgeqa",
+        title="KnowledgeQA",
         about="Factual questions with short answers: the nearest public sets to the paper's unpublished mix.",
         role="specialised",
         licence="CC BY-SA 3.0 (Natural Questions), CC BY 4.0 (MedQuAD), not stated (TriviaQA)",
@@ -196,9 +211,12 @@ ENTRIES = (
         ),
         files={"knowledgeqa": "open question-answer sets (TriviaQA, NQ, MedQuAD, P3), not the MiniCPM mix"},
         stand_in="Natural Questions, TriviaQA and MedQuAD, not the MiniCPM mix without StackOverflow",
+        color="#CC79A7",
+        has_reference=True,
     ),
     Corpus(
         name="dclm",
+        title="DCLM",
         about="Web pages that a classifier found instructive: the general text that midtraining mixes in.",
         role="specialised",
         licence="CC BY 4.0, and Common Crawl's terms of use",
@@ -213,10 +231,13 @@ ENTRIES = (
             "dclm": None,
             "openstax_textbooks": "college textbooks, edited and instructive, not web pages",
         },
+        color="#999933",
+        has_reference=True,
     ),
     # The paper's targets
     Corpus(
         name="pycode",
+        title="PyCode",
         about="CodeSearchNet's Python functions, each asked for by its docstring: the code target.",
         role="sft",
         licence="each repository its own",
@@ -228,9 +249,15 @@ ENTRIES = (
             "pycode": None,
             "pycode_like": "docstring -> function pairs from 18 permissive repositories, not CodeSearchNet",
         },
+        same_domain="starcoder",
+        n_examples=10_000,
+        color="#56B4E9",
+        marker="o",
+        has_reference=True,
     ),
     Corpus(
         name="gsm8k",
+        title="GSM8K",
         about="Grade-school word problems, each with its solution step by step: the maths target.",
         role="sft",
         licence="MIT",
@@ -242,9 +269,15 @@ ENTRIES = (
         source=Hub("openai/gsm8k", "main"),
         files={"gsm8k": None},
         train_on="response",
+        same_domain="math",
+        n_examples=7_473,
+        color="#E69F00",
+        marker="s",
+        has_reference=True,
     ),
     Corpus(
         name="lima",
+        title="LIMA",
         about="A thousand careful answers to open questions: the target of general prose.",
         role="sft",
         licence="CC BY-NC-SA 4.0, or stricter where a source is",
@@ -258,9 +291,14 @@ ENTRIES = (
         source=Hub("GAIR/lima", data_files=("train.jsonl",)),  # beside it stands a loading script
         files={"lima": None},
         access=f"Accept the terms at {PAGES}/GAIR/lima, then: hf auth login",
+        n_examples=1_030,
+        color="#88CCAA",
+        marker="^",
+        has_reference=True,
     ),
     Corpus(
         name="sciq",
+        title="SciQ",
         about="School science questions with a supporting paragraph and a short answer.",
         role="sft",
         licence="CC BY-NC 3.0",
@@ -276,10 +314,15 @@ ENTRIES = (
         source=Hub("allenai/sciq"),
         files={"sciq": None},
         train_on="response",
+        n_examples=11_679,
+        color="#882255",
+        marker="D",
+        has_reference=True,
     ),
     # The targets of its appendix
     Corpus(
         name="social_iqa",
+        title="Social IQA",
         about="Questions on what people in a scene want, feel or do next, with the right answer of three.",
         role="sft",
         licence="not stated by its authors; research use",
@@ -295,9 +338,13 @@ ENTRIES = (
         source=Hub("allenai/social_i_qa", revision="refs/convert/parquet", data_files=("default/train/*.parquet",)),
         files={"social_iqa": None},
         train_on="response",
+        color="#44AA99",
+        marker="v",
+        has_reference=True,
     ),
     Corpus(
         name="trec",
+        title="TREC",
         about="Short factual questions, to be sorted by what kind of answer they want.",
         role="sft",
         licence="not stated by its authors; research use",
@@ -306,9 +353,13 @@ ENTRIES = (
         source=Hub("CogComp/trec", revision="refs/convert/parquet", data_files=("default/train/*.parquet",)),
         files={"trec": None},
         train_on="response",
+        color="#AA4499",
+        marker="P",
+        has_reference=True,
     ),
     Corpus(
         name="mr",
+        title="MR",
         about="Sentences of film reviews, to be called positive or negative.",
         role="sft",
         licence="not stated by its authors (Pang and Lee, 2005); research use",
@@ -317,6 +368,9 @@ ENTRIES = (
         source=Hub("cornell-movie-review-data/rotten_tomatoes"),
         files={"mr": None, "rotten_tomatoes_mr": None},
         train_on="response",
+        color="#332288",
+        marker="X",
+        has_reference=True,
     ),
     # General text beside C4
     Corpus(
@@ -403,61 +457,76 @@ ENTRIES = (
     # may be midtrained on those and fine-tuned on these.
     Corpus(
         name="python_source",
+        title="Python source",
         about="Source files of the Python packages installed here: code without a network.",
         role="specialised",
         licence="each package its own",
         render=TextFields("text"),
         example={"text": "def area(width, height):\n    return width * height\n", "distribution": "shapes"},
         source=Packages("source", half=0),
+        color="#1F5FA8",
     ),
     Corpus(
         name="python_docstrings",
+        title="Python docstrings",
         about="Docstrings of the Python packages installed here: technical prose without a network.",
         role="specialised",
         licence="each package its own",
         render=TextFields("text"),
         example={"text": "Measure a rectangle.\n\nBoth sides are given in metres.", "distribution": "shapes"},
         source=Packages("docstrings", half=0),
+        color="#777777",
     ),
     Corpus(
         name="python_functions",
+        title="Python functions",
         about="Functions of the Python packages installed here, each asked for by its docstring.",
         role="sft",
         licence="each package its own",
         render=render_pycode,
         example=FUNCTION_EXAMPLE,
         source=Packages("functions", half=1),
+        same_domain="python_source",
+        color="#7FC4EE",
+        marker="o",
     ),
     # What is made here: generated text, of any length, which stands in for nothing
     Corpus(
         name="gen_drills",
+        title="Drills",
         about="Generated school mathematics: rules, worked examples and steps, all equations true.",
         role="specialised",
         licence="Apache-2.0",
         render=TextFields("text"),
         example={"text": "Lowest terms\n\nReduce 6/8.\nOn top: 6 / 2 = 3.\nUnderneath: 8 / 2 = 4.\nSo, 6/8 = 3/4."},
         source=Generated("drills"),
+        color="#C44E00",
     ),
     Corpus(
         name="gen_facts",
+        title="Facts",
         about="Generated encyclopaedia of one invented world: its towns, people, species and rivers.",
         role="specialised",
         licence="Apache-2.0",
         render=TextFields("text"),
         example={"text": "Palendale\n\nPalendale lies in Torvania, by the river Elith. Its workshops make rope."},
         source=Generated("facts"),
+        color="#D48CB6",
     ),
     Corpus(
         name="gen_chat",
+        title="Chat",
         about="Generated transcripts: customers and clerks, friends who plan, neighbours.",
         role="specialised",
         licence="Apache-2.0",
         render=TextFields("text"),
         example={"text": "Kim: swim on Friday?\nNoa: oh no, I work late on Friday :("},
         source=Generated("chat"),
+        color="#117755",
     ),
     Corpus(
         name="gen_problems",
+        title="Problems",
         about="Generated word problems for school children, each answered step by step to a number.",
         role="sft",
         licence="Apache-2.0",
@@ -468,9 +537,13 @@ ENTRIES = (
         },
         source=Generated("problems"),
         train_on="response",
+        same_domain="gen_drills",
+        color="#F0B030",
+        marker="s",
     ),
     Corpus(
         name="gen_questions",
+        title="Questions",
         about="Generated questions on the world of `gen_facts`, open, after a passage or with four answers.",
         role="sft",
         licence="Apache-2.0",
@@ -481,9 +554,13 @@ ENTRIES = (
         },
         source=Generated("questions"),
         train_on="response",
+        same_domain="gen_facts",
+        color="#6E1B44",
+        marker="D",
     ),
     Corpus(
         name="gen_dialogue",
+        title="Dialogue",
         about="Generated requests with helpful answers of some sentences: how-to, ideas, advice, letters.",
         role="sft",
         licence="Apache-2.0",
@@ -493,10 +570,20 @@ ENTRIES = (
             "response": "Many people know this. I would begin here: repeat the name at once. Ask how it is spelled.",
         },
         source=Generated("dialogue"),
+        same_domain="gen_chat",
+        color="#9FD8BE",
+        marker="^",
     ),
 )
 
 CATALOGUE: dict[str, Corpus] = {entry.name: entry for entry in ENTRIES}
+
+
+def same_domain_pairs(specials: Iterable[str], targets: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The (special, target) pairs of one domain among these: the plain guess that predictions are held against."""
+    mixed_in = set(specials)
+    pairs = [(CATALOGUE[target].same_domain, target) for target in targets if target in CATALOGUE]
+    return tuple((special, target) for special, target in pairs if special in mixed_in)
 
 
 def find_corpus(name: str) -> Corpus:

@@ -83,6 +83,12 @@ class Corpus:
     access: str | None = None  # how to get in, where the hub asks for an agreement
     train_on: Literal["response", "text"] = "text"  # what SFT counts in its loss
     stand_in: str | None = None
+    same_domain: str | None = None  # of a target: what to mix in by its domain alone, the same-domain baseline
+    n_examples: int | None = None  # for SFT: the paper's, or those of the set's training split
+    has_reference: bool = False  # its profile ships with the package
+    title: str = ""  # as people write the name; the name itself by default
+    color: str | None = None
+    marker: str | None = None
 
     def batches(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Document]]:
         """Documents in lists of a few MB; empty ones are left out."""

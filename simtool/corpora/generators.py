@@ -48,10 +48,10 @@ class Generated:
         make, seed = GENERATORS[self.kind], self._seed()
         for first in range(shard * LIST_ROWS, self.n_documents, n_shards * LIST_ROWS):
             last = min(first + LIST_ROWS, self.n_documents)
-            made = [make(Dice(seed + i)) for i in range(first, last)]
+            rows = [make(Dice(seed + i)) for i in range(first, last)]
             if reading:
                 reading.fraction = last / self.n_documents
-            yield [{"text": row} if isinstance(row, str) else row for row in made]
+            yield [{"text": row} if isinstance(row, str) else row for row in rows]
 
     def _seed(self) -> int:
         """Of document 0. By the kind's name, and with room for every document below the next kind's."""

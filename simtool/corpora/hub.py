@@ -229,11 +229,11 @@ def _problem(hub: Hub, error: Exception) -> SimtoolError | None:
             f"Look for a copy of it as files: {constants.ENDPOINT}/datasets?search={hub.repo.split('/')[1]}"
         )
     if isinstance(error, FileNotFoundError):
-        wanted = ", ".join(hub.data_files) or "data files"
-        return SimtoolError(f"{hub.repo} has no {wanted}. See {page}/tree/main")
+        missing = ", ".join(hub.data_files) or "data files"
+        return SimtoolError(f"{hub.repo} has no {missing}. See {page}/tree/main")
     if isinstance(error, ValueError) and "onfig" in str(error) and (names := _configs(error)):
-        given = f"has no config {hub.config!r}" if hub.config else "has several configs and needs one named"
-        return SimtoolError(f"{hub.repo} {given}. It has: {', '.join(names)}.\nWrite {hub.repo}:CONFIG:{hub.split}.")
+        problem = f"has no config {hub.config!r}" if hub.config else "has several configs and needs one named"
+        return SimtoolError(f"{hub.repo} {problem}. It has: {', '.join(names)}.\nWrite {hub.repo}:CONFIG:{hub.split}.")
     return None
 
 

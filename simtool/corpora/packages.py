@@ -110,9 +110,9 @@ def _own_environment() -> tuple[File, ...]:
 
 
 def _installed(site: tuple[str, ...] | None) -> Iterator[File]:
-    found = metadata.distributions() if site is None else metadata.distributions(path=list(site))
+    distributions = metadata.distributions() if site is None else metadata.distributions(path=list(site))
     seen = set()  # the first on the path is the one that an import would find
-    for distribution in found:
+    for distribution in distributions:
         about = distribution.metadata  # parsed anew at every access
         name = re.sub(r"[-_.]+", "-", about["Name"] or "").lower()
         if not name or name in seen:
@@ -173,12 +173,12 @@ def _within_share(files: list[File], share: float) -> list[File]:
     most, before = float(max(sizes.values())), float("inf")
     while before - most > 1:
         before, most = most, min(most, share * sum(min(size, most) for size in sizes.values()))
-    kept, given = [], dict.fromkeys(sizes, 0)
+    selected, bytes_of = [], dict.fromkeys(sizes, 0)
     for file in files:
-        if given[file.distribution] + file.size <= most:
-            given[file.distribution] += file.size
-            kept.append(file)
-    return kept
+        if bytes_of[file.distribution] + file.size <= most:
+            bytes_of[file.distribution] += file.size
+            selected.append(file)
+    return selected
 
 
 # Reading ---------------------------------------------------------------------------------------------------
@@ -205,8 +205,8 @@ def _source(file: File, source: str) -> Iterator[Row]:
 
 def _docstrings(file: File, source: str) -> Iterator[Row]:
     """All docstrings of a file as one text: those of one file are no independent documents."""
-    found = [ast.get_docstring(node) for node in _statements(source) if isinstance(node, DOCUMENTED)]
-    prose = [text for text in found if text and len(text.split()) >= FEWEST_WORDS]
+    docstrings = [ast.get_docstring(node) for node in _statements(source) if isinstance(node, DOCUMENTED)]
+    prose = [text for text in docstrings if text and len(text.split()) >= FEWEST_WORDS]
     if prose:
         yield {"text": "\n\n".join(prose), "distribution": file.distribution, "path": file.name}
 
@@ -268,7 +268,7 @@ def _without_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list
     after = lines[docstring.end_lineno - 1].encode()[docstring.end_col_offset :]
     if before.strip() or after.strip():
         return None
-    kept = lines[node.lineno - 1 : docstring.lineno - 1] + lines[docstring.end_lineno : node.end_lineno]
-    margin = kept[0][: len(kept[0]) - len(kept[0].lstrip())]
+    remaining = lines[node.lineno - 1 : docstring.lineno - 1] + lines[docstring.end_lineno : node.end_lineno]
+    margin = remaining[0][: len(remaining[0]) - len(remaining[0].lstrip())]
     # by the def's own margin and not by textwrap.dedent, which gives up at a string that starts further left
-    return "\n".join(line.removeprefix(margin) for line in kept)
+    return "\n".join(line.removeprefix(margin) for line in remaining)

@@ -88,8 +88,8 @@ class Files:
         return f"{len(self.files)} files of {self.label}"
 
     def identity(self) -> str:
-        told = "\n".join(f"{file.location} {file.size} {file.stamp}" for file in self.files)
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        versions = "\n".join(f"{file.location} {file.size} {file.stamp}" for file in self.files)
+        return hashlib.sha256(versions.encode()).hexdigest()[:16]
 
     @property
     def n_bytes(self) -> int | None:
@@ -166,7 +166,7 @@ def _remote_files(spec: str) -> list[File]:
             paths = sorted(system.find(path))
         else:
             paths = [path]
-        infos = [system.info(one) for one in paths]
+        infos = [system.info(path) for path in paths]
     except ImportError as error:
         raise SimtoolError(f"Cannot open {spec}: {error}.") from error
     except (OSError, ValueError) as error:
@@ -228,13 +228,13 @@ class _ZstdReader(io.RawIOBase):
                     raise EOFError("it ends in the middle of a zstd frame")
             self.fresh = False
             self.ready = self.frame.decompress(packed)
-        given, self.ready = self.ready[:size], self.ready[size:]
-        return given
+        data, self.ready = self.ready[:size], self.ready[size:]
+        return data
 
     def readinto(self, buffer: Any) -> int:
-        given = self.read(len(buffer))
-        buffer[: len(given)] = given
-        return len(given)
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def format_of(location: str) -> str | None:
@@ -362,15 +362,15 @@ def _csv_blocks(file: File, delimiter: str = ",") -> Iterator[Block]:
 
 
 def _whole_rows(location: str, rows: list[tuple[int, Row]], reading: Reading) -> list[Row]:
-    kept = []
+    complete = []
     for line, row in rows:
         # the reader files surplus cells under None, and fills missing ones with None
         if None in row or None in row.values():
             n_cells = len(row) - (None in row)
             reading.bad(f"Line {line} of {location} does not have the {n_cells} cells of the header.")
         else:
-            kept.append(row)
-    return kept
+            complete.append(row)
+    return complete
 
 
 def _text(stream: BinaryIO) -> io.TextIOWrapper:
@@ -384,8 +384,8 @@ def _text_blocks(file: File) -> Iterator[Block]:
         block = block.replace(b"\r\n", b"\n").removeprefix(b"\xef\xbb\xbf")
         if gap is None:
             gap = b"\n\n" if b"\n\n" in block.strip() else b"\n"
-        whole, found, rest = (carried + block).rpartition(gap)
-        if found:
+        whole, separator, rest = (carried + block).rpartition(gap)
+        if separator:
             yield Block(partial(_parse_text, file.location, first, gap, whole), position)
             first = line + block.count(b"\n") - rest.count(b"\n")
         carried = rest

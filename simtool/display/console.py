@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from simtool.profiles.resolve import Found
+from simtool.profiles.resolve import ResolvedProfile
 from simtool.progress import Counted, CountingFinished, CountingStarted, TrainingProgress
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
@@ -159,7 +159,7 @@ def _print_difference(out: Console, one: Difference, names: tuple[str, ...], n: 
         out.print(table)
 
 
-def print_profiles(found: list[Found]) -> None:
+def print_profiles(found: list[ResolvedProfile]) -> None:
     """What was counted: sizes, provenance."""
     rows = []
     for one in found:

@@ -46,9 +46,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("tokens", "documents"):
-            given = getattr(self, name)
-            if given is not None and given < 1:
-                raise SimtoolError(f"--{name} must be at least 1. Got {given}.")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SimtoolError(f"--{name} must be at least 1. Got {value}.")
 
     @property
     def unlimited(self) -> bool:
@@ -107,8 +107,8 @@ def count_corpus(
         "stand_in": corpus.stand_in,
         "budget": {"tokens": budget.tokens, "documents": budget.documents, "seed": budget.seed},
         "skipped": {
-            "count": sum(one["count"] for one in skipped),
-            "reasons": [reason for one in skipped for reason in one["reasons"]][:5],
+            "count": sum(part["count"] for part in skipped),
+            "reasons": [reason for part in skipped for reason in part["reasons"]][:5],
         }
         if skip_bad
         else None,
@@ -158,18 +158,18 @@ def _count_sample(
         fits = (n_documents + np.arange(1, len(texts) + 1) <= (budget.documents or np.inf)) & (
             n_tokens + np.cumsum(sizes) <= (budget.tokens or np.inf)
         )
-        kept = int(fits.sum())
-        report(Counted(0, *tally.add(texts[:kept]), None))
-        n_documents, n_tokens = n_documents + kept, n_tokens + int(sizes[:kept].sum())
-        if more := kept < len(texts):
+        n_fitting = int(fits.sum())
+        report(Counted(0, *tally.add(texts[:n_fitting]), None))
+        n_documents, n_tokens = n_documents + n_fitting, n_tokens + int(sizes[:n_fitting].sum())
+        if more := n_fitting < len(texts):
             break
     short = n_documents != budget.documents and n_tokens != budget.tokens and not more
     if short and n_documents and not budget.at_most:
-        asked = " and ".join(
+        budgets = " and ".join(
             f"--{name} {getattr(budget, name):,}" for name in ("tokens", "documents") if getattr(budget, name)
         )
         raise SimtoolError(
-            f"{corpus.name} holds {n_tokens:,} tokens in {n_documents:,} documents, too few for {asked}.\n"
+            f"{corpus.name} holds {n_tokens:,} tokens in {n_documents:,} documents, too few for {budgets}.\n"
             "Ask for less, or leave the budget out to count all of it."
         )
     if more and not n_documents:
@@ -235,7 +235,7 @@ class _Tally:
     def add(self, texts: list[str]) -> tuple[int, int]:
         """Count these documents; how many bytes and tokens they have."""
         data = [text.encode("utf-8", "replace") for text in texts]
-        folds = np.array([document_hash(one) % N_FOLDS for one in data], np.int64)
+        folds = np.array([document_hash(utf8) % N_FOLDS for utf8 in data], np.int64)
         order = np.argsort(folds, kind="stable")  # counts of one fold lie together in memory
         folds, texts = folds[order], [texts[i] for i in order]
         n_bytes = np.array([len(data[i]) for i in order], np.int64)

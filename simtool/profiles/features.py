@@ -15,7 +15,7 @@ finely is coarsened exactly, without the text (`coarsen`). The multipliers are t
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -59,23 +59,23 @@ class Batch:
 
     def fold(self, fold: int) -> "Batch":
         """The documents of one fold, in the order that they have here."""
-        chosen = np.flatnonzero(self.folds == fold)
-        n = len(chosen)
-        first = int(chosen[0]) if n else 0
+        members = np.flatnonzero(self.folds == fold)
+        n = len(members)
+        first = int(members[0]) if n else 0
         offsets = self.offsets
-        if n == 0 or chosen[-1] == first + n - 1:
+        if n == 0 or members[-1] == first + n - 1:
             ids = self.ids[offsets[first] : offsets[first + n]]
             return Batch(
                 self.texts[first : first + n],
                 ids,
                 offsets[first : first + n + 1] - offsets[first],
-                self.folds[chosen],
+                self.folds[members],
             )
         ids = np.concatenate(
-            [self.ids[a:b] for a, b in zip(offsets[chosen].tolist(), offsets[chosen + 1].tolist(), strict=True)]
+            [self.ids[a:b] for a, b in zip(offsets[members].tolist(), offsets[members + 1].tolist(), strict=True)]
         )
-        lengths = np.diff(offsets)[chosen]
-        return Batch([self.texts[d] for d in chosen.tolist()], ids, _offsets(lengths), self.folds[chosen])
+        lengths = np.diff(offsets)[members]
+        return Batch([self.texts[d] for d in members.tolist()], ids, _offsets(lengths), self.folds[members])
 
 
 # --- Views: what the n-grams are n-grams of ---
@@ -127,9 +127,15 @@ def length_class(lengths: np.ndarray) -> np.ndarray:
     return np.searchsorted(LENGTH_EDGES, lengths, side="right").astype(np.uint32)
 
 
+@cache
 def length_symbols() -> list[str]:
     """What each class of length holds, by its id: "0", "1", "2", "3", "4-5" ..."""
     return ranges([0, *LENGTH_EDGES.tolist()])
+
+
+def spell_length(symbol: int) -> str:
+    """The readable form of a class of length: "4-5"."""
+    return length_symbols()[symbol]
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:
@@ -143,26 +149,42 @@ def _offsets(lengths: np.ndarray) -> np.ndarray:
 class View:
     """A way to read each document as a sequence of symbols.
 
-    read      batch -> (symbols, unsigned integers below 2^32, end to end; offsets, int64 (n_documents + 1,))
-    alphabet  symbols are below it; None: below the size of the tokenizer's vocabulary
+    read             batch -> (symbols, unsigned integers below 2^32, end to end; offsets, int64 (n_documents + 1,))
+    alphabet         symbols are below it; None: below the size of the tokenizer's vocabulary
+    spell            a symbol's readable form; None: only the tokenizer knows it
+    joined_by        what stands between the symbols of an n-gram that people read
+    needs_tokenizer  whether its symbols depend on the tokenizer
     """
 
     about: str
     read: Callable[[Batch], tuple[np.ndarray, np.ndarray]]
     alphabet: int | None
+    spell: Callable[[int], str] | None
+    joined_by: str = " "
+    needs_tokenizer: bool = False
 
 
 VIEWS = {
-    "token": View("Token ids.", token_sequence, None),
-    "char": View("Unicode code points.", code_points, 0x110000),
-    "skeleton": View("Closed-class words, word shapes, punctuation, line structure.", skeletons, len(SKELETON)),
+    "token": View("Token ids.", token_sequence, None, None, "", needs_tokenizer=True),
+    "char": View("Unicode code points.", code_points, 0x110000, chr, ""),
+    "skeleton": View(
+        "Closed-class words, word shapes, punctuation, line structure.",
+        skeletons,
+        len(SKELETON),
+        SKELETON.__getitem__,
+    ),
     "document_length": View(
         "One symbol a document: its length in tokens, by half octaves.",
         document_lengths,
         len(LENGTH_EDGES) + 1,
+        spell_length,
+        needs_tokenizer=True,
     ),
     "line_length": View(
-        "One symbol a line: its length in characters, by half octaves.", line_lengths, len(LENGTH_EDGES) + 1
+        "One symbol a line: its length in characters, by half octaves.",
+        line_lengths,
+        len(LENGTH_EDGES) + 1,
+        spell_length,
     ),
 }
 
@@ -231,6 +253,15 @@ FEATURES = {
         Feature("line_length", "Characters a line, by half octaves.", "line_length", 1),
     )
 }
+
+
+def split_by_tokenizer(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Names of features that are the same under every tokenizer, and of those that are not."""
+    of_text: list[str] = []
+    of_tokens: list[str] = []
+    for name in names:
+        (of_tokens if VIEWS[find_feature(name).view].needs_tokenizer else of_text).append(name)
+    return of_text, of_tokens
 
 
 def find_feature(name: str) -> Feature:

@@ -152,12 +152,12 @@ def load_profile(path: Path, features: Iterable[str] | None = None) -> Profile:
     try:
         with pq.ParquetFile(path) as file:
             facts = _facts(file, path)
-            wanted = list(facts["features"]) if features is None else list(features)
-            if missing := [name for name in wanted if name not in facts["features"]]:
+            names = list(facts["features"]) if features is None else list(features)
+            if missing := [name for name in names if name not in facts["features"]]:
                 raise SimtoolError(
                     f"The profile {path} has no feature {', '.join(missing)}. It has: {', '.join(facts['features'])}."
                 )
-            counts = {name: _read_feature(file, path, facts["features"], name) for name in wanted}
+            counts = {name: _read_feature(file, path, facts["features"], name) for name in names}
     except FileNotFoundError as error:
         raise SimtoolError(f"No profile {path}.") from error
     except (pa.ArrowException, OSError) as error:
@@ -170,7 +170,7 @@ def load_profile(path: Path, features: Iterable[str] | None = None) -> Profile:
         n_tokens=np.array(facts["n_tokens"], np.int64),
         n_bytes=np.array(facts["n_bytes"], np.int64),
         features=counts,
-        labels={name: {bucket: tuple(ngram) for bucket, *ngram in facts["labels"].get(name, [])} for name in wanted},
+        labels={name: {bucket: tuple(ngram) for bucket, *ngram in facts["labels"].get(name, [])} for name in names},
         facts=facts["facts"],
     )
 
@@ -188,10 +188,10 @@ def profile_facts(path: Path) -> dict[str, Any]:
 
 
 def _facts(file: Any, path: Path) -> dict[str, Any]:
-    told = (file.schema_arrow.metadata or {}).get(METADATA)
-    if told is None:
+    metadata = (file.schema_arrow.metadata or {}).get(METADATA)
+    if metadata is None:
         raise SimtoolError(f"{path} is a parquet file, but not a simtool profile.")
-    facts = json.loads(told)
+    facts = json.loads(metadata)
     if facts["format"] != FORMAT:
         raise SimtoolError(
             f"{path} is a profile of format {facts['format']}; this simtool reads format {FORMAT}. Count it again."

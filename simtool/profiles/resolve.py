@@ -1,6 +1,6 @@
 """From what a user names to its profile: a path, the data folder, the cache, the shipped profiles, the hub.
 
-The first of these that can serve does, in that order, and the profile says which (`Found.how`).
+The first of these that can serve does, in that order, and the profile says which (`ResolvedProfile.how`).
 """
 
 import hashlib
@@ -24,15 +24,12 @@ from simtool.errors import SimtoolError
 from simtool.executor import Engine, Report
 from simtool.mixture import Mixture
 from simtool.profiles.count import Budget, count_corpus
-from simtool.profiles.features import FEATURES, N_FOLDS
+from simtool.profiles.features import FEATURES, N_FOLDS, split_by_tokenizer
 from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
 from simtool.progress import CountingFinished, CountingStarted
 from simtool.tables import provenance
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
-TEXT_FEATURES = tuple(
-    name for name, feature in FEATURES.items() if feature.view in ("char", "skeleton", "line_length")
-)  # what does not depend on the tokenizer
 REFERENCE = Path(str(resources.files("simtool.profiles") / "reference"))
 WORTH_WORKERS = 8 << 20  # bytes on disk; below, starting processes costs more than it saves
 HUB_TOKENS = 10_000_000  # counted from the hub where no budget is given: enough for n-grams, minutes to fetch
@@ -63,14 +60,19 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Found:
+class ResolvedProfile:
     """A profile, and where it came from."""
 
     profile: Profile
     how: str  # "counted now", "cached", "shipped"
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a table says of the corpus: how and where the profile was had, and its size."""
+        return {"how": self.how, **self.profile.size, **self.profile.facts}
 
-def find_profile(name: str, features: Iterable[str], options: Options, count: bool = False) -> Found:
+
+def find_profile(name: str, features: Iterable[str], options: Options, count: bool = False) -> ResolvedProfile:
     """The profile of a catalogue name, path, glob, URL or hub id, with these features at least.
 
     count   count text, even where a profile of the name is at hand
@@ -79,49 +81,48 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
     """
     features = list(features)
     tokenizer = load_tokenizer(options.tokenizer, options.data)
-    corpus = find_text(name, options)
+    corpus = local_text(name, options)
     if corpus is not None:
         return _counted(corpus, tokenizer, features, options)
     tried = [f"data folder: {options.data or 'none given (--data DIR or SIMTOOL_DATA)'}"]
     if options.split == "train" and options.budget.unlimited and not count:
-        for how, kept in (
+        for how, profile in (
             ("cached", cached(name, tokenizer, features, options)),
             ("shipped", shipped(name, tokenizer, features)),
         ):
-            if kept is not None:
-                return Found(kept, how)
+            if profile is not None:
+                return ResolvedProfile(profile, how)
             tried.append(f"{how} profile under tokenizer {tokenizer.name}: none with {', '.join(features)}")
     try:
         return _counted(_hub_corpus(name, options), tokenizer, features, _with_hub_budget(options))
     except SimtoolError as error:
-        told = "\n".join(f"  - {line}" for line in [*tried, f"hub: {error}"])
+        attempts = "\n".join(f"  - {line}" for line in [*tried, f"hub: {error}"])
         into = f", or put it into a data folder as {name}.jsonl.zst (--data DIR)" if name in CATALOGUE else ""
         raise SimtoolError(
-            f"No text or profile for {name!r}. Tried, in this order:\n{told}\nGive a path to your own copy{into}."
+            f"No text or profile for {name!r}. Tried, in this order:\n{attempts}\nGive a path to your own copy{into}."
         ) from error
 
 
-def find_profiles(mixtures: Mapping[str, Mixture], features: Sequence[str], options: Options) -> dict[str, Found]:
+def find_profiles(
+    mixtures: Mapping[str, Mixture], features: Sequence[str], options: Options
+) -> dict[str, ResolvedProfile]:
     """The profile of every corpus in these mixtures."""
     names = dict.fromkeys(corpus for mixture in mixtures.values() for corpus in mixture.weights)
     return {name: find_profile(name, features, options) for name in names}
 
 
-def facts_of_profile(found: Found) -> dict[str, Any]:
-    return {"how": found.how, **found.profile.size, **found.profile.facts}
-
-
-def facts_of(found: Mapping[str, Found], **facts: Any) -> dict[str, Any]:
-    one = next(iter(found.values())).profile
+def provenance_of(profiles: Mapping[str, ResolvedProfile], **facts: Any) -> dict[str, Any]:
+    """The provenance of a result that rests on these profiles."""
+    first = next(iter(profiles.values())).profile
     return provenance(
-        tokenizer=one.tokenizer,
-        fingerprint=one.fingerprint,
-        corpora={name: facts_of_profile(each) for name, each in found.items()},
+        tokenizer=first.tokenizer,
+        fingerprint=first.fingerprint,
+        corpora={name: resolved.facts for name, resolved in profiles.items()},
         **facts,
     )
 
 
-def find_text(name: str, options: Options) -> Corpus | None:
+def local_text(name: str, options: Options) -> Corpus | None:
     """The text of a corpus on this machine (or at a URL); None where only a profile or the hub can serve."""
     if _is_path(name):
         return file_corpus(name, options.text_field)
@@ -140,7 +141,7 @@ def find_text(name: str, options: Options) -> Corpus | None:
 
 def find_text_or_hub(name: str, options: Options) -> Corpus:
     """The text of a corpus: on this machine if it is there, else the hub's. Raises SimtoolError for unknown names."""
-    return find_text(name, options) or _hub_corpus(name, options)
+    return local_text(name, options) or _hub_corpus(name, options)
 
 
 def in_data_folder(corpus: Corpus, data: Path, split: str) -> Corpus | None:
@@ -158,11 +159,11 @@ def in_data_folder(corpus: Corpus, data: Path, split: str) -> Corpus | None:
     return None
 
 
-def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> Found:
+def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> ResolvedProfile:
     """The profile of this text: from the cache if it was counted before, else counted now and cached."""
     path = _cache_path(corpus, tokenizer, options)
-    if found := _usable(path, features):
-        return Found(found, "cached")
+    if profile := _usable(path, features):
+        return ResolvedProfile(profile, "cached")
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path.with_suffix(".lock"))
     try:
@@ -171,8 +172,8 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
         options.report(f"{corpus.name} is being counted by another simtool; waiting for it.")
         lock.acquire()
     with lock:
-        if found := _usable(path, features):
-            return Found(found, "cached")
+        if profile := _usable(path, features):
+            return ResolvedProfile(profile, "cached")
         if path.exists():  # features that were counted before stay available
             features = sorted({*features, *profile_facts(path)["features"]} & set(FEATURES), key=list(FEATURES).index)
         parts = path.with_suffix(".parts") / hashlib.sha256(" ".join(features).encode()).hexdigest()[:8]
@@ -193,7 +194,7 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
         options.report(CountingFinished())
         save_profile(profile, path)
         shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)
-    return Found(profile, "counted now")
+    return ResolvedProfile(profile, "counted now")
 
 
 def _hub_corpus(name: str, options: Options) -> Corpus:
@@ -222,8 +223,8 @@ def _with_hub_budget(options: Options) -> Options:
 
 def cached(name: str, tokenizer: Tokenizer, features: list[str], options: Options) -> Profile | None:
     """The newest profile of a catalogue name that was counted here before."""
-    found = options.cache.glob(f"{_slug(name)}-{tokenizer.fingerprint[:8]}-*.parquet")
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+    paths = options.cache.glob(f"{_slug(name)}-{tokenizer.fingerprint[:8]}-*.parquet")
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         profile = _usable(path, features)
         if profile is not None and profile.corpus == name:
             return profile
@@ -235,9 +236,7 @@ def shipped(name: str, tokenizer: Tokenizer, features: Iterable[str] = ()) -> Pr
     path = REFERENCE / f"{name}.{tokenizer.name}.parquet"
     if not path.exists() or profile_facts(path)["fingerprint"] != tokenizer.fingerprint:
         return None
-    features = list(features)
-    of_text = [feature for feature in features if feature in TEXT_FEATURES]
-    of_tokens = [feature for feature in features if feature not in TEXT_FEATURES]
+    of_text, of_tokens = split_by_tokenizer(features)
     profile = load_profile(path, of_tokens)
     if not of_text:
         return profile
@@ -263,7 +262,7 @@ def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
     """One file for one answer to: which text, cut into which tokens, how much of it."""
     assert corpus.source is not None
     render = corpus.render if isinstance(corpus.render, TextFields) else corpus.name
-    told = (
+    settings = (
         corpus.source.identity(),
         tokenizer.fingerprint,
         options.budget,
@@ -271,7 +270,7 @@ def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
         render,
         N_FOLDS,
     )
-    key = hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     return options.cache / f"{_slug(corpus.name)}-{tokenizer.fingerprint[:8]}-{key}.parquet"
 
 
@@ -287,5 +286,6 @@ def _slug(name: str) -> str:
 def _is_path(name: str) -> bool:
     if name in CATALOGUE:  # a folder that happens to be called c4 is ./c4
         return False
-    told = "://" in name or any(sign in name for sign in "*?") or format_of(name) is not None
-    return told or name.startswith((".", "/", "~")) or Path(name).exists()
+    if "://" in name or any(sign in name for sign in "*?") or format_of(name) is not None:
+        return True
+    return name.startswith((".", "/", "~")) or Path(name).exists()

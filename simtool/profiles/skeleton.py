@@ -262,10 +262,10 @@ def _join_clitics(kinds: np.ndarray) -> None:
     for i, clitic in enumerate(CLITICS):
         n = len(clitic)
         after = (eight >> np.uint64(8 * n)).astype(np.uint8)
-        found = apostrophes[((eight & KEEP_BYTES[n]) == _first_bytes(clitic)[0]) & (HOLDS[after] == 0)]
-        kinds[found] = FIRST_CLITIC + i
+        matches = apostrophes[((eight & KEEP_BYTES[n]) == _first_bytes(clitic)[0]) & (HOLDS[after] == 0)]
+        kinds[matches] = FIRST_CLITIC + i
         for k in range(1, n):
-            kinds[found + k] = ord(" ")
+            kinds[matches + k] = ord(" ")
 
 
 def _eight_bytes(kinds: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from simtool.mixture import as_mixtures, midtraining_mixtures, parse_midtraining
 from simtool.prediction.advantage import Advantage, Curve, advantage, curve
 from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
-from simtool.profiles.resolve import Found, Options, facts_of, find_profiles
+from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, provenance_of
 from simtool.report.study import StudyTables, load_study
 from simtool.similarity.attribution import difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
@@ -133,7 +133,7 @@ def gather(
         left_out["mixture"] = left_out["advantage"]
     return Findings(
         corpora=tuple(corpora),
-        facts=facts_of(found)["corpora"],
+        facts=provenance_of(found)["corpora"],
         matrices=matrices,
         pairs=pair_differences(corpora, found, options),
         advantage=measured,
@@ -187,7 +187,7 @@ def _find_once(
     targets: Sequence[str],
     views: Sequence[tuple[str, str]],
     options: Options,
-) -> dict[str, Found]:
+) -> dict[str, ResolvedProfile]:
     """Every profile with every feature that is needed, so that no text and no file is read twice."""
     features = [*FEATURES, *(part for _, feature in views for part in feature.split("+"))]
     wanted = {name: parse_mixture(name) for name in corpora}
@@ -199,7 +199,7 @@ def _find_once(
 
 
 def pair_differences(
-    corpora: Sequence[str], found: Mapping[str, Found], options: Options
+    corpora: Sequence[str], found: Mapping[str, ResolvedProfile], options: Options
 ) -> dict[tuple[int, int], tuple[PairDifference, ...]]:
     profiles = {name: one.profile for name, one in found.items()}
     text_of, _ = readable_tokens(load_tokenizer(options.tokenizer, options.data))

@@ -67,6 +67,6 @@ def stores_for(
 
 
 def _has_text(name: str, options: "Options") -> bool:
-    from simtool.profiles.resolve import find_text
+    from simtool.profiles.resolve import local_text
 
-    return find_text(name, options) is not None
+    return local_text(name, options) is not None

@@ -8,9 +8,8 @@ import numpy as np
 
 from simtool.errors import unknown
 from simtool.mixture import Mixture
-from simtool.profiles.features import FEATURES, find_feature
+from simtool.profiles.features import FEATURES, VIEWS, find_feature
 from simtool.profiles.profile import Profile, check_same_tokenizer
-from simtool.profiles.skeleton import skeleton_symbols
 from simtool.results import read_only
 from simtool.similarity.matrix import SimilarityMatrix, feature_counts
 from simtool.similarity.metrics import smooth
@@ -223,14 +222,10 @@ def mixed_shares(profiles: Mapping[str, Profile], counts: Mapping[str, np.ndarra
 
 
 def ngram_names(profiles: list[Profile], feature: str, dimension: int, token_text: TokenText | None) -> dict[int, str]:
-    view = FEATURES[feature].view
-    if view == "token":
-        symbol = token_text or (lambda token: f"#{token}")
-        join = "".join if token_text else " ".join
-    elif view == "skeleton":
-        symbol, join = skeleton_symbols().__getitem__, " ".join
-    else:
-        symbol, join = (lambda point: chr(point)), "".join
+    """The readable form of entries; token_text: None shows tokens as #id."""
+    view = VIEWS[FEATURES[feature].view]
+    symbol = view.spell or token_text or "#{}".format
+    join = (view.joined_by if view.spell or token_text else " ").join
     if FEATURES[feature].order == 1 and FEATURES[feature].n_buckets is None:
         return {entry: symbol(entry) for entry in range(dimension)}
     names: dict[int, str] = {}

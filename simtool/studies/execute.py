@@ -150,16 +150,18 @@ def restricted(whole: Plan, only: Iterable[str]) -> Plan:
 def foreseen(study: Study, tokenizer: Any, options: "Options", only: Iterable[str] = ()) -> Plan:
     """The plan before any text is tokenized: an epoch of each target by its profile's mean length of a document, or by
     what the study takes of it. Raises SimtoolError where a target has neither."""
+    from simtool.corpora.catalogue import CATALOGUE
     from simtool.mixture import as_mixtures
     from simtool.profiles.resolve import find_profiles
-    from simtool.studies.presets import EXAMPLES
 
     known = {target: study.texts[target] for target in study.targets}
     unknown = [target for target, n in known.items() if n is None]
     wanted = replace(options, tokenizer=study.tokenizer)
     sizes = {name: found.profile.size for name, found in find_profiles(as_mixtures(unknown), ["token"], wanted).items()}
     for name, size in sizes.items():
-        known[name] = round(EXAMPLES.get(name, size["documents"]) * size["tokens"] / size["documents"])
+        entry = CATALOGUE.get(name)
+        n_examples = (entry and entry.n_examples) or size["documents"]
+        known[name] = round(n_examples * size["tokens"] / size["documents"])
     epochs = {target: round(study.target_shares["train"] * (n or 0)) for target, n in known.items()}
     return restricted(plan(study, tokenizer.fingerprint, epochs), only)
 

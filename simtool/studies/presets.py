@@ -6,6 +6,7 @@ Figures of the paper are arXiv:2510.14865's: 61,035 steps of 1,024 sequences of 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from simtool.corpora.catalogue import same_domain_pairs
 from simtool.errors import SimtoolError, unknown
 from simtool.mixture import SHARE, Mixture, parse_mixture
 from simtool.studies.plan import HALVES, Arm, Study, arms_of
@@ -13,9 +14,7 @@ from simtool.studies.plan import HALVES, Arm, Study, arms_of
 C4 = Mixture({"c4": 1.0})
 PAPER_STEPS, PAPER_STEP = 61_035, 1_024 * 2_048
 PAPER_TARGETS = ("pycode", "gsm8k", "lima", "sciq")
-PAPER_MATCHED = (("starcoder", "pycode"), ("math", "gsm8k"))
-# examples for SFT: the paper's, and those of each set's training split
-EXAMPLES = {"pycode": 10_000, "gsm8k": 7_473, "lima": 1_030, "sciq": 11_679}
+PAPER_MATCHED = same_domain_pairs(("starcoder", "math"), PAPER_TARGETS)
 
 
 def quick() -> Study:
@@ -37,10 +36,7 @@ def quick() -> Study:
         sft_batch_size=8,
         held_out=40,
         profiled=300_000,
-        matched=(
-            ("python_source", "python_functions"), ("gen_drills", "gen_problems"),
-            ("gen_facts", "gen_questions"), ("gen_chat", "gen_dialogue"),
-        ),
+        matched=same_domain_pairs([name for name, _ in mids], targets),
     )  # fmt: skip
 
 
@@ -192,7 +188,7 @@ def _timing(name: str, model: str, like: Study, targets: tuple[str, ...]) -> Stu
         targets=targets,
         models=(model,),
         texts={corpus: tokens for corpus, tokens in like.texts.items() if corpus in needed},
-        matched=(("starcoder", "pycode"),),
+        matched=same_domain_pairs(["starcoder"], targets),
     )
 
 

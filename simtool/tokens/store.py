@@ -113,7 +113,9 @@ def load_store(folder: Path, check: bool = False) -> TokenStore:
     Raises SimtoolError when it is missing, cut short, of another format or, with check, damaged.
     """
     header = _read_header(folder)
-    arrays = {name: _mapped(Path(folder) / f"{name}.bin", told, check) for name, told in header["arrays"].items()}
+    arrays = {
+        name: _mapped(Path(folder) / f"{name}.bin", described, check) for name, described in header["arrays"].items()
+    }
     if header["fingerprint"] != _fingerprint(header):
         raise SimtoolError(f"{folder} is damaged: its header does not match its hash. Tokenize it again.")
     named = ("corpus", "split", "tokenizer", "tokenizer_fingerprint", "vocabulary_size", "end_of_text", "train_on")
@@ -151,18 +153,18 @@ def _read_header(folder: Path) -> dict[str, Any]:
     return header
 
 
-def _mapped(path: Path, told: dict[str, Any], check: bool) -> np.ndarray:
-    dtype = np.dtype(told["dtype"])
+def _mapped(path: Path, described: dict[str, Any], check: bool) -> np.ndarray:
+    dtype = np.dtype(described["dtype"])
     size = path.stat().st_size if path.exists() else -1
-    if size != told["n"] * dtype.itemsize:
+    if size != described["n"] * dtype.itemsize:
         raise SimtoolError(
-            f"{path} is damaged: it holds {max(size, 0):,} bytes, not {told['n'] * dtype.itemsize:,}."
+            f"{path} is damaged: it holds {max(size, 0):,} bytes, not {described['n'] * dtype.itemsize:,}."
             " Tokenize the corpus again."
         )
-    if check and _sha256(path) != told["sha256"]:
+    if check and _sha256(path) != described["sha256"]:
         raise SimtoolError(f"{path} is damaged: its content does not match its hash. Tokenize the corpus again.")
     # an empty file cannot be mapped
-    return np.memmap(path, dtype, "r", shape=(told["n"],)) if told["n"] else np.empty(0, dtype)
+    return np.memmap(path, dtype, "r", shape=(described["n"],)) if described["n"] else np.empty(0, dtype)
 
 
 def _sha256(path: Path) -> str:
@@ -172,9 +174,9 @@ def _sha256(path: Path) -> str:
 
 def _fingerprint(header: Mapping[str, Any]) -> str:
     """16 hex digits of what was tokenized: which ids, under which tokenizer. Source and date do not count."""
-    told = {name: header[name] for name in ("corpus", "split", "tokenizer_fingerprint", "train_on")}
-    told["arrays"] = {name: header["arrays"][name]["sha256"] for name in ARRAYS}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    identity = {name: header[name] for name in ("corpus", "split", "tokenizer_fingerprint", "train_on")}
+    identity["arrays"] = {name: header["arrays"][name]["sha256"] for name in ARRAYS}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _header(store: TokenStore) -> dict[str, Any]:
@@ -211,17 +213,17 @@ def tokenize_corpus(
     text is there, when the corpus is empty, or when it cannot be read or written.
     """
     assert corpus.source is not None
-    told = (corpus.source.identity(), tokenizer.fingerprint, dict(shares), tokens, skip_bad, repr(corpus.render))
-    made_from = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(told)).encode()).hexdigest()[:16]
+    settings = (corpus.source.identity(), tokenizer.fingerprint, dict(shares), tokens, skip_bad, repr(corpus.render))
+    made_from = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(settings)).encode()).hexdigest()[:16]
     folders = {split: store_folder(root, corpus.name, split, tokenizer.fingerprint) for split in shares}
-    there = {split: folder for split, folder in folders.items() if (folder / "header.json").exists()}
-    for folder in there.values():
+    existing = {split: folder for split, folder in folders.items() if (folder / "header.json").exists()}
+    for folder in existing.values():
         if (header := _read_header(folder))["facts"]["made_from"] != made_from:
             raise SimtoolError(
                 f"{folder} holds another text or division: {header['facts']['source']},"
                 f" {header['facts']['shares']}.\nRemove it, or name another folder with --stores."
             )
-    if len(there) < len(folders):
+    if len(existing) < len(folders):
         _write_splits(corpus, tokenizer, folders, dict(shares), tokens, skip_bad, made_from, report)
     return {split: load_store(folder) for split, folder in folders.items()}
 
@@ -350,12 +352,12 @@ class _Writer:
             os.fsync(file.fileno())
             file.close()
 
-    def add(self, table: dict[str, np.ndarray], kept: np.ndarray) -> None:
-        self._append("ids", table["ids"][np.repeat(kept, table["lengths"])])
-        self._append("offsets", self.end + np.cumsum(table["lengths"][kept]))
+    def add(self, table: dict[str, np.ndarray], selected: np.ndarray) -> None:
+        self._append("ids", table["ids"][np.repeat(selected, table["lengths"])])
+        self._append("offsets", self.end + np.cumsum(table["lengths"][selected]))
         self.end = self.n["ids"]
         for name in ("n_bytes", "n_prompt_tokens", "n_prompt_bytes", "hashes"):
-            self._append(name, table[name][kept])
+            self._append(name, table[name][selected])
 
     def _append(self, name: str, array: np.ndarray) -> None:
         self.files[name].write(array.astype(np.dtype(self.dtypes[name]).newbyteorder("<"), copy=False).tobytes())
@@ -414,16 +416,16 @@ class Overlap:
 
 def overlap(store: TokenStore, other: TokenStore) -> Overlap:
     """How much of the documents of `store` (say, validation) also stands in `other` (say, train)."""
-    every = max(1, -(-other.n_tokens // KEPT_HASHES))
-    there = np.unique(_ngram_hashes(other, every)[0])
-    hashes, document_of = _ngram_hashes(store, every)
-    found = there[np.minimum(np.searchsorted(there, hashes), max(len(there) - 1, 0))] == hashes if len(there) else 0
+    step = max(1, -(-other.n_tokens // KEPT_HASHES))
+    known = np.unique(_ngram_hashes(other, step)[0])
+    hashes, document_of = _ngram_hashes(store, step)
+    is_shared = known[np.minimum(np.searchsorted(known, hashes), max(len(known) - 1, 0))] == hashes if len(known) else 0
     n = np.bincount(document_of, minlength=store.n_documents)
-    n_found = np.bincount(document_of, np.broadcast_to(found, hashes.shape), minlength=store.n_documents)
+    n_found = np.bincount(document_of, np.broadcast_to(is_shared, hashes.shape), minlength=store.n_documents)
     return Overlap(store.n_documents, n_found / np.maximum(n, 1))
 
 
-def _ngram_hashes(store: TokenStore, every: int) -> tuple[np.ndarray, np.ndarray]:
+def _ngram_hashes(store: TokenStore, step: int) -> tuple[np.ndarray, np.ndarray]:
     """Hashes of the 13-grams inside documents, and the document of each; one hash in `every` of them, by value."""
     lengths = np.diff(store.offsets)
     with np.errstate(over="ignore"):
@@ -434,6 +436,6 @@ def _ngram_hashes(store: TokenStore, every: int) -> tuple[np.ndarray, np.ndarray
             rolled = (rolled ^ (rolled >> np.uint64(29))) * MULTIPLIER + mixed[k : k + n]
     document_of = np.repeat(np.arange(store.n_documents), lengths)[:n]
     inside = np.arange(n) + NGRAM <= store.offsets[document_of + 1]
-    kept = inside & (rolled % np.uint64(every) == 0)
+    selected = inside & (rolled % np.uint64(step) == 0)
     short = np.flatnonzero((lengths > 0) & (lengths < NGRAM))
-    return np.concatenate([rolled[kept], store.hashes[short]]), np.concatenate([document_of[kept], short])
+    return np.concatenate([rolled[selected], store.hashes[short]]), np.concatenate([document_of[selected], short])

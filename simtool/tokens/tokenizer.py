@@ -312,8 +312,8 @@ def _model(model: dict[str, Any]) -> dict[str, Any]:
     absent = (None, False, "")  # the default of every option of a BPE model is one of these
     options = {name: value for name, value in model.items() if name not in ("vocab", "merges")}
     merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
-    kept = {name: value for name, value in options.items() if value not in absent}
-    return {"type": "BPE"} | kept | {"vocab": model["vocab"], "merges": merges}
+    set_options = {name: value for name, value in options.items() if value not in absent}
+    return {"type": "BPE"} | set_options | {"vocab": model["vocab"], "merges": merges}
 
 
 @lru_cache(maxsize=4)
@@ -374,9 +374,9 @@ class Reference:
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         encoded = self.model.encode_batch_fast(texts, add_special_tokens=False)
-        lengths = np.fromiter((len(one) for one in encoded), np.int64, len(encoded))
+        lengths = np.fromiter((len(encoding) for encoding in encoded), np.int64, len(encoded))
         offsets = np.concatenate([np.zeros(1, np.int64), lengths.cumsum()])
-        ids = np.fromiter((i for one in encoded for i in one.ids), np.uint32, offsets[-1])
+        ids = np.fromiter((i for encoding in encoded for i in encoding.ids), np.uint32, offsets[-1])
         return ids, offsets
 
     def encode_one(self, text: str) -> list[int]:
@@ -413,14 +413,14 @@ def choose_backend(definition: str, path: Path) -> tuple[Backend, Reference]:
 
     SIMTOOL_TOKENIZER_BACKEND names one instead. fastokens is checked even then: ids are never wrong.
     """
-    wanted = os.environ.get(BACKEND_VARIABLE, "")
-    if wanted not in ("", *BACKENDS):
-        raise unknown(f"backend in {BACKEND_VARIABLE}", wanted, BACKENDS)
+    requested = os.environ.get(BACKEND_VARIABLE, "")
+    if requested not in ("", *BACKENDS):
+        raise unknown(f"backend in {BACKEND_VARIABLE}", requested, BACKENDS)
     try:
         reference = Reference(definition)
     except Exception as error:  # all that `tokenizers` raises
         raise SimtoolError(f"{path} is not a tokenizer.json that `tokenizers` reads: {error}.") from error
-    if wanted == "tokenizers":
+    if requested == "tokenizers":
         return reference, reference
     try:
         fast = Fastokens(definition)
@@ -429,7 +429,7 @@ def choose_backend(definition: str, path: Path) -> tuple[Backend, Reference]:
         problem = str(error)
     if problem is None:
         return fast, reference
-    if wanted == "fastokens":
+    if requested == "fastokens":
         raise SimtoolError(
             f"fastokens cannot serve {path}: {problem}.\nUnset {BACKEND_VARIABLE} or set it to tokenizers."
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from simtool.corpora.catalogue import CATALOGUE, ENTRIES, find_corpus, render_lima, render_pycode
+from simtool.corpora.catalogue import CATALOGUE, ENTRIES, find_corpus, render_lima, render_pycode, same_domain_pairs
 from simtool.corpora.corpus import Corpus, Document
 from simtool.errors import SimtoolError
 
@@ -102,6 +102,19 @@ def test_real_files_render(corpus: Corpus):
         assert table
         for row in table:
             assert is_rendered_well(corpus, corpus.render(row)), path
+
+
+@each
+def test_a_target_of_one_domain_names_an_entry(corpus: Corpus):
+    assert corpus.same_domain is None or (corpus.role == "sft" and corpus.same_domain in CATALOGUE)
+    assert corpus.marker is None or corpus.role == "sft"
+    assert corpus.n_examples is None or corpus.role == "sft"
+
+
+def test_pairs_of_one_domain_are_those_that_are_mixed_in():
+    targets = ("pycode", "gsm8k", "lima", "mine.jsonl")
+    assert same_domain_pairs(["starcoder", "math", "flan"], targets) == (("starcoder", "pycode"), ("math", "gsm8k"))
+    assert same_domain_pairs(["flan"], targets) == ()
 
 
 def test_an_unknown_name_gets_the_nearest():

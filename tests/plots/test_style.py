@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from simtool.plots.style import CORPUS_COLORS, color_of
+from simtool.corpora.catalogue import CATALOGUE
+from simtool.plots.style import color_of, marker_of, title_of
 
 # Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113: deuteranopia and protanopia, on linear RGB
 DEUTERANOPIA = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
@@ -36,5 +37,14 @@ def test_corpora_of_one_figure_are_distinguishable_for_every_reader(sight, toget
 
 
 def test_every_corpus_has_a_colour_of_its_own():
-    assert len(set(CORPUS_COLORS.values())) == len(CORPUS_COLORS)
+    colors = [entry.color for entry in CATALOGUE.values() if entry.color]
+    assert len(colors) > 20 and len(set(colors)) == len(colors)
     assert color_of("mine.jsonl") == color_of("mine.jsonl")
+
+
+def test_a_figure_reads_the_catalogue_entry():
+    assert color_of("starcoder:0.2") == color_of("starcoder") == CATALOGUE["starcoder"].color
+    assert marker_of("sciq") == CATALOGUE["sciq"].marker != marker_of("mine.jsonl")
+    titles = [title_of(name) for name in ("starcoder", "starcoder:0.2", "wikipedia", "mine.jsonl:0.2")]
+    assert titles == ["StarCoder", "StarCoder 0.2", "wikipedia", "mine.jsonl:0.2"]
+    assert title_of("dclm", stand_in=True) == "DCLM †"

@@ -35,8 +35,8 @@ class Dice:
 
     def say(self, template: str, **values: object) -> str:
         """The template with one of each "[this|that]", then with its {values}."""
-        chosen = CHOICE.sub(lambda match: self.choose(match[1].split("|")), template)
-        return chosen.format_map(values)
+        sentence = CHOICE.sub(lambda match: self.choose(match[1].split("|")), template)
+        return sentence.format_map(values)
 
 
 def capital(text: str) -> str:

@@ -22,11 +22,11 @@ class Lesson(NamedTuple):
 def drill(dice: Dice) -> str:
     """One page: some lessons of one or of several topics."""
     topics = [dice.choose(TOPICS)] * dice.integer(1, 3) if dice.chance(0.5) else dice.some(TOPICS, dice.integer(2, 4))
-    parts, told = [], set()
+    parts, lessons = [], set()
     for topic in topics:
         lesson = topic(dice)
-        opening = [] if lesson.title in told else [lesson.title, lesson.rule] if dice.chance(0.7) else [lesson.rule]
-        told.add(lesson.title)
+        opening = [] if lesson.title in lessons else [lesson.title, lesson.rule] if dice.chance(0.7) else [lesson.rule]
+        lessons.add(lesson.title)
         parts += [*opening, dice.choose(LAYOUTS)(dice, lesson)]
     return "\n\n".join(parts)
 
@@ -47,8 +47,10 @@ def _numbered(dice: Dice, lesson: Lesson) -> str:
 
 
 def _solution(dice: Dice, lesson: Lesson) -> str:
-    asked, solved = dice.choose([("Exercise", "Solution"), ("Task", "Working"), ("Practice", "Worked answer")])
-    return f"{asked}. {lesson.task}\n{solved}. {' '.join(lesson.steps)}\n{lesson.end}"
+    task_heading, solution_heading = dice.choose(
+        [("Exercise", "Solution"), ("Task", "Working"), ("Practice", "Worked answer")]
+    )
+    return f"{task_heading}. {lesson.task}\n{solution_heading}. {' '.join(lesson.steps)}\n{lesson.end}"
 
 
 LAYOUTS = (_prose, _lines, _numbered, _solution)
@@ -204,8 +206,8 @@ def _simplify(dice: Dice) -> Lesson:
 
 def _percentage(dice: Dice) -> Lesson:
     percent, n = dice.integer(2, 95), dice.integer(4, 90) * 10
-    one, part = Fraction(n, 100), Fraction(percent * n, 100)
-    values = {"p": percent, "n": n, "o": decimal(one), "r": decimal(part)}
+    one_percent, part = Fraction(n, 100), Fraction(percent * n, 100)
+    values = {"p": percent, "n": n, "o": decimal(one_percent), "r": decimal(part)}
     return Lesson(
         "Per cent means of a hundred",
         dice.say("[One per cent is the hundredth part.|A percentage counts hundredths.] Find one per cent, then [as many as"

@@ -72,13 +72,13 @@ class Person(NamedTuple):
 
 def problem(dice: Dice) -> dict[str, str]:
     """The row: prompt and response."""
-    made = dice.choose(PROBLEMS)(dice)
-    story = list(made.story)
+    worked = dice.choose(PROBLEMS)(dice)
+    story = list(worked.story)
     if dice.chance(0.3):
         story.append(dice.say(dice.choose(ASIDES), n=dice.integer(2, 12)))
     return {
-        "prompt": " ".join([*story, made.question]),
-        "response": "\n".join([*made.steps, f"#### {made.answer}"]),
+        "prompt": " ".join([*story, worked.question]),
+        "response": "\n".join([*worked.steps, f"#### {worked.answer}"]),
     }
 
 
@@ -98,8 +98,8 @@ def person(dice: Dice) -> Person:
 
 
 def people(dice: Dice, n: int) -> list[Person]:
-    every = [Person(name, "she", "her") for name in SHE] + [Person(name, "he", "his") for name in HE]
-    return dice.some(every, n)
+    everybody = [Person(name, "she", "her") for name in SHE] + [Person(name, "he", "his") for name in HE]
+    return dice.some(everybody, n)
 
 
 def _containers(dice: Dice) -> Problem:
@@ -126,11 +126,11 @@ def _containers(dice: Dice) -> Problem:
 
 
 def _shopping(dice: Dice) -> Problem:
-    who, (one, two) = person(dice), dice.some(GOODS, 2)
+    who, (first, second) = person(dice), dice.some(GOODS, 2)
     n, m, p, q = dice.integer(2, 6), dice.integer(1, 5), dice.integer(2, 15), dice.integer(2, 12)
     cost = n * p + m * q
     paid = (cost // 10 + dice.integer(1, 3)) * 10
-    v = {"who": who.name, "they": who.they, "a": one, "b": two, "n": n, "m": m, "p": p, "q": q, "c": n * p, "d": m * q,
+    v = {"who": who.name, "they": who.they, "a": first, "b": second, "n": n, "m": m, "p": p, "q": q, "c": n * p, "d": m * q,
          "t": cost, "paid": paid, "r": paid - cost, "place": dice.choose(PLACES)}  # fmt: skip
     return Problem(
         [
@@ -198,8 +198,8 @@ def _sharing(dice: Dice) -> Problem:
         dice.choose(FOOD + THINGS),
         dice.choose(["guests", "pupils", "neighbours", "players"]),
     )
-    n, each, kept = dice.integer(3, 12), dice.integer(3, 20), dice.integer(2, 15)
-    v = {"who": who.name, "they": who.they, "x": thing, "g": group, "n": n, "e": each, "k": kept, "t": n * each + kept,
+    n, each, left_over = dice.integer(3, 12), dice.integer(3, 20), dice.integer(2, 15)
+    v = {"who": who.name, "they": who.they, "x": thing, "g": group, "n": n, "e": each, "k": left_over, "t": n * each + left_over,
          "m": n * each}  # fmt: skip
     return Problem(
         [

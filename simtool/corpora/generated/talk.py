@@ -120,8 +120,8 @@ NAMES = [
 
 def dialogue(dice: Dice) -> dict[str, str]:
     """The row: prompt and response."""
-    asked, answer = dice.choose(REQUESTS)(dice)
-    return {"prompt": asked, "response": answer}
+    request, answer = dice.choose(REQUESTS)(dice)
+    return {"prompt": request, "response": answer}
 
 
 def _values(dice: Dice) -> dict[str, object]:
@@ -132,14 +132,14 @@ def _values(dice: Dice) -> dict[str, object]:
 def _how_to(dice: Dice) -> tuple[str, str]:
     task, needs, steps = dice.choose(TASKS)
     reader = dice.choose(READERS)
-    asked = dice.say(
+    request = dice.say(
         "[How do I|Tell me how to|Explain how to|What is the best way to|Please describe how to] {t}[, for {r}|]",
         t=task,
         r=reader,
     )
-    asked += "?" if asked.startswith(("How", "What")) else "."
+    request += "?" if request.startswith(("How", "What")) else "."
     left_out = 0 if dice.chance(0.6) else dice.integer(1, len(steps) - 2)
-    kept = [step for i, step in enumerate(steps) if not left_out or i != left_out]
+    included = [step for i, step in enumerate(steps) if not left_out or i != left_out]
     lead = dice.say(
         "[To {t}, you need|You will want to have|Before you begin, get] {n}.",
         t=task,
@@ -148,10 +148,10 @@ def _how_to(dice: Dice) -> tuple[str, str]:
     close = dice.say("[Take your time|Do not hurry], and it [will go well|gets easier each time|is done in {n} minutes].",
                      n=dice.integer(2, 9) * 10)  # fmt: skip
     if dice.chance(0.5):
-        return asked, "\n".join([lead, *(f"{i}. {step}." for i, step in enumerate(kept, 1)), close])
-    links = ["First, ", *[dice.choose(["Then ", "Next, ", "After that, ", "Now "]) for _ in kept[2:]], "Finally, "]
-    told = " ".join(f"{link}{step[0].lower()}{step[1:]}." for link, step in zip(links, kept, strict=True))
-    return asked, f"{lead} {told} {close}"
+        return request, "\n".join([lead, *(f"{i}. {step}." for i, step in enumerate(included, 1)), close])
+    links = ["First, ", *[dice.choose(["Then ", "Next, ", "After that, ", "Now "]) for _ in included[2:]], "Finally, "]
+    in_sentences = " ".join(f"{link}{step[0].lower()}{step[1:]}." for link, step in zip(links, included, strict=True))
+    return request, f"{lead} {in_sentences} {close}"
 
 
 def _ideas(dice: Dice) -> tuple[str, str]:
@@ -159,20 +159,20 @@ def _ideas(dice: Dice) -> tuple[str, str]:
     topic = theme.format(**{**_values(dice), "day": dice.choose(DAYS)})
     n = dice.integer(3, 6)
     ideas = dice.some(pool, n)
-    asked = dice.say("[Give me|List|Suggest|I am looking for] {n} {t}.", n=n, t=topic)
+    request = dice.say("[Give me|List|Suggest|I am looking for] {n} {t}.", n=n, t=topic)
     lead = dice.say("[Here are|These are|You could try these] {n} {t}:", n=n, t=topic)
     end = dice.say(
         "[If I had to choose one, it would be|My favourite is|The easiest to begin with is] {x}.", x=dice.choose(ideas)
     )
     if dice.chance(0.5):
-        return asked, "\n".join([lead, *(f"- {capital(idea)}" for idea in ideas), end])
-    return asked, f"{lead} {listed(ideas)}. {end}"
+        return request, "\n".join([lead, *(f"- {capital(idea)}" for idea in ideas), end])
+    return request, f"{lead} {listed(ideas)}. {end}"
 
 
 def _advice(dice: Dice) -> tuple[str, str]:
     worry, pool = dice.choose(list(WORRIES.items()))
     values = _values(dice)
-    asked = worry.format(**values) + dice.say(
+    request = worry.format(**values) + dice.say(
         ". [What can I do?|What would you advise?|Do you have any ideas?|How should I go about it?]"
     )
     tips = [tip.format(**values) for tip in dice.some(pool, dice.integer(3, 4))]
@@ -182,17 +182,17 @@ def _advice(dice: Dice) -> tuple[str, str]:
     body = f"{start}{tips[0][0].lower()}{tips[0][1:]}. " + " ".join(f"{tip}." for tip in tips[1:])
     end = dice.say("[If nothing has changed in {n} weeks, ask|Should it last longer than {n} weeks, talk to] somebody who [knows you well|has"
                    " experience with it].", n=dice.integer(2, 6))  # fmt: skip
-    return asked, f"{lead} {body} {end}"
+    return request, f"{lead} {body} {end}"
 
 
 def _letter(dice: Dice) -> tuple[str, str]:
     purpose, (first, middle, last) = dice.choose(list(LETTERS.items()))
     values = {**_values(dice), "day": dice.choose(WEEK)}
     to, sender = dice.some(NAMES, 2)
-    asked = dice.say(
+    request = dice.say(
         "[Write a short letter|Draft a note|Help me write a few lines] to {p}. ", p=purpose.format(**values)
     )
-    asked += dice.say(
+    request += dice.say(
         "[The name is {to}, and I am {me}.|Address it to {to} and sign it as {me}.|It goes to {to}, from {me}.]",
         to=to,
         me=sender,
@@ -200,7 +200,7 @@ def _letter(dice: Dice) -> tuple[str, str]:
     body = " ".join([first, *dice.some(middle, dice.integer(1, 2)), dice.choose(last)]).format(**values)
     opening = dice.choose(["Dear {}", "Hello {}", "My dear {}"]).format(to)
     end = dice.choose(["Best wishes", "Yours", "Warm regards", "See you soon", "With many greetings"])
-    return asked, f"{opening},\n\n{body}\n\n{end},\n{sender}"
+    return request, f"{opening},\n\n{body}\n\n{end},\n{sender}"
 
 
 def _plan(dice: Dice) -> tuple[str, str]:
@@ -208,17 +208,17 @@ def _plan(dice: Dice) -> tuple[str, str]:
     acts = ["walk along the river", "visit the museum", "buy bread at the market", "rest in the park", "write postcards", "climb the tower",
             "look at the old bridge", "have soup in a small kitchen", "take the ferry", "listen to a concert", "draw for an hour"]  # fmt: skip
     who, day, n = dice.choose(WHO), dice.choose(WEEK), dice.integer(3, 5)
-    asked = dice.say(
+    request = dice.say(
         "[Plan|Make a plan for|Suggest] a {day} in town for me and my {who}, with {n} stops.", day=day, who=who, n=n
     )
-    chosen = dice.some(acts, n)
-    lines = [dice.say("At {h}[,|] [you could |]{a}.", h=h, a=a) for h, a in zip(hours, chosen, strict=False)]
+    selected = dice.some(acts, n)
+    lines = [dice.say("At {h}[,|] [you could |]{a}.", h=h, a=a) for h, a in zip(hours, selected, strict=False)]
     end = dice.say(
         "[Keep some time free|Leave a gap] between the stops: your {who} may [tire|want to sit down|find something else].",
         who=who,
     )
     lead = dice.say("A [quiet|full|pleasant|varied] {day} could look like this.", day=day)
-    return asked, ("\n" if dice.chance(0.5) else " ").join([lead, *lines, end])
+    return request, ("\n" if dice.chance(0.5) else " ").join([lead, *lines, end])
 
 
 def _choice(dice: Dice) -> tuple[str, str]:
@@ -228,7 +228,7 @@ def _choice(dice: Dice) -> tuple[str, str]:
              ("cooking", "eating out", "low cost and good health", "ease and variety"), ("a small team", "a large team", "speed", "depth of skills")]  # fmt: skip
     a, b, good_a, good_b = dice.choose(pairs)
     who, n = dice.choose(WHO), dice.integer(2, 9)
-    asked = dice.say(
+    request = dice.say(
         "[Which is better for a {who}|What should a {who} choose|Would you advise a {who} to take]: {a} or {b}?",
         who=who,
         a=a,
@@ -238,7 +238,7 @@ def _choice(dice: Dice) -> tuple[str, str]:
                     " [offers|stands for|wins on] {y}. [Try both for {n} weeks|Ask {n} people who have done it|Count the costs over {n} months] before"
                     " [deciding|you settle]. For most of those who work as a {who}, I would [lean towards|pick] {c}.",
                     A=capital(a), b=b, x=good_a, y=good_b, n=n, who=who, c=dice.choose([a, b]))  # fmt: skip
-    return asked, body
+    return request, body
 
 
 REQUESTS = (_how_to, _ideas, _advice, _letter, _plan, _choice)

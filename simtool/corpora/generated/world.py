@@ -84,7 +84,7 @@ class Species(NamedTuple):
     food: str  # "" for plants
     month: str
     found_by: str
-    found: int
+    year_found: int
 
 
 class River(NamedTuple):
@@ -101,55 +101,55 @@ def _dice(kind: int, number: int) -> Dice:
 
 @lru_cache(maxsize=1)
 def rivers() -> tuple[River, ...]:
-    made = []
+    entries = []
     for i in range(N_RIVERS):
         dice = _dice(1, i)
         name = _name(i, ["na", "s", "ra", "th"])
-        made.append(River(name, dice.integer(40, 900), dice.choose(REGIONS), dice.choose(SEAS), dice.integer(2, 60)))
-    return tuple(made)
+        entries.append(River(name, dice.integer(40, 900), dice.choose(REGIONS), dice.choose(SEAS), dice.integer(2, 60)))
+    return tuple(entries)
 
 
 @lru_cache(maxsize=1)
 def places() -> tuple[Place, ...]:
-    made = []
+    entries = []
     for i in range(N_PLACES):
         dice = _dice(2, i)
-        made.append(
+        entries.append(
             Place(_name(i * 7 + 1, TOWN), dice.choose(REGIONS), dice.integer(700, 1790), dice.integer(9, 990) * 100,
                   dice.choose(CRAFTS), dice.choose(BUILDINGS), dice.choose(rivers()).name, dice.integer(2, 1900),
                   dice.choose(MONTHS))
         )  # fmt: skip
-    return tuple(made)
+    return tuple(entries)
 
 
 @lru_cache(maxsize=1)
 def people() -> tuple[Person, ...]:
-    made = []
+    entries = []
     for i in range(N_PEOPLE):
         dice = _dice(3, i)
         born, trade = dice.integer(1500, 1890), dice.choose(list(TRADES))
         work, also = TRADES[trade]
-        made.append(
+        entries.append(
             Person(f"{GIVEN[i % len(GIVEN)]} {_name(i * 11 + 3, FAMILY)}", born, born + dice.integer(48, 91),
                    dice.choose(places()).name, trade, work, dice.choose(TITLES), born + dice.integer(22, 45), also)
         )  # fmt: skip
-    return tuple(made)
+    return tuple(entries)
 
 
 @lru_cache(maxsize=1)
 def species() -> tuple[Species, ...]:
-    made = []
+    entries = []
     for i in range(N_SPECIES):
         dice = _dice(4, i)
         kind = dice.choose(list(KINDS))
         finder = dice.choose(people())
         food = dice.choose(FOODS) if KINDS[kind][1] else ""
         name = f"{_name(i * 13 + 5, ['ian', 'ine', 'ish', 'ese'])} {kind}"
-        made.append(
+        entries.append(
             Species(name, kind, dice.choose(REGIONS), dice.choose(HABITATS), dice.choose(COLOURS), dice.integer(2, 60), food,
                     dice.choose(MONTHS), finder.name, finder.year)
         )  # fmt: skip
-    return tuple(made)
+    return tuple(entries)
 
 
 def _name(number: int, ends: list[str]) -> str:
@@ -215,9 +215,9 @@ def _person(dice: Dice, it: Person) -> str:
             **v,
         ),
     ]
-    found = [one.name for one in species() if one.found_by == it.name][:2]
-    if found:
-        rest.append(f"{last} was the first to describe the {listed(found)}.")
+    described = [kind.name for kind in species() if kind.found_by == it.name][:2]
+    if described:
+        rest.append(f"{last} was the first to describe the {listed(described)}.")
     return _article(dice, it.name, lead, rest)
 
 
@@ -228,7 +228,7 @@ def _species(dice: Dice, it: Species) -> str:
     rest = [
         dice.say("[It|This species] {lives} {habitat}.", lives=lives, **v),
         dice.say("[Adults|Typical specimens|Grown specimens] are {colour} and [reach|measure|grow to] {size} centimetres.", **v),
-        dice.say("[It was first described by|The first description is due to|It was discovered by] {found_by} in {found}.", **v),
+        dice.say("[It was first described by|The first description is due to|It was discovered by] {found_by} in {year_found}.", **v),
         dice.say("[It is most often seen in|Most records are from|The season begins in] {month}.", **v),
     ]  # fmt: skip
     if it.food:
@@ -253,7 +253,7 @@ def _river(dice: Dice, it: River) -> str:
 def _region(dice: Dice) -> str:
     region = dice.choose(REGIONS)
     towns = dice.some([place for place in places() if place.region == region], 4)
-    living = dice.some([one for one in species() if one.region == region], 3)
+    living = dice.some([kind for kind in species() if kind.region == region], 3)
     parts = [
         dice.say(
             "[Among the towns of|Towns in|Settlements of] {r} are {t}.", r=region, t=listed([t.name for t in towns])
@@ -263,14 +263,14 @@ def _region(dice: Dice) -> str:
         dice.say("{name} [makes|is known for] {craft} and [was founded in|dates from] {founded}.", **t._asdict())
         for t in towns
     ]
-    parts.append(dice.say("[Its wildlife includes|Here live] the {s}.", s=listed([one.name for one in living])))
-    parts += [dice.say("The {name} {l} {habitat}.", l=KINDS[one.kind][0], **one._asdict()) for one in living]
+    parts.append(dice.say("[Its wildlife includes|Here live] the {s}.", s=listed([kind.name for kind in living])))
+    parts += [dice.say("The {name} {l} {habitat}.", l=KINDS[kind.kind][0], **kind._asdict()) for kind in living]
     return f"{capital(region)}\n\n" + " ".join(parts)
 
 
 def _article(dice: Dice, title: str, lead: str, rest: list[str]) -> str:
-    told = dice.some(rest, dice.integer(min(3, len(rest)), len(rest)))
-    body = " ".join([lead, *told])
+    sentences = dice.some(rest, dice.integer(min(3, len(rest)), len(rest)))
+    body = " ".join([lead, *sentences])
     return f"{title}\n\n{body}" if dice.chance(0.7) else body
 
 
@@ -292,18 +292,21 @@ def questions(dice: Dice) -> dict[str, str]:
     kind = _kind(dice)
     ask, entries = ASKED[kind]
     entry = dice.choose(entries())
-    asked = ask(dice, entry)
+    exercise = ask(dice, entry)
     form = dice.below(3)
     if form == 0:
-        return {"prompt": asked.question, "response": f"{capital(asked.answer)}. {asked.reason}"}
+        return {"prompt": exercise.question, "response": f"{capital(exercise.answer)}. {exercise.reason}"}
     if form == 1:
-        wrong = dice.some([other for other in dict.fromkeys(asked.others) if other != asked.answer], 3)
-        options = dice.some([asked.answer, *wrong], 4)
-        letter = "ABCD"[options.index(asked.answer)]
+        wrong = dice.some([other for other in dict.fromkeys(exercise.others) if other != exercise.answer], 3)
+        options = dice.some([exercise.answer, *wrong], 4)
+        letter = "ABCD"[options.index(exercise.answer)]
         shown = "\n".join(f"{name}) {option}" for name, option in zip("ABCD", options, strict=True))
-        return {"prompt": f"{asked.question}\n{shown}", "response": f"{letter}) {asked.answer}. {asked.reason}"}
+        return {
+            "prompt": f"{exercise.question}\n{shown}",
+            "response": f"{letter}) {exercise.answer}. {exercise.reason}",
+        }
     passage = ARTICLES[kind][0](dice, entry).split("\n\n")[-1]
-    return {"prompt": f"{passage}\n{asked.question}", "response": f"{capital(asked.answer)}. {asked.reason}"}
+    return {"prompt": f"{passage}\n{exercise.question}", "response": f"{capital(exercise.answer)}. {exercise.reason}"}
 
 
 def _near(dice: Dice, number: int, step: int) -> list[str]:
@@ -322,7 +325,7 @@ def _ask_place(dice: Dice, it: Place) -> Asked:
         Asked(dice.say("[Which river flows past|On which river lies] {name}?", **v), it.river,
               f"{it.name} lies on the {it.river}.", [river.name for river in rivers()]),
         Asked(dice.say("What [landmark|building] [would you visit|can be seen] in {name}?", **v), f"the {it.building}",
-              f"The {it.building} stands in {it.name}.", [f"the {one}" for one in BUILDINGS]),
+              f"The {it.building} stands in {it.name}.", [f"the {building}" for building in BUILDINGS]),
         Asked(dice.say("In which month [is the fair of {name}|does {name} hold its fair]?", **v), it.month,
               f"The fair of {it.name} is in {it.month}.", MONTHS),
     ])  # fmt: skip
@@ -336,7 +339,7 @@ def _ask_person(dice: Dice, it: Person) -> Asked:
         Asked(dice.say("[Which town did {name} come from?|Where was {name} at home?]", **v), it.home,
               f"{it.name} came from {it.home}.", [place.name for place in places()]),
         Asked(dice.say("Who {deed} {work} in {year}?", **v), it.name, f"It was {it.name}, {_a(it.trade)} from {it.home}.",
-              [one.name for one in people()]),
+              [other.name for other in people()]),
         Asked(dice.say("How old did {name} become?", **v), str(age),
               f"Born in {it.born}, {it.name} died in {it.died}: {it.died} - {it.born} = {age}.", [*_near(dice, age, 3), "31", "33", "35"]),
         Asked(dice.say("What is the name of the work for which {name} is remembered?", **v), it.work,
@@ -346,20 +349,20 @@ def _ask_person(dice: Dice, it: Person) -> Asked:
 
 def _ask_species(dice: Dice, it: Species) -> Asked:
     v = it._asdict()
-    asked = [
+    exercises = [
         Asked(dice.say("[Where would you look for|What is the habitat of] the {name}?", **v), it.habitat,
               f"The {it.name} {KINDS[it.kind][0]} {it.habitat}.", HABITATS),
         Asked(dice.say("[What colour is|Which colour has] the {name}?", **v), it.colour, f"The {it.name} is {it.colour}.", COLOURS),
         Asked(dice.say("Who [discovered|first described] the {name}?", **v), it.found_by,
-              f"{it.found_by} described it in {it.found}.", [one.name for one in people()]),
+              f"{it.found_by} described it in {it.year_found}.", [person.name for person in people()]),
         Asked(dice.say("In which region does the {name} [live|occur]?", **v), it.region,
               f"The {it.name} occurs in {it.region}.", REGIONS),
     ]  # fmt: skip
     if it.food:
-        asked.append(
+        exercises.append(
             Asked(dice.say("What does the {name} [eat|feed on]?", **v), it.food, f"Its food is {it.food}.", FOODS)
         )
-    return dice.choose(asked)
+    return dice.choose(exercises)
 
 
 def _ask_river(dice: Dice, it: River) -> Asked:

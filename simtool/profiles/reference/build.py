@@ -12,19 +12,18 @@ from typing import Annotated
 
 import typer
 
+from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.corpus import Corpus
 from simtool.corpora.sources import Files
 from simtool.errors import SimtoolError
 from simtool.profiles.count import Budget, count_corpus
-from simtool.profiles.features import FEATURES, coarsen
+from simtool.profiles.features import FEATURES, coarsen, split_by_tokenizer
 from simtool.profiles.profile import Profile, save_profile
-from simtool.profiles.resolve import REFERENCE, TEXT_FEATURES, Options, find_text
+from simtool.profiles.resolve import REFERENCE, Options, local_text
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
-CORPORA = (
-    "c4", "starcoder", "math", "flan", "knowledgeqa", "dclm",
-    "pycode", "gsm8k", "lima", "sciq", "social_iqa", "trec", "mr",
-)  # fmt: skip
+CORPORA = tuple(name for name, entry in CATALOGUE.items() if entry.has_reference)
+TEXT_FEATURES, TOKEN_FEATURES = split_by_tokenizer(FEATURES)
 TOKENIZERS = ("default", "pythia")
 SCRIPT_VERSION = 1
 SEED = 0
@@ -38,20 +37,19 @@ def main(data: Annotated[Path, typer.Option(help="Folder with the corpora.")], t
     """Count every reference corpus anew."""
     total = 0
     for name in CORPORA:
-        corpus = find_text(name, Options(data=data))
+        corpus = local_text(name, Options(data=data))
         assert corpus is not None, f"{name} is not in {data}"
         source = source_of(corpus)
         # the first tokenizer decides which documents; the others count the same ones
         budget = Budget(tokens=tokens, seed=SEED)
         for tokenizer in TOKENIZERS:
-            features = [feature for feature in FEATURES if feature not in TEXT_FEATURES or tokenizer == "default"]
+            features = list(FEATURES) if tokenizer == "default" else TOKEN_FEATURES
             loaded = load_tokenizer(tokenizer, data)
             profile = _count(corpus, loaded, features, budget)
             budget = Budget(documents=profile.size["documents"], seed=SEED)
-            of_tokens = [feature for feature in features if feature not in TEXT_FEATURES]
-            total += _save(profile, of_tokens, source, REFERENCE / f"{name}.{tokenizer}.parquet")
+            total += _save(profile, TOKEN_FEATURES, source, REFERENCE / f"{name}.{tokenizer}.parquet")
             if tokenizer == "default":
-                total += _save(profile, list(TEXT_FEATURES), source, REFERENCE / f"{name}.text.parquet")
+                total += _save(profile, TEXT_FEATURES, source, REFERENCE / f"{name}.text.parquet")
             print(f"{name:12} {tokenizer:8} {profile.size}  total {total / 1e6:.2f} MB", flush=True)
 
 
