@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import unicodedata
 from collections import Counter
 from dataclasses import replace
 from unittest import mock
@@ -26,8 +25,10 @@ from simtool.profiles.features import (
     find_feature,
     frequent_ngrams,
     length_symbols,
+    split_by_tokenizer,
 )
-from simtool.profiles.skeleton import CLASSES, CLITICS, CLOSED_CLASS, skeleton_ids, skeleton_symbols
+from simtool.profiles.skeleton import skeleton_symbols
+from tests.profiles.test_skeleton import naive_skeleton, texts
 
 VOCABULARY = 300
 # tables of 300 MB take long to compare
@@ -41,13 +42,6 @@ def batch_of(texts, tokens, folds=None):
     return Batch(list(texts), ids, offsets, np.array(folds or [0] * len(texts), np.uint8))
 
 
-# Letters of several scripts, a combining mark, marks of many classes, line structure, NUL, a surrogate.
-characters = st.one_of(
-    st.sampled_from("aiItTsSrRdD'’_09 .,(=\n\r\t\0éßDžñ日क\u0301²٣—“”€+∑😀𝒜\x0b\x85\u2028\u00a0\ud800"),
-    st.characters(),
-)
-words = st.sampled_from([*CLOSED_CLASS, *CLITICS, "The", "DON'T", "snake_case", "0x1F", "\r\n", "\n\n    ", "\n\t"])
-texts = st.lists(st.one_of(characters, words), max_size=30).map("".join)
 documents = st.tuples(texts, st.lists(st.integers(0, VOCABULARY - 1), max_size=12), st.integers(0, N_FOLDS - 1))
 batches = st.lists(documents, max_size=8).map(
     lambda rows: batch_of([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
@@ -55,85 +49,6 @@ batches = st.lists(documents, max_size=8).map(
 
 
 # --- The naive twins ---
-
-
-def naive_skeleton(text):
-    symbols = []
-    text = text.replace("’", "'")
-    i = 0
-    while i < len(text):
-        if text[i] in "\r\n":
-            j = i
-            while j < len(text) and (text[j] in "\r\n" or is_space(text[j])):
-                j += 1
-            *lines, indent = re.split("\r\n|\r|\n", text[i:j])
-            columns = sum(4 if c == "\t" else 1 for c in indent)
-            symbols.append(("blank+" if len(lines) > 1 else "newline+") + naive_indent(columns))
-        elif is_space(text[i]):
-            j = i + 1
-        elif in_word(text[i]):
-            j = i
-            while j < len(text) and in_word(text[j]):
-                j += 1
-            symbols.append(naive_word(text[i:j]))
-        elif clitic := naive_clitic(text, i):
-            j = i + len(clitic)
-            symbols.append(clitic)
-        else:
-            j = i + 1
-            symbols.append(naive_mark(text[i]))
-        i = j
-    return symbols
-
-
-def is_space(c):
-    return c in " \t\v\f" or (ord(c) > 127 and unicodedata.category(c)[0] == "Z")
-
-
-def in_word(c):
-    return c == "_" or unicodedata.category(c)[0] in "LMN"
-
-
-def naive_clitic(text, i):
-    found = re.match("'[a-zA-Z]+", text[i:])
-    if not found or i == 0 or not in_word(text[i - 1]) or found[0].lower() not in CLITICS:
-        return None
-    end = i + found.end()
-    return None if end < len(text) and in_word(text[end]) else found[0].lower()
-
-
-def naive_word(word):
-    if word.isascii() and word != "i" and (word.lower() in CLOSED_CLASS or word == "I"):
-        return word if word == "I" else word.lower()
-    if set(word) == {"_"}:
-        return "_"
-    categories = [unicodedata.category(c) for c in word]
-    digits = [c[0] == "N" for c in categories]
-    uppers = [c in ("Lu", "Lt") for c in categories]
-    if digits[0]:
-        for start, name in ((9, "9+"), (5, "5-8"), (4, "4"), (3, "3"), (2, "2"), (1, "1")):
-            if len(word) >= start:
-                return ("9" if all(digits) else "9x") + f"[{name}]"
-    if "Ll" in categories:
-        case = "miXed" if any(uppers[1:]) else "Capital" if uppers[0] else "lower"
-    else:
-        case = "UPPER" if any(uppers) else "uncased"
-    inside = "_9" if any(digits) or "_" in word else ""
-    for start, name in ((12, "12+"), (8, "8-11"), (6, "6-7"), (4, "4-5"), (3, "3"), (2, "2"), (1, "1")):
-        if len(word) >= start:
-            return f"{case}{inside}[{name}]"
-
-
-def naive_mark(c):
-    if c.isascii():
-        return c if c.isprintable() else "<control>"
-    return next(name for name, categories in CLASSES.items() if unicodedata.category(c) in categories)
-
-
-def naive_indent(columns):
-    for start, name in ((13, "13+"), (9, "9-12"), (5, "5-8"), (3, "3-4"), (1, "1-2"), (0, "0")):
-        if columns >= start:
-            return name
 
 
 def naive_length_class(n):
@@ -270,6 +185,25 @@ def test_every_feature_is_known_by_its_name_and_fits_32_bits(name):
         assert (VIEWS[feature.view].alphabet or 2**18) ** feature.order <= 2**32
 
 
+def test_a_view_spells_its_symbols_unless_only_the_tokenizer_can():
+    unspelled = [name for name, view in VIEWS.items() if view.spell is None]
+    assert unspelled == ["token"] and VIEWS["token"].needs_tokenizer
+    shown = {"char": (ord("a"), "a"), "skeleton": (0, skeleton_symbols()[0]), "line_length": (8, "16-22")}
+    assert {name: VIEWS[name].spell(symbol) for name, (symbol, _) in shown.items()} == {
+        name: text for name, (_, text) in shown.items()
+    }
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_that_needs_no_tokenizer_counts_the_same_under_any(name):
+    texts = ["The cat sat.\nOn the mat.", "x = 1"]
+    one_each, many = batch_of(texts, [[1], [2]]), batch_of(texts, [[1, 2, 3, 4, 5, 6], [7, 8, 9]])
+    counts = [count_features(batch, [name], VOCABULARY)[name] for batch in (one_each, many)]
+    of_text, of_tokens = split_by_tokenizer([name])
+    assert of_text + of_tokens == [name]
+    assert np.array_equal(*counts) == (of_text == [name])
+
+
 def test_an_unknown_feature_names_the_known_ones():
     with pytest.raises(SimtoolError) as error:
         count_features(batch_of([], []), ["token", "skeletn3"], VOCABULARY)
@@ -316,68 +250,3 @@ def test_frequent_ngrams_match_a_plain_counter(name, batch):
     assert frequent_ngrams(batch, name, 5, VOCABULARY) == [
         (naive_bucket(ngram, feature, alphabet), ngram, counts[ngram]) for ngram in expected
     ]
-
-
-# --- The skeleton ---
-
-CODE = """\
-def area(radius_m, k=2):
-    # don't
-
-	return PI_2 * k**0x1F
-"""
-SENTENCE = "The Owners said they’d NOT seen iPhones; “we did”, wrote O'Brien — in 1987."
-WORD_PROBLEM = "Tom has 48 apples. I ate 1,250.5 of it.\r\n\r\n#### 72"
-
-
-@pytest.mark.parametrize(
-    ("text", "symbols"),
-    [
-        (
-            CODE,
-            "lower[3] lower[4-5] ( lower_9[8-11] , lower[1] = 9[1] ) : newline+3-4"
-            " # don 't blank+3-4 lower[6-7] UPPER_9[4-5] * lower[1] * * 9x[4] newline+0",
-        ),
-        (
-            SENTENCE,
-            "the Capital[6-7] lower[4-5] they 'd not lower[4-5] miXed[6-7] ; <quote> we did <quote> ,"
-            " lower[4-5] UPPER[1] ' Capital[4-5] <dash> in 9[4] .",
-        ),
-        (
-            WORD_PROBLEM,
-            "Capital[3] has 9[2] lower[6-7] . I lower[3] 9[1] , 9[3] . 9[1] of it . blank+0 # # # # 9[2]",
-        ),
-        ("i = I", "lower[1] = I"),
-        ("x's 's 'sx x'sx", "lower[1] 's ' lower[1] ' lower[2] lower[1] ' lower[2]"),
-        ("__init__ _ __", "lower_9[8-11] _ _"),
-        ("日本 प्रेम naïve Élan", "uncased[2] uncased[4-5] lower[4-5] Capital[4-5]"),
-        ("\0\x7f😀€∑", "<control> <control> <symbol> <currency> <mathematical>"),
-        ("themselves themselvesandonandonandon", "themselves lower[12+]"),
-        ("   \t ", ""),
-        ("", ""),
-    ],
-)
-def test_skeletons_by_hand(text, symbols):
-    names = skeleton_symbols()
-    assert [names[i] for i in skeleton_ids(text)] == symbols.split()
-
-
-@given(text=texts)
-@settings(max_examples=300, deadline=None)
-def test_skeletons_match_a_reading_character_by_character(text):
-    names = skeleton_symbols()
-    assert [names[i] for i in skeleton_ids(text)] == naive_skeleton(text)
-
-
-def test_every_skeleton_symbol_has_one_name():
-    names = skeleton_symbols()
-    assert len(set(names)) == len(names)
-    assert all(name == name.strip() and len(name.split()) == 1 for name in names)
-
-
-@pytest.mark.parametrize("word", CLOSED_CLASS)
-def test_closed_class_words_are_kept_in_any_case(word):
-    names = skeleton_symbols()
-    cases = {word, word.capitalize(), word.upper()}
-    assert {names[i] for case in cases for i in skeleton_ids(case)} == {word}
-    assert word not in {names[i] for i in skeleton_ids(f"{word}q q{word} {word}_ {word}é")}

@@ -103,3 +103,9 @@ def test_explaining_an_unknown_corpus(profiles):
     mixture = Mixture({"c4": 0.8, "starcoder": 0.2})
     with pytest.raises(SimtoolError, match=r"^Unknown corpus 'gsm8'\. Did you mean 'gsm8k'\?"):
         explain(profiles, Mixture({"c4": 1.0}), mixture, "gsm8")
+
+
+def test_length_features_are_named_by_the_lengths_they_hold():
+    profiles = {name: shipped(name, DEFAULT, ["line_length"]) for name in ("c4", "gsm8k")}
+    names = difference(profiles, {"c4": 1.0}, {"gsm8k": 1.0}, "line_length").names
+    assert [names[entry] for entry in (0, 1, 4, 8)] == ["0", "1", "4-5", "16-22"]

@@ -1,0 +1,56 @@
+"""Tables come back with their provenance; a file is whole or not there."""
+
+import json
+import stat
+
+import polars as pl
+import pytest
+
+from simtool.errors import SimtoolError
+from simtool.tables import atomic_write, load_table, provenance, save_table
+from simtool.version import __version__
+
+TABLE = pl.DataFrame({"corpus": ["c4", "gsm8k"], "nats_per_token": [3.5, 2.25]})
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_table_comes_back_with_its_provenance(tmp_path, suffix):
+    path = tmp_path / "new" / f"losses{suffix}"
+    save_table(TABLE, path, provenance(seed=1))
+    table, facts = load_table(path)
+    assert table.equals(TABLE)
+    assert facts["seed"] == 1 and facts["simtool"] == __version__ and facts["made"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("missing", ["losses.csv", "losses.json"])
+def test_a_table_without_its_provenance_is_an_error(tmp_path, missing):
+    save_table(TABLE, tmp_path / "losses.csv", {})
+    (tmp_path / missing).unlink()
+    with pytest.raises(SimtoolError) as error:
+        load_table(tmp_path / "losses.csv")
+    assert str(error.value) == f"No file {tmp_path / missing}: a table and its provenance (.json) belong together."
+
+
+def test_what_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "facts.json"
+    path.write_text("{}")
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
+        temporary.write_text("half of it")
+        raise RuntimeError
+    assert path.read_text() == "{}" and [file.name for file in tmp_path.iterdir()] == ["facts.json"]
+
+
+def test_a_result_is_as_readable_as_other_files(tmp_path):
+    other = tmp_path / "other"
+    other.touch()
+    with atomic_write(tmp_path / "facts.json") as temporary:
+        temporary.write_text(json.dumps({}))
+    assert stat.S_IMODE((tmp_path / "facts.json").stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SimtoolError) as error, atomic_write(tmp_path / "file" / "facts.json"):
+        pass
+    assert str(error.value).startswith(f"Cannot write {tmp_path / 'file' / 'facts.json'}: ")
+    assert str(error.value).endswith("Choose another folder.")
