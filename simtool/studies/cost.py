@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from simtool.studies.plan import Plan
-from simtool.training.model import padded_vocabulary
-from simtool.training.sizes import SIZES
-from simtool.training.trainer import find_device, measured_peak
+from simtool.training.sizes import SIZES, padded_vocabulary
 
 # Shares of a matrix product's speed that training is taken to reach: of the order of what `train` prints as MFU
 UTILISATION = {"cpu": 0.15, "cuda": 0.4}
@@ -43,6 +41,9 @@ class Price:
 
 def price(plan: Plan, vocabulary_size: int, device: str = "auto", workers: int = 1) -> Price:
     """Price a plan on a device of this machine."""
+    # here, so that a cost can be shown where torch is not installed
+    from simtool.training.trainer import find_device, measured_peak
+
     study = plan.study
     flops, kept = 0.0, 0
     for node in plan.nodes.values():

@@ -18,20 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from simtool.errors import SimtoolError, unknown
-from simtool.training.sizes import SIZES, Shape
+from simtool.training.sizes import SIZES, Shape, padded_vocabulary
 
 # B row, T position, D width, H heads, N tokens of a batch, V vocabulary
 
-MULTIPLE = 128  # the vocabulary is padded to: whole tiles for the matrix units
 ROTARY_SHARE = 0.25  # of each head; Pythia
 ROTARY_BASE = 10_000.0
 # of fp32 logits alive at once; 16 MB stays in a CPU's cache
 CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 512 << 20}
 IGNORED = -100
-
-
-def padded_vocabulary(size: int) -> int:
-    return -(-size // MULTIPLE) * MULTIPLE
 
 
 # ---- GPT-NeoX --------------------------------------------------------------------------------------------

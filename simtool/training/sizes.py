@@ -8,6 +8,8 @@ from pathlib import Path
 
 from simtool.errors import unknown
 
+MULTIPLE = 128  # the vocabulary is padded to: whole tiles for the matrix units
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -61,6 +63,11 @@ SIZES = {
     "1.4b": ModelSize(Shape(24, 2048, 16), Defaults(2e-4, 2048, 32)),
 }
 OF_A_FOLDER = Defaults(3e-4, 2048, 32)  # a model of transformers by its config.json, whose size is not looked at
+
+
+def padded_vocabulary(size: int) -> int:
+    """Rows of the embedding of a vocabulary of that size."""
+    return -(-size // MULTIPLE) * MULTIPLE
 
 
 def find_defaults(model: str) -> Defaults:

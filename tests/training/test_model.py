@@ -17,11 +17,10 @@ from simtool.training.model import (  # noqa: E402
     chunked_cross_entropy,
     flops_per_token,
     load_model,
-    padded_vocabulary,
     parameter_groups,
     token_losses,
 )
-from simtool.training.sizes import SIZES, Defaults, ModelSize, Shape  # noqa: E402
+from simtool.training.sizes import SIZES, Defaults, ModelSize, Shape, padded_vocabulary  # noqa: E402
 
 TINY = Shape(2, 32, 2)
 
