@@ -135,9 +135,9 @@ def _documents(run: Trained, stores: Mapping[str, Mapping[str, TokenStore]], nam
     frames = []
     for name, documents in MEASURED.items():
         if named["target"] in (None, name) or name == GENERAL:
-            counted = "text" if name == GENERAL else "response"
-            losses = evaluate(run.checkpoint, stores[name]["validation"], counted=counted, documents=documents)
-            told = {"size": SIZE, **named, "corpus": losses.corpus, "counted": losses.counted}
+            loss_on = "text" if name == GENERAL else "response"
+            losses = evaluate(run.checkpoint, stores[name]["validation"], loss_on=loss_on, documents=documents)
+            told = {"size": SIZE, **named, "corpus": losses.corpus, "loss_on": losses.loss_on}
             arrays = {"document": losses.hashes, "nats": losses.nats, "n_tokens": losses.n_tokens}
             columns = [pl.lit(v, _type(v)).alias(k) for k, v in told.items()]
             frames.append(pl.DataFrame(arrays).select(*columns, pl.all()))
@@ -158,9 +158,9 @@ def _told(recipe: Any) -> dict[str, Any]:
     }
 
 
-def mean_loss(documents: pl.DataFrame, corpus: str, counted: str = "text") -> pl.DataFrame:
+def mean_loss(documents: pl.DataFrame, corpus: str, loss_on: str = "text") -> pl.DataFrame:
     """Nats a token by run: arm, target, seed, phase, loss."""
-    chosen = documents.filter(pl.col("corpus") == corpus, pl.col("counted") == counted)
+    chosen = documents.filter(pl.col("corpus") == corpus, pl.col("loss_on") == loss_on)
     by = ["size", "arm", "target", "seed", "phase"]
     return chosen.group_by(by, maintain_order=True).agg(loss=pl.col("nats").sum() / pl.col("n_tokens").sum())
 

@@ -43,7 +43,7 @@ def by_document(documents: pl.DataFrame, general: str) -> pl.DataFrame:
     documents   document-level losses as a study writes them; before SFT the target is null
     """
     chosen = documents.filter(
-        pl.col("corpus") == general, pl.col("counted") == "text", pl.col("n_tokens") >= FEWEST_TOKENS
+        pl.col("corpus") == general, pl.col("loss_on") == "text", pl.col("n_tokens") >= FEWEST_TOKENS
     ).with_columns(loss=pl.col("nats") / pl.col("n_tokens"))
     run = ["size", "arm", "seed", "document"]
     before = chosen.filter(pl.col("target").is_null(), pl.col("phase") != "pretrain").select(*run, loss_before="loss")

@@ -187,7 +187,7 @@ def results(
         printing_study.print_findings(found, format.value)
         return
     table = findings.filtered(findings.records(folder), wanted)
-    columns = ["size", "arm", "target", "seed", "phase", "corpus", "split", "counted", "nats_per_token"]
+    columns = ["size", "arm", "target", "seed", "phase", "corpus", "split", "loss_on", "nats_per_token"]
     columns += ["bits_per_byte", "n_documents", "tokens", "learning_rate"]
     cells = [["" if cell is None else str(cell) for cell in row] for row in table.select(columns).iter_rows()]
     printing.print_rows(columns, cells, format.value)

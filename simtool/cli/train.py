@@ -323,11 +323,11 @@ def evaluate(
     with printing.Training() as progress:
         options = options_of(tokenizer, data, progress=progress)
         for store in stores_for(corpora or (), split, _stores_folder(stores), named, options).values():
-            for counted in single.counted_parts(store):
-                losses = measure(folder, store, length, find_device(device), counted, precision, documents)
+            for loss_on in single.loss_parts(store):
+                losses = measure(folder, store, length, find_device(device), loss_on, precision, documents)
                 rows.append(losses.row())
                 if save is not None:
-                    save_losses(losses, save / f"{store.corpus}-{store.split}-{counted}.npz".replace("/", "_"))
+                    save_losses(losses, save / f"{store.corpus}-{store.split}-{loss_on}.npz".replace("/", "_"))
     if rows:
         printing.print_losses(rows, format.value)
     if lm_eval:

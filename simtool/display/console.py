@@ -341,14 +341,14 @@ def _left(seconds: float) -> str:
 
 def print_losses(rows: list[dict[str, Any]], form: str) -> None:
     """One line a measurement."""
-    header = ["corpus", "split", "counted", "nats/token", "bits/byte", "documents", "tokens"]
+    header = ["corpus", "split", "loss on", "nats/token", "bits/byte", "documents", "tokens"]
     in_phases = any("phase" in row for row in rows)
     cells = [
         [
             *([row["phase"]] if in_phases else []),
             row["corpus"],
             row["split"],
-            row["counted"],
+            row["loss_on"],
             f"{row['nats_per_token']:.4f}",
             f"{row['bits_per_byte']:.4f}",
             f"{row['n_documents']:,}",

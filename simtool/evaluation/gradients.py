@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from simtool.errors import SimtoolError
-from simtool.evaluation.loss import Counted, batched_windows, read_windows
+from simtool.evaluation.loss import LossOn, batched_windows, read_windows
 from simtool.tokens.store import TokenStore
 from simtool.training.model import chunked_cross_entropy, load_model
 
@@ -40,7 +40,7 @@ OVERALL = "all"
 
 
 def fold_gradients(
-    model: Any, store: TokenStore, folds: Sequence[np.ndarray], length: int, counted: Counted = "text"
+    model: Any, store: TokenStore, folds: Sequence[np.ndarray], length: int, loss_on: LossOn = "text"
 ) -> tuple[list[dict[str, torch.Tensor]], np.ndarray, np.ndarray]:
     """Of every fold of documents: the gradient of its summed loss by parameter, its nats and its counted tokens (F,).
 
@@ -55,7 +55,7 @@ def fold_gradients(
     for f, documents in enumerate(folds):
         total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
         for batch in batched_windows(store, documents.tolist(), length):
-            ids, targets = (torch.from_numpy(array).to(device) for array in read_windows(store, batch, counted))
+            ids, targets = (torch.from_numpy(array).to(device) for array in read_windows(store, batch, loss_on))
             with torch.enable_grad():
                 loss, alone = chunked_cross_entropy(model.hidden(ids), model.head, targets)
                 # what the loss does not reach has no gradient
@@ -69,7 +69,7 @@ def fold_gradients(
     model.train(training)
     if not (tokens > 0).all():
         raise SimtoolError(
-            f"A fold of {store.corpus} ({store.split}) has no {counted} to take a gradient of. Give more documents."
+            f"A fold of {store.corpus} ({store.split}) has no {loss_on} to take a gradient of. Give more documents."
         )
     return gradients, nats, tokens
 
@@ -125,14 +125,14 @@ def gradient_alignment(
     first: TokenStore,
     second: TokenStore,
     length: int,
-    counted: tuple[Counted, Counted] = ("text", "text"),
+    loss_on: tuple[LossOn, LossOn] = ("text", "text"),
     documents: int | None = None,
     device: str = "cpu",
 ) -> list[Alignment]:
     """How the gradients of a model's loss on two stores lie to each other: overall, then by group of parameters.
 
     first, second   no document may be in both: their gradients' noise must be apart for the product to have no bias
-    counted         what is counted in each: "response" for an SFT set
+    loss_on         what is measured in each: "response" for an SFT set
     documents       only the first so many of each
 
     Raises SimtoolError when the stores have documents in common, or too few.
@@ -147,7 +147,7 @@ def gradient_alignment(
         )
     measured = [
         fold_gradients(model, store, one, length, part)
-        for store, one, part in zip((first, second), folds, counted, strict=True)
+        for store, one, part in zip((first, second), folds, loss_on, strict=True)
     ]
     gradients = measured[0][0] + measured[1][0]
     tokens = np.concatenate([one[2] for one in measured])
@@ -251,7 +251,7 @@ class ForgettingMeter:
 
     store: TokenStore
     length: int
-    counted: Counted = "text"
+    loss_on: LossOn = "text"
     documents: int | None = None
     n_points: int = field(default=0, init=False)
 
@@ -261,7 +261,7 @@ class ForgettingMeter:
         self._path = 0.0
 
     def see(self, model: Any) -> None:
-        gradients, nats, tokens = fold_gradients(model, self.store, self._folds, self.length, self.counted)
+        gradients, nats, tokens = fold_gradients(model, self.store, self._folds, self.length, self.loss_on)
         now = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         if self.n_points == 0:
             self._nats_before, self._tokens = nats, tokens
@@ -293,7 +293,7 @@ def forgetting_along(
     points: Iterable[Path | torch.nn.Module],
     store: TokenStore,
     length: int,
-    counted: Counted = "text",
+    loss_on: LossOn = "text",
     documents: int | None = None,
 ) -> Forgetting:
     """Forgetting along checkpoints or models in the order of training.
@@ -301,7 +301,7 @@ def forgetting_along(
     Two points, before and after, are one great step; the more there are between, the nearer the first-order term
     comes to the whole of forgetting. With the model after every update it is that of the steps that were made.
     """
-    meter = ForgettingMeter(store, length, counted, documents)
+    meter = ForgettingMeter(store, length, loss_on, documents)
     for point in points:
         meter.see(load_model(Path(point)) if isinstance(point, str | Path) else point)
     return meter.result()

@@ -21,7 +21,7 @@ from simtool.tables import atomic_write
 from simtool.tokens.store import TokenStore
 from simtool.training.model import IGNORED, load_model, token_losses
 
-Counted = Literal["text", "response"]
+LossOn = Literal["text", "response"]
 WINDOW_TOKENS = 8192  # of a forward pass
 
 
@@ -37,7 +37,7 @@ class DocumentLosses:
 
     corpus: str
     split: str
-    counted: Counted
+    loss_on: LossOn
     store: str  # the store's fingerprint
     nats: np.ndarray
     n_tokens: np.ndarray
@@ -61,7 +61,7 @@ class DocumentLosses:
 
     def _some(self, n: int, what: str) -> int:
         if not n:
-            raise SimtoolError(f"The {self.counted} of {self.corpus} ({self.split}) holds no {what} to measure.")
+            raise SimtoolError(f"The {self.loss_on} of {self.corpus} ({self.split}) holds no {what} to measure.")
         return n
 
     def row(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class DocumentLosses:
         return {
             "corpus": self.corpus,
             "split": self.split,
-            "counted": self.counted,
+            "loss_on": self.loss_on,
             "nats_per_token": self.nats_per_token,
             "bits_per_byte": self.bits_per_byte,
             "n_documents": len(self.nats),
@@ -84,7 +84,7 @@ def evaluate(
     store: TokenStore,
     length: int | None = None,
     device: str | torch.device = "cpu",
-    counted: Counted = "text",
+    loss_on: LossOn = "text",
     precision: str = "fp32",
     documents: int | None = None,
     report: Callable[[float], None] = lambda fraction: None,
@@ -93,7 +93,7 @@ def evaluate(
 
     model       a checkpoint, an export, any folder of transformers, or a model with `hidden` and `head`
     length      tokens a window; for a folder, what its config allows by default
-    counted     "text": every token; "response": those behind the prompt, for SFT sets
+    loss_on     "text": every token; "response": those behind the prompt, for SFT sets
     documents   only the first so many
 
     Under torchrun every process measures its part of the documents, and all get the whole. Raises SimtoolError when
@@ -121,7 +121,7 @@ def evaluate(
     with torch.inference_mode():
         # lengths differ by document: alike ones go together, so that little is padding
         for batch in batched_windows(store, range(rank, n, size), length):
-            losses = _losses(model, store, batch, device, precision, counted)
+            losses = _losses(model, store, batch, device, precision, loss_on)
             np.add.at(nats, [window.document for window in batch], losses)
             read += sum(window.stop - window.start for window in batch)
             report(min(read * size / total, 1.0))
@@ -134,11 +134,11 @@ def evaluate(
         worst = int(np.flatnonzero(~np.isfinite(nats))[0])
         raise SimtoolError(f"The loss on document {worst} of {store.corpus} ({store.split}) is {nats[worst]}.")
     tokens, n_bytes = np.diff(store.offsets[: n + 1]), np.array(store.n_bytes[:n])
-    if counted == "response":
+    if loss_on == "response":
         tokens, n_bytes = tokens - store.n_prompt_tokens[:n], n_bytes - store.n_prompt_bytes[:n]
     hashes = np.array(store.hashes[:n])
     return DocumentLosses(
-        store.corpus, store.split, counted, store.fingerprint, nats, np.array(tokens), n_bytes, hashes
+        store.corpus, store.split, loss_on, store.fingerprint, nats, np.array(tokens), n_bytes, hashes
     )
 
 
@@ -173,7 +173,7 @@ def batched_windows(
         yield batch
 
 
-def read_windows(store: TokenStore, batch: list[Window], counted: Counted) -> tuple[np.ndarray, np.ndarray]:
+def read_windows(store: TokenStore, batch: list[Window], loss_on: LossOn) -> tuple[np.ndarray, np.ndarray]:
     """What is read and what is to be predicted: ids and targets, int64 (windows, longest); -100 is not counted."""
     width = max(window.stop - window.start for window in batch)
     ids, targets = np.zeros((len(batch), width), np.int64), np.full((len(batch), width), IGNORED, np.int64)
@@ -183,16 +183,16 @@ def read_windows(store: TokenStore, batch: list[Window], counted: Counted) -> tu
         targets[row, :n] = document[window.start : window.stop]
         before = document[window.start - 1] if window.start else first_token(store)
         ids[row, 0], ids[row, 1:n] = before, document[window.start : window.stop - 1]
-        if counted == "response":
+        if loss_on == "response":
             targets[row, : max(int(store.n_prompt_tokens[window.document]) - window.start, 0)] = IGNORED
     return ids, targets
 
 
 def _losses(
-    model: Any, store: TokenStore, batch: list[Window], device: torch.device, precision: str, counted: Counted
+    model: Any, store: TokenStore, batch: list[Window], device: torch.device, precision: str, loss_on: LossOn
 ) -> np.ndarray:
     """Summed nats of each window."""
-    ids, targets = read_windows(store, batch, counted)
+    ids, targets = read_windows(store, batch, loss_on)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         hidden = model.hidden(torch.from_numpy(ids).to(device))
         losses = token_losses(hidden, model.head, torch.from_numpy(targets).to(device))
@@ -233,5 +233,5 @@ def load_losses(path: Path) -> DocumentLosses:
             arrays = {name: file[name] for name in ("nats", "n_tokens", "n_bytes", "hashes")}
     except (OSError, ValueError, KeyError) as error:
         raise SimtoolError(f"{path} cannot be read as document losses: {error}.") from error
-    named = {name: told[name] for name in ("corpus", "split", "counted", "store")}
+    named = {name: told[name] for name in ("corpus", "split", "loss_on", "store")}
     return DocumentLosses(**named, **arrays)

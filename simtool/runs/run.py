@@ -86,21 +86,21 @@ def measure(
     from simtool.training.model import load_model
     from simtool.training.trainer import find_device
 
-    pairs = [(store, counted) for store in held_out for counted in counted_parts(store)]
+    pairs = [(store, loss_on) for store in held_out for loss_on in loss_parts(store)]
     model, measured = None, []
-    for store, counted in pairs:
+    for store, loss_on in pairs:
         part = "all" if documents is None else str(documents)
-        path = Path(folder) / f"{checkpoint.name}-{store.fingerprint}-{counted}-{part}.npz"
+        path = Path(folder) / f"{checkpoint.name}-{store.fingerprint}-{loss_on}-{part}.npz"
         if not path.exists():
             if model is None:
                 model = load_model(checkpoint).to(find_device(execution.device))
-            report(f"Measuring {store.corpus} ({store.split}, {counted}) at {checkpoint.name}")
+            report(f"Measuring {store.corpus} ({store.split}, {loss_on}) at {checkpoint.name}")
             losses = evaluate(
                 model,
                 store,
                 recipe.sequence_length,
                 find_device(execution.device),
-                counted,
+                loss_on,
                 recipe.precision,
                 documents,
             )
@@ -109,7 +109,7 @@ def measure(
     return measured
 
 
-def counted_parts(store: TokenStore) -> tuple[str, ...]:
+def loss_parts(store: TokenStore) -> tuple[str, ...]:
     """What of a store's documents can be measured: whole texts and, where documents have prompts, responses."""
     return ("text", "response") if store.n_prompt_tokens.any() else ("text",)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simtool.errors import SimtoolError
-from simtool.runs.run import counted_parts, measure, run_name
+from simtool.runs.run import loss_parts, measure, run_name
 from simtool.tables import atomic_write, provenance
 from simtool.tokens.store import TokenStore
 from simtool.training.recipes import Recipe
@@ -19,7 +19,7 @@ from simtool.training.trainer import PLAIN, Execution, train
 class Sweep:
     """Every run of a sweep, one row per run and split, and the best of them.
 
-    rows      what was tried: learning_rate, epochs, selected, split, counted, nats_per_token, bits_per_byte ...
+    rows      what was tried: learning_rate, epochs, selected, split, loss_on, nats_per_token, bits_per_byte ...
     best      the recipe with the lowest loss on the selection split
     reported  its losses on the report split, which took no part in the selection
     """
@@ -61,7 +61,7 @@ def sweep_fine_tuning(
     sft = recipe.phases[-1]
     if not sft.is_sft:
         raise SimtoolError(f"The last phase of the recipe must be SFT. It is {sft.name!r}.")
-    counted = _selected_by(recipe, stores, selection)
+    loss_on = _selected_by(recipe, stores, selection)
     losses_folder = Path(folder) / "losses"
     rows, tried = [], {}
     for rate, n in product(learning_rates, epochs or (sft.epochs,)):
@@ -70,7 +70,7 @@ def sweep_fine_tuning(
         checkpoint = train(variant, stores, run, execution, parents, report).checkpoint
         for losses in measure(checkpoint, [selection], losses_folder, execution, variant, None, report):
             rows.append({"learning_rate": rate, "epochs": n, "selected": False, **losses.row()})
-            if losses.counted == counted:
+            if losses.loss_on == loss_on:
                 tried[losses.nats_per_token, rate, n] = (variant, checkpoint)
     lowest = min(tried)
     best, checkpoint = tried[lowest]
@@ -80,7 +80,7 @@ def sweep_fine_tuning(
     settings = {"learning_rate": lowest[1], "epochs": lowest[2], "selected": True}
     reported = [{**settings, **losses.row()} for losses in after]
     with atomic_write(Path(folder) / "sweep.jsonl") as temporary:
-        facts = provenance(recipe=best.fingerprint, selected_on=selection.split, selected_by=counted)
+        facts = provenance(recipe=best.fingerprint, selected_on=selection.split, selected_by=loss_on)
         temporary.write_text("".join(json.dumps({**row, **facts}) + "\n" for row in [*rows, *reported]))
     return Sweep(tuple(rows), best, tuple(reported))
 
@@ -89,7 +89,7 @@ def _selected_by(recipe: Recipe, stores: Mapping[str, TokenStore], selection: To
     """What SFT trains on, where the selection split has it; else whole texts."""
     sft = recipe.phases[-1]
     trained_on = sft.train_on or stores[next(iter(sft.mixture.weights))].train_on
-    return trained_on if trained_on in counted_parts(selection) else "text"
+    return trained_on if trained_on in loss_parts(selection) else "text"
 
 
 def check_disjoint(selection: TokenStore, reported_on: TokenStore) -> None:

@@ -122,8 +122,8 @@ def documents(folder: Path, table: pl.DataFrame) -> pl.DataFrame:
         place = places.get(row["node"])
         if place is None:
             raise SimtoolError(f"The run {row['node']} of {folder} is gone, and with it its documents' losses.")
-        found = load_losses(place / "losses" / f"{row['store']}-{row['counted']}-{asked}.npz")
-        kept = {name: row[name] for name in ("size", "arm", "target", "seed", "phase", "corpus", "role", "counted")}
+        found = load_losses(place / "losses" / f"{row['store']}-{row['loss_on']}-{asked}.npz")
+        kept = {name: row[name] for name in ("size", "arm", "target", "seed", "phase", "corpus", "role", "loss_on")}
         parts.append(
             pl.DataFrame({"document": found.hashes, "nats": found.nats, "n_tokens": found.n_tokens}).with_columns(
                 **{name: pl.lit(value, dtype=pl.Int64 if name == "seed" else pl.String) for name, value in kept.items()}

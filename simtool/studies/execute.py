@@ -102,7 +102,7 @@ def study_of(folder: Path) -> Study:
 
 def tokenized(study: Study, folder: Path, options: "Options") -> dict[str, dict[str, TokenStore]]:
     """{corpus: {split: store}} of every corpus of the study, made in FOLDER/stores where they are not there yet."""
-    from simtool.runs.run import tokenize
+    from simtool.runs.texts import tokenize
 
     root, named = folder / "stores", load_tokenizer(study.tokenizer, options.data)
     found = {}
@@ -341,8 +341,8 @@ def _measured(study: Study, node: Node, stores: Any, root: Path) -> list[dict[st
     for name, role, split in wanted:
         store = stores[name][split]
         asked = study.train_on.get(name, store.train_on)
-        counted = "response" if role == "target" and asked == "response" else "text"
-        told = {"corpus": name, "role": role, "split": split, "counted": counted, "store": store.fingerprint}
+        loss_on = "response" if role == "target" and asked == "response" else "text"
+        told = {"corpus": name, "role": role, "split": split, "loss_on": loss_on, "store": store.fingerprint}
         measured.append({**told, "folder": str(_folder(root, store))})
     return measured
 
@@ -397,7 +397,7 @@ class _Recorder:
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("node", "arm", "seed", "corpus", "split", "counted", "asked"))
+    return tuple(row[name] for name in ("node", "arm", "seed", "corpus", "split", "loss_on", "asked"))
 
 
 def _of_node(study: Study, node: Node, name: str) -> dict[str, Any]:

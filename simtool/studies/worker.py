@@ -123,7 +123,7 @@ def _measured(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float,
     for one in job["measured"]:
         store = load_store(Path(one["folder"]))
         losses = evaluate(
-            model, store, recipe.sequence_length, device, one["counted"], recipe.precision, job["documents"]
+            model, store, recipe.sequence_length, device, one["loss_on"], recipe.precision, job["documents"]
         )
         save_losses(losses, folder / "losses" / _file_name(one, job), {"recipe": recipe.fingerprint})
         rows.append({**losses.row(), "role": one["role"], "asked": job["documents"], "seconds": seconds})
@@ -150,8 +150,8 @@ def _rows_there(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] | No
     if not done.exists():
         return None
     told = json.loads(done.read_text(encoding="utf-8"))
-    at_hand = {(row["corpus"], row["split"], row["counted"], row["store"], row["asked"]): row for row in told["rows"]}
-    wanted = [(m["corpus"], m["split"], m["counted"], m["store"], job["documents"]) for m in job["measured"]]
+    at_hand = {(row["corpus"], row["split"], row["loss_on"], row["store"], row["asked"]): row for row in told["rows"]}
+    wanted = [(m["corpus"], m["split"], m["loss_on"], m["store"], job["documents"]) for m in job["measured"]]
     if not all(key in at_hand for key in wanted):
         return None
     if job["keep"] and not (done.parent / "checkpoints" / told["recipe"] / "position.json").exists():
@@ -162,7 +162,7 @@ def _rows_there(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] | No
 
 def _file_name(measured: Mapping[str, Any], job: Mapping[str, Any]) -> str:
     asked = "all" if job["documents"] is None else str(job["documents"])
-    return f"{measured['store']}-{measured['counted']}-{asked}.npz"
+    return f"{measured['store']}-{measured['loss_on']}-{asked}.npz"
 
 
 def _achieved(recipe: Any, stores: Mapping[str, TokenStore]) -> dict[str, int]:

@@ -57,7 +57,7 @@ def test_alignment_of_each_leaf(leaves):
 
 
 def frame(rows) -> pl.DataFrame:
-    names = ("size", "arm", "target", "seed", "phase", "corpus", "counted", "document", "nats", "n_tokens")
+    names = ("size", "arm", "target", "seed", "phase", "corpus", "loss_on", "document", "nats", "n_tokens")
     types = {"target": pl.String, "document": pl.UInt64}
     return pl.DataFrame(rows, schema=list(names), orient="row", schema_overrides=types)
 

@@ -106,15 +106,15 @@ def plain_loss(model, store, documents, skip_prompts: bool = False) -> torch.Ten
     return total
 
 
-@pytest.mark.parametrize("counted", ["text", "response"])
-def test_gradients_are_those_of_the_plain_loss(model, counted):
+@pytest.mark.parametrize("loss_on", ["text", "response"])
+def test_gradients_are_those_of_the_plain_loss(model, loss_on):
     store = toys.STORES["sums"]
     folds = deal(store, 4)
-    found, nats, tokens = fold_gradients(model, store, folds, LENGTH, counted)
+    found, nats, tokens = fold_gradients(model, store, folds, LENGTH, loss_on)
     assert all(parameter.grad is None for parameter in model.parameters())
-    losses = evaluate(model, store, LENGTH, counted=counted)
+    losses = evaluate(model, store, LENGTH, loss_on=loss_on)
     for fold, gradient, cost, n in zip(folds, found, nats, tokens, strict=True):
-        loss = plain_loss(model, store, fold, counted == "response")
+        loss = plain_loss(model, store, fold, loss_on == "response")
         own = torch.autograd.grad(loss, list(model.parameters()))
         for mine, theirs in zip(gradient.values(), own, strict=True):
             assert torch.allclose(mine, theirs, atol=1e-4)
@@ -182,7 +182,7 @@ class Bowl(torch.nn.Module):
 def test_on_a_quadratic_the_curvature_is_the_smoothness(monkeypatch):
     # general loss 3/2 |x|^2 (smoothness 3), the path (1, 0) -> (1, 2) -> (0, 2). First order: <(3, 0), (0, 2)> = 0,
     # then <(3, 6), (-1, 0)> = -3. Forgetting 3/2 (4 - 1) = 4.5, so the remainder is 7.5 = 3/2 (4 + 1).
-    def quadratic(model, store, folds, length, counted):
+    def quadratic(model, store, folds, length, loss_on):
         one = {"at": 3 * model.at.detach()}
         return [one] * FOLDS, np.full(FOLDS, 1.5 * float(model.at.detach().square().sum())), np.ones(FOLDS, int)
 

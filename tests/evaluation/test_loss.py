@@ -52,7 +52,7 @@ def test_documents_cost_what_they_cost_alone(model, length):
 
 def test_responses_alone(model):
     store = toys.STORES["sums"]
-    losses = evaluate(model, store, 7, counted="response")
+    losses = evaluate(model, store, 7, loss_on="response")
     for d in range(0, store.n_documents, 7):
         assert losses.nats[d] == pytest.approx(naive(model, store, d, 7, int(store.n_prompt_tokens[d])), abs=1e-3)
     assert losses.row()["n_tokens"] == store.n_tokens - store.n_prompt_tokens.sum()

@@ -23,7 +23,7 @@ def test_a_sweep_selects_on_one_split_and_reports_another(tmp_path):
     selection, test = (toys.toy_store("sums", 30, seed=seed, examples=True) for seed in (1, 2))
     recipe = toys.recipe(toys.phase(steps=20), toys.sft(epochs=2))
     sweep = sweep_fine_tuning(recipe, toys.STORES, selection, test, tmp_path, [1e-5, 5e-3], execution=QUIET)
-    responses = [row for row in sweep.rows if row["counted"] == "response"]
+    responses = [row for row in sweep.rows if row["loss_on"] == "response"]
     assert [row["learning_rate"] for row in responses] == [1e-5, 5e-3]
     assert [row["selected"] for row in responses] == [False, True]  # the rate that learns something
     assert sweep.best.phases[-1].learning_rate == 5e-3
