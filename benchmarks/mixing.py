@@ -15,9 +15,9 @@ import time
 
 import numpy as np
 
-from simtool.mixing.constraints import Limits
+from simtool.mixing.constraints import Constraints
 from simtool.mixing.recommend import recommend
-from simtool.mixing.solver import TOLERANCE, Problem, within_budget
+from simtool.mixing.solver import TOLERANCE, ConvexProblem, within_budget
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import smooth
@@ -42,17 +42,17 @@ def target_of(sources: np.ndarray, seed: int = 1) -> np.ndarray:
     return (shares @ sources[rng.choice(len(sources), 8, replace=False)] + own) / 2
 
 
-def problem_of(n_candidates: int, n_entries: int) -> Problem:
+def problem_of(n_candidates: int, n_entries: int) -> ConvexProblem:
     sources = zipf_distributions(n_candidates + 1, n_entries)
     wanted = np.stack([target_of(sources), sources[0]])
     K = len(sources)
-    return Problem(smooth(sources, n_entries), np.ones(K), smooth(wanted, n_entries), np.zeros(K), np.ones(K))
+    return ConvexProblem(smooth(sources, n_entries), np.ones(K), smooth(wanted, n_entries), np.zeros(K), np.ones(K))
 
 
-def slsqp(problem: Problem, budget: float | None) -> np.ndarray:
+def slsqp(problem: ConvexProblem, budget: float | None) -> np.ndarray:
     from scipy.optimize import minimize
 
-    S, (wanted, pretraining) = problem.sources_KV, problem.wanted_TV
+    S, (wanted, pretraining) = problem.sources_KV, problem.target_TV
     most = budget is not None and budget - pretraining @ np.log2(S[0])
     slope = lambda w, q: -S @ (q / (w @ S)) / np.log(2)  # noqa: E731
     constraints = [{"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like}]
@@ -132,7 +132,9 @@ def main() -> None:
     profiles = profiles_of(*sizes[-1])
     names = list(profiles)[:-1]
     busy = time.process_time()
-    whole, _ = median_of(recommend, profiles, names[0], names[1:], {"target": 1.0}, Limits(keep={names[0]: 0.3}))
+    whole, _ = median_of(
+        recommend, profiles, names[0], names[1:], {"target": 1.0}, Constraints(min_share={names[0]: 0.3})
+    )
 
     busy = (time.process_time() - busy) / RUNS
 

@@ -23,7 +23,7 @@ HOMES = {
     "simtool.report.page": ("report",),
     "simtool.profiles.count": ("Budget",),
     "simtool.profiles.resolve": ("Options",),
-    "simtool.mixing.constraints": ("Limits",),
+    "simtool.mixing.constraints": ("Constraints",),
 }
 HOME_OF = {name: home for home, names in HOMES.items() for name in names}
 __all__ = ["__version__", *HOME_OF]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simtool.errors import SimtoolError, unknown
 from simtool.mixing.advice import Advice, advise
-from simtool.mixing.constraints import Limits
+from simtool.mixing.constraints import Constraints
 from simtool.mixture import Mixture, Unit, as_mixtures, convert_weights, midtraining_mixtures, parse_mixture
 from simtool.prediction import advantage as proximity
 from simtool.prediction import predict as prediction
@@ -89,18 +89,18 @@ def mix(
     pretrain: str,
     candidates: Sequence[str],
     targets: Mapping[str, float],
-    limits: Limits | None = None,
+    constraints: Constraints | None = None,
     feature: str = "token",
     resamples: int = 100,
     seed: int = 0,
     options: Options | None = None,
 ) -> Advice:
-    """The mixture that makes the targets cost the fewest bits within the limits. See `mixing.recommend`."""
+    """The mixture that makes the targets cost the fewest bits within the constraints. See `recommend`."""
     find_feature(feature)
     found = find_profiles(as_mixtures([pretrain, *candidates, *targets]), [feature], options or Options())
     profiles = {name: one.profile for name, one in found.items()}
     facts = provenance_of(found, feature=feature, seed=seed)
-    return advise(profiles, pretrain, candidates, targets, limits, feature, resamples, seed, facts)
+    return advise(profiles, pretrain, candidates, targets, constraints, feature, resamples, seed, facts)
 
 
 def predict(

@@ -112,7 +112,7 @@ def mix(
     format: OutputFormat = Format.table,
     save: Save = None,
 ) -> None:
-    """Recommend the mixture that makes the targets cost the fewest bits, within limits, certified to be the best.
+    """Recommend the mixture that makes the targets cost the fewest bits, within constraints, certified to be the best.
 
     --save draws the frontier of what is gained on the targets against what is forgotten.
 
@@ -122,22 +122,22 @@ def mix(
     from simtool.api import mix as advice
     from simtool.display import console as printing
     from simtool.display import mix as printing_advice
-    from simtool.mixing.constraints import Limits
+    from simtool.mixing.constraints import Constraints
 
     named = [*(candidates or []), *(more or [])]
     if not named or not target:
         raise SimtoolError("Name at least one candidate (--candidates) and one target (--target).")
-    limits = Limits(
-        keep=_shares(keep, ">=", "--keep"),
-        cap=_shares(cap, "<=", "--cap"),
+    constraints = Constraints(
+        min_share=_shares(keep, ">=", "--keep"),
+        max_share=_shares(cap, "<=", "--cap"),
         tokens=amount(tokens) if tokens else None,
         available={name: amount(there) for name, there in _pairs(available, "=", "--available").items()},
         max_epochs=epochs,
-        forgetting=forgetting,
+        max_forgetting=forgetting,
     )
     with printing.Counting() as progress:
         options = options_of(tokenizer, data, workers=workers, progress=progress)
-        result = advice.mix(pretrain, named, _weighted(target), limits, feature, resamples, seed, options)
+        result = advice.mix(pretrain, named, _weighted(target), constraints, feature, resamples, seed, options)
     if save is not None:
         tables = {
             "mixture": result.recommendation.to_polars(),

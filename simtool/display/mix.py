@@ -99,7 +99,7 @@ def print_advice(advice: Advice, form: str) -> None:
                 corpus,
                 f"{best.weights[i]:.3f}",
                 f"{best.low[i]:.3f} to {best.high[i]:.3f}",
-                "yes" if best.from_zero[i] else "no",
+                "yes" if best.above_zero[i] else "no",
                 f"{best.epochs[i]:.2f}" if known else "",
                 f"{best.effective[i]:,.0f}" if known else "",
             ]
@@ -109,7 +109,7 @@ def print_advice(advice: Advice, form: str) -> None:
         f"{target}: {gain:.4f} bits a symbol less than under {best.corpora[0]} alone [{low:.4f}, {high:.4f}],"
         f" of {most:.4f} that the target's own text would gain."
         for target, gain, low, high, most in zip(
-            best.targets, best.gain, best.gain_low, best.gain_high, best.most, strict=True
+            best.targets, best.gain, best.gain_low, best.gain_high, best.max_gain, strict=True
         )
     ]
     lines.append(
@@ -117,14 +117,14 @@ def print_advice(advice: Advice, form: str) -> None:
         f" [{best.forgetting_low:.4f}, {best.forgetting_high:.4f}]."
     )
     lines.append(
-        f"By cross-entropy on {best.feature}. Certified: no mixture within the limits is better by more than"
+        f"By cross-entropy on {best.feature}. Certified: no mixture within the constraints is better by more than"
         f" {max(best.gap, TOLERANCE):.0e} bits. Intervals over {best.resamples} half-splits."
     )
     lines += [f"Binding: {limit}" for limit in best.binding]
-    lines += [f"Shares of {a} and {b} cannot be told apart." for a, b in best.alike]
+    lines += [f"Shares of {a} and {b} cannot be told apart." for a, b in best.indistinguishable]
     lines += [*best.notes, *sources(advice.facts)]
     lines += [f"To train it: {best.command(target)}" for target in best.targets]
-    if best.limits.tokens is None:
+    if best.constraints.tokens is None:
         lines.append("Add --tokens and --midtrain-tokens: how long to pretrain, and then to train on the mixture.")
     _notes(form, lines)
 

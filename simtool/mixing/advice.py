@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simtool.mixing.constraints import Limits
+from simtool.mixing.constraints import Constraints
 from simtool.mixing.frontier import Frontier, frontier
 from simtool.mixing.problem import RESAMPLES
 from simtool.mixing.recommend import Recommendation, recommend
@@ -25,13 +25,13 @@ def advise(
     pretrain: str,
     candidates: Sequence[str],
     targets: Mapping[str, float],
-    limits: Limits | None = None,
+    constraints: Constraints | None = None,
     feature: str = "token",
     resamples: int = RESAMPLES,
     seed: int = 0,
     facts: Mapping[str, Any] | None = None,
 ) -> Advice:
     """`recommend` and `frontier` of one question."""
-    question = (profiles, pretrain, candidates, targets, limits, feature)
+    question = (profiles, pretrain, candidates, targets, constraints, feature)
     best = recommend(*question, resamples=resamples, seed=seed)
     return Advice(best, frontier(*question, resamples=resamples, seed=seed), facts or {})

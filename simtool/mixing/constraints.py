@@ -1,4 +1,4 @@
-"""What a mixture must keep to: floors, caps, repetition, and a budget of forgetting."""
+"""What a mixture must satisfy: minimum and maximum shares, repetition, and a budget of forgetting."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ REPETITION_SCALE = 15.39  # R*_D, fitted there
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a mixture must keep to; every mapping is by corpus, the pretraining corpus included.
+class Constraints:
+    """What a mixture must satisfy; every mapping is by corpus, the pretraining corpus included.
 
-    keep, cap    least and most share, in 0 .. 1
-    tokens       length of the phase that trains on the mixture
-    available    tokens that there are of a corpus; where given, `tokens` must be
-    max_epochs   how often a corpus with `available` may be repeated
-    forgetting   most bits per symbol that text like the pretraining corpus may cost more
+    min_share, max_share   in 0 .. 1
+    tokens                 length of the phase that trains on the mixture
+    available              tokens of a corpus in all; where it is set, `tokens` must be
+    max_epochs             how often a corpus with `available` may be repeated
+    max_forgetting         bits per symbol that text like the pretraining corpus may cost more at most
     """
 
-    keep: Mapping[str, float] = field(default_factory=dict)
-    cap: Mapping[str, float] = field(default_factory=dict)
+    min_share: Mapping[str, float] = field(default_factory=dict)
+    max_share: Mapping[str, float] = field(default_factory=dict)
     tokens: int | None = None
     available: Mapping[str, int] = field(default_factory=dict)
     max_epochs: float = MAX_EPOCHS
-    forgetting: float | None = None
+    max_forgetting: float | None = None
 
     def __post_init__(self) -> None:
-        for sign, shares in ((">=", self.keep), ("<=", self.cap)):
+        for sign, shares in ((">=", self.min_share), ("<=", self.max_share)):
             for corpus, share in shares.items():
                 if not 0 <= share <= 1:
                     raise SimtoolError(f"A share lies between 0 and 1. Got {corpus}{sign}{share:g}.")
@@ -47,48 +47,51 @@ class Limits:
         for name, amount in (*amounts.items(), *self.available.items()):
             if amount is not None and not 0 < amount < math.inf:
                 raise SimtoolError(f"An amount of tokens or epochs must be above 0. Got {amount:g} for {name}.")
-        if self.forgetting is not None and not 0 <= self.forgetting < math.inf:
-            raise SimtoolError(f"The budget of forgetting is in bits, 0 or more. Got {self.forgetting:g}.")
+        if self.max_forgetting is not None and not 0 <= self.max_forgetting < math.inf:
+            raise SimtoolError(f"The budget of forgetting is in bits, 0 or more. Got {self.max_forgetting:g}.")
 
     def bounds(self, corpora: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Floor and cap of each corpus: float64 (K,) each. Raises SimtoolError where no mixture is within them."""
-        for name in (*self.keep, *self.cap, *self.available):
+        """Minimum and maximum share of each corpus: float64 (K,) each. Raises SimtoolError where no mixture fits."""
+        for name in (*self.min_share, *self.max_share, *self.available):
             if name not in corpora:
                 raise unknown("corpus", name, corpora)
-        lower = np.array([self.keep.get(name, 0.0) for name in corpora])
-        upper = np.array([min(self.cap.get(name, 1.0), self._most(name)) for name in corpora])
-        floors, caps = self.floor_texts(corpora, lower), self.cap_texts(corpora, upper)
+        lower = np.array([self.min_share.get(name, 0.0) for name in corpora])
+        upper = np.array([min(self.max_share.get(name, 1.0), self._max_repeated_share(name)) for name in corpora])
+        minima, maxima = self.min_share_texts(corpora, lower), self.max_share_texts(corpora, upper)
         for i in np.flatnonzero(lower > upper):
-            raise SimtoolError(f"No mixture has both {floors[i]} and {caps[i]}.\nLower that floor or raise that cap.")
-        if lower.sum() > 1 + EDGE:
-            told = ", ".join(floors[i] for i in np.flatnonzero(lower))
             raise SimtoolError(
-                f"The floors {told} sum to {lower.sum():g}, and the whole is 1.\n"
+                f"No mixture has both {minima[i]} and {maxima[i]}.\nLower that minimum or raise that maximum."
+            )
+        if lower.sum() > 1 + EDGE:
+            texts = ", ".join(minima[i] for i in np.flatnonzero(lower))
+            raise SimtoolError(
+                f"The minimum shares {texts} sum to {lower.sum():g}, and the whole is 1.\n"
                 f"Lower them by {lower.sum() - 1:g} together."
             )
         if upper.sum() < 1 - EDGE:
             raise SimtoolError(
-                f"The caps {', '.join(caps)} sum to {upper.sum():g}: {1 - upper.sum():g} of the mixture has no corpus."
-                "\nRaise a cap, train on fewer tokens, or give another candidate."
+                f"The maximum shares {', '.join(maxima)} sum to {upper.sum():g}:"
+                f" {1 - upper.sum():g} of the mixture has no corpus.\n"
+                "Raise a maximum, train on fewer tokens, or give another candidate."
             )
         return lower, upper
 
-    def floor_texts(self, corpora: Sequence[str], lower: np.ndarray) -> list[str]:
+    def min_share_texts(self, corpora: Sequence[str], lower: np.ndarray) -> list[str]:
         return [f"{name}>={share:g}" for name, share in zip(corpora, lower, strict=True)]
 
-    def cap_texts(self, corpora: Sequence[str], upper: np.ndarray) -> list[str]:
-        """How each cap reads, with its reason where that is repetition."""
+    def max_share_texts(self, corpora: Sequence[str], upper: np.ndarray) -> list[str]:
+        """How each maximum reads, with its reason where that is repetition."""
         return [
             f"{name}<={share:g}"
             + (
                 f" ({self.max_epochs:g} epochs of {self.available[name]:,} in {self.tokens:,} tokens)"
-                if share == self._most(name) < 1
+                if share == self._max_repeated_share(name) < 1
                 else ""
             )
             for name, share in zip(corpora, upper, strict=True)
         ]
 
-    def _most(self, corpus: str) -> float:
+    def _max_repeated_share(self, corpus: str) -> float:
         """The share at which a corpus has been repeated as often as it may be."""
         if self.tokens is None or corpus not in self.available:
             return 1.0

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simtool.mixing.constraints import Limits
-from simtool.mixing.problem import RESAMPLES, about, effects, over_halves, pose
+from simtool.mixing.constraints import Constraints
+from simtool.mixing.problem import RESAMPLES, build_problem, effects, interval_around, on_half_samples
 from simtool.mixing.solver import trace
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frontier(Tabular):
-    """The mixtures that no other within the floors and caps beats in both target and forgetting.
+    """The mixtures that no other within the minimum and maximum shares beats in both target and forgetting.
 
     trade_off                float64 (P,)     t: a point minimises (1 - t) bits of the targets + t forgetting;
                                               from 1, the least forgetting, to 0, the best for the targets
@@ -32,7 +32,7 @@ class Frontier(Tabular):
 
     corpora: tuple[str, ...]
     targets: tuple[str, ...]
-    emphasis: np.ndarray
+    target_weights: np.ndarray
     trade_off: np.ndarray
     weights: np.ndarray
     gap: np.ndarray
@@ -62,7 +62,7 @@ class Frontier(Tabular):
                 "forgetting_low": self.forgetting_low[point],
                 "forgetting_high": self.forgetting_high[point],
                 "target": [self.targets[t] for t in target],
-                "target_weight": self.emphasis[target],
+                "target_weight": self.target_weights[target],
                 "gain_bits": self.gain.ravel(),
                 "gain_low": self.gain_low.ravel(),
                 "gain_high": self.gain_high.ravel(),
@@ -77,30 +77,32 @@ def frontier(
     pretrain: str,
     candidates: Sequence[str],
     targets: Mapping[str, float],
-    limits: Limits | None = None,
+    constraints: Constraints | None = None,
     feature: str = "token",
     points: int = 21,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Frontier:
-    """What is gained on the targets for what is forgotten, as `recommend`; limits.forgetting plays no part.
+    """What is gained on the targets for what is forgotten, as `recommend`; constraints.max_forgetting plays no part.
 
     From the two ends, the widest step in target and forgetting is halved in its trade-off until there are `points`.
     """
-    posed = pose(profiles, pretrain, candidates, targets, limits or Limits(), feature, resamples, seed)
-    problem = posed.counts.whole()
-    found = trace(problem, posed.emphasis, points)
-    weights = np.stack([point.weights for point in found])
-    whole_PT = effects(problem, weights)
-    (effects_RPT,) = over_halves(lambda half: (effects(half, weights),), posed)
-    low_PT, high_PT = about(whole_PT, effects_RPT)
+    problem = build_problem(
+        profiles, pretrain, candidates, targets, constraints or Constraints(), feature, resamples, seed
+    )
+    whole = problem.counts.whole()
+    optima = trace(whole, problem.target_weights, points)
+    weights = np.stack([point.weights for point in optima])
+    whole_PT = effects(whole, weights)
+    (effects_RPT,) = on_half_samples(lambda half: (effects(half, weights),), problem)
+    low_PT, high_PT = interval_around(whole_PT, effects_RPT)
     return Frontier(
-        corpora=posed.corpora,
+        corpora=problem.corpora,
         targets=tuple(targets),
-        emphasis=posed.emphasis,
-        trade_off=np.array([point.trade_off for point in found]),
+        target_weights=problem.target_weights,
+        trade_off=np.array([point.trade_off for point in optima]),
         weights=weights,
-        gap=np.array([point.gap for point in found]),
+        gap=np.array([point.gap for point in optima]),
         forgetting=whole_PT[:, -1],
         forgetting_low=low_PT[:, -1],
         forgetting_high=high_PT[:, -1],

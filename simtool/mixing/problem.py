@@ -1,4 +1,4 @@
-"""What `mixing` and `frontier` solve, counted from profiles, and how far its values lie apart over half-samples.
+"""What `recommend` and `frontier` solve, counted from profiles, and the spread of its values over half-samples.
 
 K corpora that may be mixed, the pretraining corpus first; T targets, the pretraining corpus last; V entries.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simtool.errors import SimtoolError, unknown
-from simtool.mixing.constraints import Limits
-from simtool.mixing.solver import Problem, mix_rows
+from simtool.mixing.constraints import Constraints
+from simtool.mixing.solver import ConvexProblem, mix_rows
 from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.similarity.matrix import feature_counts
@@ -39,26 +39,26 @@ class Counts:
     lower_K: np.ndarray
     upper_K: np.ndarray
 
-    def whole(self) -> Problem:
+    def whole(self) -> ConvexProblem:
         return self.problem(self.sources.sum(axis=0), self.targets.sum(axis=0))
 
     def halves(self, splits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each split (n_splits, n_folds): the sources in one half of the documents, the targets in the other."""
         n_folds, K, V = self.sources.shape
-        chosen = splits.astype(np.float32)
-        sources = mix_rows(chosen, self.sources.reshape(n_folds, -1)).reshape(-1, K, V)
-        targets = mix_rows(1 - chosen, self.targets.reshape(n_folds, -1)).reshape(len(splits), -1, V)
+        first = splits.astype(np.float32)
+        sources = mix_rows(first, self.sources.reshape(n_folds, -1)).reshape(-1, K, V)
+        targets = mix_rows(1 - first, self.targets.reshape(n_folds, -1)).reshape(len(splits), -1, V)
         return zip(sources, targets, strict=True)
 
-    def problem(self, sources: np.ndarray, targets: np.ndarray) -> Problem:
+    def problem(self, sources: np.ndarray, targets: np.ndarray) -> ConvexProblem:
         """From counts (K, V) and (T, V), both smoothed as `metrics.smooth` does."""
         dimension = self.entries_V.sum()
         shares = (1 - UNIFORM_SHARE) / sources.sum(axis=1, dtype=np.float64)
         sources_KV = np.multiply(sources, (self.per_token_K * shares)[:, None], dtype=np.float64)
         sources_KV += (self.per_token_K * UNIFORM_SHARE / dimension)[:, None]  # in place: 20 MB for 50 x 50,000
-        wanted_TV = targets * ((1 - UNIFORM_SHARE) / targets.sum(axis=1, keepdims=True, dtype=np.float64))
-        wanted_TV += UNIFORM_SHARE * self.entries_V / dimension
-        return Problem(sources_KV, self.per_token_K, wanted_TV, self.lower_K, self.upper_K)
+        target_TV = targets * ((1 - UNIFORM_SHARE) / targets.sum(axis=1, keepdims=True, dtype=np.float64))
+        target_TV += UNIFORM_SHARE * self.entries_V / dimension
+        return ConvexProblem(sources_KV, self.per_token_K, target_TV, self.lower_K, self.upper_K)
 
     def sizes(self) -> np.ndarray:
         """Symbols of every source and target in each fold: (K + T, n_folds)."""
@@ -66,37 +66,37 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Posed:
-    """What is asked, counted: the corpora that may be mixed, the weight of each target, and the half-samples.
+class Problem:
+    """The question, counted: the corpora that may be mixed, the weight of each target, and the half-samples.
 
-    emphasis   float64 (T - 1,), sum 1
+    target_weights   float64 (T - 1,), sum 1
     splits     bool (R, n_folds)
     """
 
     corpora: tuple[str, ...]
-    emphasis: np.ndarray
+    target_weights: np.ndarray
     counts: Counts
     splits: np.ndarray
 
 
-def pose(
+def build_problem(
     profiles: Mapping[str, Profile],
     pretrain: str,
     candidates: Sequence[str],
     targets: Mapping[str, float],
-    limits: Limits,
+    constraints: Constraints,
     feature: str,
     resamples: int,
     seed: int,
-) -> Posed:
+) -> Problem:
     """The problem of a pretraining corpus, candidates and weighted targets. Raises SimtoolError where there is none."""
-    corpora, emphasis = _mixable(pretrain, candidates), _emphasis(targets)
+    corpora, target_weights = _mixable_corpora(pretrain, candidates), _normalized(targets)
     rng = np.random.default_rng(seed)
-    counts = _count(profiles, corpora, list(targets), limits, feature, rng)
-    return Posed(corpora, emphasis, counts, half_splits(counts.sizes(), resamples, rng))
+    counts = _count(profiles, corpora, list(targets), constraints, feature, rng)
+    return Problem(corpora, target_weights, counts, half_splits(counts.sizes(), resamples, rng))
 
 
-def _mixable(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
+def _mixable_corpora(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
     """All that may be mixed, the pretraining corpus first, each once."""
     if pretrain in candidates:
         raise SimtoolError(
@@ -107,7 +107,7 @@ def _mixable(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:
     return (pretrain, *dict.fromkeys(candidates))
 
 
-def _emphasis(targets: Mapping[str, float]) -> np.ndarray:
+def _normalized(targets: Mapping[str, float]) -> np.ndarray:
     """The weights of the targets, brought to sum 1."""
     weights = np.array(list(targets.values()), float)
     if not len(weights) or not (weights > 0).all() or not np.isfinite(weights).all():
@@ -119,7 +119,7 @@ def _count(
     profiles: Mapping[str, Profile],
     corpora: Sequence[str],
     targets: Sequence[str],
-    limits: Limits,
+    constraints: Constraints,
     feature: str,
     rng: np.random.Generator,
 ) -> Counts:
@@ -130,7 +130,7 @@ def _count(
     """
     for name in feature.split("+"):
         find_feature(name)
-    lower, upper = limits.bounds(corpora)
+    lower, upper = constraints.bounds(corpora)
     names = list(dict.fromkeys((*corpora, *targets)))
     for name in names:
         if name not in profiles:
@@ -142,12 +142,12 @@ def _count(
             raise SimtoolError(f"{name} has nothing to count for {feature}. Give longer documents or another feature.")
     fewest = min(int(counts[name].sum()) for name in corpora)
     sources = [thin(counts[name], fewest, rng) for name in corpora]
-    seen = np.any([one.any(axis=0) for one in sources], axis=0)
+    seen = np.any([counted.any(axis=0) for counted in sources], axis=0)
 
     def gathered(tables: list[np.ndarray]) -> np.ndarray:
         table = np.empty((len(tables[0]), len(tables), int(seen.sum()) + 1), np.float32)
-        for i, one in enumerate(tables):
-            table[:, i, :-1], table[:, i, -1] = one[:, seen], one[:, ~seen].sum(axis=1)
+        for i, counted in enumerate(tables):
+            table[:, i, :-1], table[:, i, -1] = counted[:, seen], counted[:, ~seen].sum(axis=1)
         return table
 
     return Counts(
@@ -160,7 +160,7 @@ def _count(
     )
 
 
-def effects(problem: Problem, weights: np.ndarray) -> np.ndarray:
+def effects(problem: ConvexProblem, weights: np.ndarray) -> np.ndarray:
     """What mixtures (..., K) change against the pretraining corpus alone: the gain in bits of each target, and last
     the bits that are forgotten: (..., T).
     """
@@ -169,9 +169,9 @@ def effects(problem: Problem, weights: np.ndarray) -> np.ndarray:
     return change
 
 
-def over_halves(of_half: Callable[[Problem], tuple[np.ndarray, ...]], posed: Posed) -> list[np.ndarray]:
+def on_half_samples(of_half: Callable[[ConvexProblem], tuple[np.ndarray, ...]], problem: Problem) -> list[np.ndarray]:
     """Each of the values of a half-sample, over all half-samples: (n_splits, ...)."""
-    counts, splits = posed.counts, posed.splits
+    counts, splits = problem.counts, problem.splits
     at_once = max(1, min(HALVES_BYTES // counts.sources[0].nbytes, len(splits) // (2 * (os.cpu_count() or 1))))
     chunks = [splits[start : start + at_once] for start in range(0, len(splits), at_once)]
 
@@ -179,11 +179,11 @@ def over_halves(of_half: Callable[[Problem], tuple[np.ndarray, ...]], posed: Pos
         return [of_half(counts.problem(*half)) for half in counts.halves(chunk)]
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
-        found = [values for some in threads.map(of_chunk, chunks) for values in some]
-    return [np.stack(values) for values in zip(*found, strict=True)]
+        solved = [values for some in threads.map(of_chunk, chunks) for values in some]
+    return [np.stack(values) for values in zip(*solved, strict=True)]
 
 
-def about(value: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def interval_around(value: np.ndarray, halves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the interval about a value, from the spread of half-samples (n_splits, ...) about their mean."""
     low, high = interval(halves - halves.mean(axis=0))
     return value + low, value + high

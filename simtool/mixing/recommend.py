@@ -3,11 +3,11 @@
 **The problem.** A mixture of shares w has the distribution m = sum of w_k p_k, with the 1% uniform of
 `metrics.cross_entropy`: linear in w, so the cross-entropy of a target, -sum of q log2 m, is convex in w. What is
 forgotten is predicted as the bits that text like the pretraining corpus costs more under the mixture than under
-that corpus alone, KL(pretraining || mixture): one more target. Limits are floors and caps of single corpora
-(repetition becomes a cap), and a budget of forgetting. It is counted in `mixing_problem`; its certified solver is
-in `optimum`.
+that corpus alone, KL(pretraining || mixture): one more target. Constraints are minimum and maximum shares of
+single corpora (repetition becomes a maximum), and a budget of forgetting. It is counted in `problem`; its certified
+solver is in `solver`.
 
-**Other features than tokens.** Shares are of tokens, but a corpus may have more symbols (skeletons, say) a token
+**Other features than tokens.** Shares are of tokens, but a corpus may have more symbols (skeletons, say) per token
 than another. Shares of symbols are a projective image of shares of tokens: vertices stay vertices, no local optimum
 appears, and the gap is taken in shares of symbols, where the problem is convex.
 """
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simtool.errors import SimtoolError
-from simtool.mixing.constraints import Limits, effective_tokens
-from simtool.mixing.problem import RESAMPLES, about, effects, over_halves, pose
-from simtool.mixing.solver import Problem, at_trade_off, within_budget
+from simtool.mixing.constraints import Constraints, effective_tokens
+from simtool.mixing.problem import RESAMPLES, build_problem, effects, interval_around, on_half_samples
+from simtool.mixing.solver import ConvexProblem, minimise_at_trade_off, within_budget
 from simtool.mixture import Mixture
 from simtool.profiles.profile import Profile
 from simtool.results import read_only
@@ -39,20 +39,20 @@ NO_SHARE = 1e-6  # a smaller share is left out of the mixture
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The mixture that makes the targets cost fewest bits within the limits.
+    """The mixture that makes the targets cost fewest bits within the constraints.
 
     weights, low, high   float64 (K,)    share of each corpus in tokens, with its 95% interval over half-samples;
                                          the pretraining corpus comes first
-    from_zero            bool (K,)       the data tell the share from 0
-    apart                bool (K, K)     the data tell the two shares apart
-    emphasis             float64 (T,)    weight of each target, sum 1
+    above_zero           bool (K,)       the interval of the share excludes 0
+    distinguishable      bool (K, K)     the interval of the difference of the two shares excludes 0
+    target_weights       float64 (T,)    weight of each target, sum 1
     bits                 float64 (T,)    cross-entropy of each target under the mixture, per symbol
     gain, ..low, ..high  float64 (T,)    bits by which it is below that under the pretraining corpus alone
-    most                 float64 (T,)    what training on the target itself would gain; no mixture gains more
+    max_gain             float64 (T,)    what training on the target itself would gain; no mixture gains more
     forgetting, ...      bits per symbol that text like the pretraining corpus costs more than under that alone
-    gap                  bits by which another mixture within the limits could be better at most
+    gap                  bits by which another mixture within the constraints could be better at most
     trade_off            t: the mixture minimises (1 - t) bits + t forgetting; above 0 where a budget binds
-    binding              the limits without which it would be better
+    binding              the constraints without which it would be better
     epochs, effective    float64 (K,)    passes over what is available, and the new tokens that they are worth; NaN
                                          where `available` was not given
     symbols              how many symbols of each source were used
@@ -62,21 +62,21 @@ class Recommendation:
     weights: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    from_zero: np.ndarray
-    apart: np.ndarray
+    above_zero: np.ndarray
+    distinguishable: np.ndarray
     targets: tuple[str, ...]
-    emphasis: np.ndarray
+    target_weights: np.ndarray
     bits: np.ndarray
     gain: np.ndarray
     gain_low: np.ndarray
     gain_high: np.ndarray
-    most: np.ndarray
+    max_gain: np.ndarray
     forgetting: float
     forgetting_low: float
     forgetting_high: float
     gap: float
     trade_off: float
-    limits: Limits
+    constraints: Constraints
     binding: tuple[str, ...]
     epochs: np.ndarray
     effective: np.ndarray
@@ -91,8 +91,8 @@ class Recommendation:
 
     @property
     def objective(self) -> float:
-        """Bits per symbol over the targets by their weights: what was minimised, within the limits."""
-        return float(self.emphasis @ self.bits)
+        """Bits per symbol over the targets by their weights: what was minimised, within the constraints."""
+        return float(self.target_weights @ self.bits)
 
     @property
     def mixture(self) -> Mixture:
@@ -100,10 +100,12 @@ class Recommendation:
         return Mixture(_positive(self.corpora, self.weights))
 
     @property
-    def alike(self) -> list[tuple[str, str]]:
-        """Pairs of corpora whose shares the data can tell from 0, but not from each other."""
-        used = np.flatnonzero((self.weights >= NO_SHARE) & self.from_zero)
-        return [(self.corpora[i], self.corpora[j]) for i in used for j in used if i < j and not self.apart[i, j]]
+    def indistinguishable(self) -> list[tuple[str, str]]:
+        """Pairs of corpora whose shares are above 0 and not significantly different from each other."""
+        used = np.flatnonzero((self.weights >= NO_SHARE) & self.above_zero)
+        return [
+            (self.corpora[i], self.corpora[j]) for i in used for j in used if i < j and not self.distinguishable[i, j]
+        ]
 
     def command(self, target: str) -> str:
         """The command line that trains on it and fine-tunes on a target, shares rounded to 1/10,000.
@@ -111,24 +113,24 @@ class Recommendation:
         It belongs to the training wing, and pretrains for as long as it midtrains where `tokens` says how long.
         """
         parts = ["simtool", "train", "--pretrain", self.corpora[0], "--midtrain", str(rounded(self.mixture))]
-        if self.limits.tokens is not None:
-            parts += ["--tokens", str(self.limits.tokens), "--midtrain-tokens", str(self.limits.tokens)]
+        if self.constraints.tokens is not None:
+            parts += ["--tokens", str(self.constraints.tokens), "--midtrain-tokens", str(self.constraints.tokens)]
         return shlex.join([*parts, "--sft", target])
 
     def to_polars(self) -> "pl.DataFrame":
-        """One row a corpus: share, its interval and limits; epochs and effective tokens, null where not known."""
+        """One row a corpus: share, its interval and constraints; epochs and effective tokens, null where not known."""
         import polars as pl
 
-        lower, upper = self.limits.bounds(self.corpora)
+        lower, upper = self.constraints.bounds(self.corpora)
         return pl.DataFrame(
             {
                 "corpus": self.corpora,
                 "share": self.weights,
                 "low": self.low,
                 "high": self.high,
-                "from_zero": self.from_zero,
-                "floor": lower,
-                "cap": upper,
+                "above_zero": self.above_zero,
+                "min_share": lower,
+                "max_share": upper,
                 "epochs": self.epochs,
                 "effective_tokens": self.effective,
                 "feature": self.feature,
@@ -136,18 +138,18 @@ class Recommendation:
         ).with_columns(pl.col("epochs", "effective_tokens").fill_nan(None))
 
     def targets_to_polars(self) -> "pl.DataFrame":
-        """One row a target: weight, bits per symbol, the gain with its interval, and the most there is to gain."""
+        """One row a target: weight, bits per symbol, the gain with its interval, and the most that could be gained."""
         import polars as pl
 
         return pl.DataFrame(
             {
                 "target": self.targets,
-                "target_weight": self.emphasis,
+                "target_weight": self.target_weights,
                 "bits": self.bits,
                 "gain_bits": self.gain,
                 "gain_low": self.gain_low,
                 "gain_high": self.gain_high,
-                "most_bits": self.most,
+                "max_gain_bits": self.max_gain,
                 "feature": self.feature,
             }
         )
@@ -158,66 +160,67 @@ def recommend(
     pretrain: str,
     candidates: Sequence[str],
     targets: Mapping[str, float],
-    limits: Limits | None = None,
+    constraints: Constraints | None = None,
     feature: str = "token",
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Recommendation:
-    """The mixture of the pretraining corpus and the candidates that is best for the targets, within the limits.
+    """The mixture of the pretraining corpus and the candidates that is best for the targets, within the constraints.
 
     profiles   by name: the pretraining corpus, the candidates and the targets
     targets    the weight of each; only their ratios matter
     feature    one of FEATURES, or several joined with "+"
 
-    Intervals: of each half-sample (see `uncertainty`) the sources are read from one half of the documents and the
-    targets from the other, and the best mixture is found again, at the trade-off found on the whole; how far the
-    half-samples lie about their mean is laid about the value of the whole. Gains are those of the one mixture
+    Intervals: of each half-sample (see `similarity.resampling`) the sources are read from one half of the documents
+    and the targets from the other, and the best mixture is found again, at the trade-off found on the whole; how far
+    the half-samples lie about their mean is laid about the value of the whole. Gains are those of the one mixture
     recommended.
 
-    Raises SimtoolError when no mixture is within the limits, saying which of them and by how much.
+    Raises SimtoolError when no mixture is within the constraints, saying which of them and by how much.
     """
-    limits = limits or Limits()
-    posed = pose(profiles, pretrain, candidates, targets, limits, feature, resamples, seed)
-    corpora, emphasis, counts = posed.corpora, posed.emphasis, posed.counts
-    problem = counts.whole()
-    found = within_budget(problem, emphasis, limits.forgetting)
-    if found is None:
-        raise _forgets_too_much(problem, emphasis, limits, corpora)
-    w = found.weights
+    constraints = constraints or Constraints()
+    problem = build_problem(profiles, pretrain, candidates, targets, constraints, feature, resamples, seed)
+    corpora, target_weights, counts = problem.corpora, problem.target_weights, problem.counts
+    whole = counts.whole()
+    optimum = within_budget(whole, target_weights, constraints.max_forgetting)
+    if optimum is None:
+        raise _forgets_too_much(whole, target_weights, constraints, corpora)
+    w, trade_off = optimum.weights, optimum.trade_off
 
-    def again(half: Problem) -> tuple[np.ndarray, np.ndarray]:
-        return at_trade_off(half, emphasis, found.trade_off, w, HALF_TOLERANCE).weights, effects(half, w)
+    def solve_again(half: ConvexProblem) -> tuple[np.ndarray, np.ndarray]:
+        best = minimise_at_trade_off(half, target_weights, trade_off, w, HALF_TOLERANCE)
+        return best.weights, effects(half, w)
 
-    solved_RK, effects_RT = over_halves(again, posed)
-    low, high = about(w, solved_RK)
-    apart_low, apart_high = about(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
-    whole_T = effects(problem, w)
-    low_T, high_T = about(whole_T, effects_RT)
-    bits = problem.bits(w)[:-1]
-    binding = _binding(w, found.trade_off, limits, corpora)
+    solved_RK, effects_RT = on_half_samples(solve_again, problem)
+    low, high = interval_around(w, solved_RK)
+    difference_low, difference_high = interval_around(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
+    whole_T = effects(whole, w)
+    low_T, high_T = interval_around(whole_T, effects_RT)
+    bits = whole.bits(w)[:-1]
+    binding = _binding(w, trade_off, constraints, corpora)
     return Recommendation(
         corpora=corpora,
         weights=w,
         low=np.clip(low, counts.lower_K, counts.upper_K),
         high=np.clip(high, counts.lower_K, counts.upper_K),
-        from_zero=low > NO_SHARE,
-        apart=(apart_low > NO_SHARE) | (apart_high < -NO_SHARE),
+        above_zero=low > NO_SHARE,
+        distinguishable=(difference_low > NO_SHARE) | (difference_high < -NO_SHARE),
         targets=tuple(targets),
-        emphasis=emphasis,
+        target_weights=target_weights,
         bits=bits,
         gain=whole_T[:-1],
         gain_low=low_T[:-1],
         gain_high=high_T[:-1],
-        most=whole_T[:-1] + bits - _entropies(problem.wanted_TV[:-1], counts.entries_V),
+        max_gain=whole_T[:-1] + bits - _entropies(whole.target_TV[:-1], counts.entries_V),
         forgetting=float(whole_T[-1]),
         forgetting_low=float(low_T[-1]),
         forgetting_high=float(high_T[-1]),
-        gap=found.gap,
-        trade_off=found.trade_off,
-        limits=limits,
+        gap=optimum.gap,
+        trade_off=trade_off,
+        constraints=constraints,
         binding=binding,
-        epochs=_by_available(lambda trained, available: trained / available, w, limits, corpora),
-        effective=_by_available(effective_tokens, w, limits, corpora),
+        epochs=_by_available(lambda trained, available: trained / available, w, constraints, corpora),
+        effective=_by_available(effective_tokens, w, constraints, corpora),
         feature=feature,
         symbols=round(float(counts.sources[:, 0].sum(dtype=np.float64))),
         resamples=resamples,
@@ -234,46 +237,49 @@ def rounded(mixture: Mixture, parts: int = 10_000) -> Mixture:
 
 
 def _positive(corpora: Sequence[str], weights: np.ndarray) -> dict[str, float]:
-    kept = {name: float(w) for name, w in zip(corpora, weights, strict=True) if w >= NO_SHARE}
-    total = math.fsum(kept.values())
-    return {name: share / total for name, share in kept.items()}
+    used = {name: float(w) for name, w in zip(corpora, weights, strict=True) if w >= NO_SHARE}
+    total = math.fsum(used.values())
+    return {name: share / total for name, share in used.items()}
 
 
-def _entropies(wanted_TV: np.ndarray, entries_V: np.ndarray) -> np.ndarray:
+def _entropies(target_TV: np.ndarray, entries_V: np.ndarray) -> np.ndarray:
     """In bits; a column that stands for many entries is spread over them."""
-    return -(wanted_TV * np.log2((wanted_TV + TINY) / np.maximum(entries_V, 1))).sum(axis=1)
+    return -(target_TV * np.log2((target_TV + TINY) / np.maximum(entries_V, 1))).sum(axis=1)
 
 
 def _by_available(
-    function: Callable[[float, float], float], w: np.ndarray, limits: Limits, corpora: Sequence[str]
+    function: Callable[[float, float], float], w: np.ndarray, constraints: Constraints, corpora: Sequence[str]
 ) -> np.ndarray:
     """function(tokens trained on, tokens available) of each corpus, NaN where that is not known."""
     return np.array(
         [
-            function(share * limits.tokens, limits.available[name])
-            if limits.tokens is not None and name in limits.available
+            function(share * constraints.tokens, constraints.available[name])
+            if constraints.tokens is not None and name in constraints.available
             else math.nan
             for name, share in zip(corpora, w, strict=True)
         ]
     )
 
 
-def _binding(w: np.ndarray, trade_off: float, limits: Limits, corpora: Sequence[str]) -> tuple[str, ...]:
-    lower, upper = limits.bounds(corpora)
-    floors, caps = limits.floor_texts(corpora, lower), limits.cap_texts(corpora, upper)
-    on_floor = [floors[i] for i in np.flatnonzero((lower > 0) & (w - lower < NO_SHARE))]
-    on_cap = [caps[i] for i in np.flatnonzero((upper < 1) & (upper - w < NO_SHARE))]
-    budget = [f"forgetting<={limits.forgetting:g} bits"] if trade_off > 0 else []
-    return (*on_floor, *on_cap, *budget)
+def _binding(w: np.ndarray, trade_off: float, constraints: Constraints, corpora: Sequence[str]) -> tuple[str, ...]:
+    lower, upper = constraints.bounds(corpora)
+    minima, maxima = constraints.min_share_texts(corpora, lower), constraints.max_share_texts(corpora, upper)
+    at_minimum = [minima[i] for i in np.flatnonzero((lower > 0) & (w - lower < NO_SHARE))]
+    at_maximum = [maxima[i] for i in np.flatnonzero((upper < 1) & (upper - w < NO_SHARE))]
+    budget = [f"forgetting<={constraints.max_forgetting:g} bits"] if trade_off > 0 else []
+    return (*at_minimum, *at_maximum, *budget)
 
 
-def _forgets_too_much(problem: Problem, emphasis: np.ndarray, limits: Limits, corpora: Sequence[str]) -> SimtoolError:
-    least = at_trade_off(problem, emphasis, 1.0)
+def _forgets_too_much(
+    problem: ConvexProblem, target_weights: np.ndarray, constraints: Constraints, corpora: Sequence[str]
+) -> SimtoolError:
+    least = minimise_at_trade_off(problem, target_weights, 1.0)
     forgotten = math.ceil(float(problem.forgetting(least.weights)) * 1e4) / 1e4  # upwards, so that it can be allowed
-    because = ", ".join(_binding(least.weights, 0.0, limits, corpora))
+    because = ", ".join(_binding(least.weights, 0.0, constraints, corpora))
     return SimtoolError(
-        f"With {because}, {forgotten:g} bits or more are forgotten, above the budget of {limits.forgetting:g}.\n"
-        "Allow as much, or loosen those limits."
+        f"With {because}, {forgotten:g} bits or more are forgotten,"
+        f" above the budget of {constraints.max_forgetting:g}.\n"
+        "Allow as much, or loosen those constraints."
     )
 
 
@@ -289,8 +295,8 @@ def _notes(
     notes = []
     for target in targets:
         for corpus in corpora:
-            one, other = (profiles[name].features[name_of_part] for name in (target, corpus))
-            if target == corpus or np.array_equal(one, other):
+            counts, others = (profiles[name].features[name_of_part] for name in (target, corpus))
+            if target == corpus or np.array_equal(counts, others):
                 named = "is itself" if target == corpus else f"has the same counts as {corpus},"
                 role = "the pretraining corpus" if corpus == corpora[0] else "a candidate"
                 notes.append(

@@ -1,8 +1,8 @@
 """The optimum of a mixture problem, and the certificate that it is one; arrays in, arrays out.
 
 **The solver.** Newton's method over the corpora that have a share or deserve one; each step is the exact minimum
-of a quadratic under the floors and caps. A budget becomes a trade-off t: minimise (1 - t) target + t forgetting,
-with the t that just meets the budget. Half-samples start from the solution of the whole.
+of a quadratic under the minimum and maximum shares. A budget becomes a trade-off t: minimise (1 - t) target +
+t forgetting, with the t that just meets the budget. Half-samples start from the solution of the whole.
 
 **The certificate.** A convex function lies above its tangents, so from any mixture no allowed one can be better by
 more than the best vertex promises on the tangent (Frank and Wolfe 1956, doi:10.1002/nav.3800030109; the gap as in
@@ -18,33 +18,33 @@ import numpy as np
 
 TOLERANCE = 1e-9  # bits: the gap at which the solver stops
 BUDGET_TOLERANCE = 1e-7  # bits: likewise under a budget of forgetting
-LEAST_EMPHASIS = 1e-7  # of the targets beside forgetting: where the budget is 0, less would only measure rounding
-EDGE = 1e-12  # so close to a floor or cap, a share is on it
+LEAST_TARGET_WEIGHT = 1e-7  # of the targets beside forgetting: where the budget is 0, less would only measure rounding
+EDGE = 1e-12  # so close to a minimum or maximum, a share is at it
 STEPS = 200
 
 
 @dataclass(frozen=True)
-class Problem:
+class ConvexProblem:
     """Distributions to mix, and distributions to come close to; all smoothed as in `metrics.cross_entropy`.
 
     sources_KV     float64   distribution of each corpus, times its per_token_K
-    per_token_K    float64   symbols of the feature a token
-    wanted_TV      float64   distribution of each target, the pretraining corpus last
-    lower_K, upper_K         floors and caps that some mixture satisfies
+    per_token_K    float64   symbols of the feature per token
+    target_TV      float64   distribution of each target, the pretraining corpus last
+    lower_K, upper_K         minimum and maximum shares that some mixture satisfies
 
     An entry may stand for many that no source has: each of these is as likely under every mixture.
     """
 
     sources_KV: np.ndarray
     per_token_K: np.ndarray
-    wanted_TV: np.ndarray
+    target_TV: np.ndarray
     lower_K: np.ndarray
     upper_K: np.ndarray
 
     def bits(self, weights: np.ndarray) -> np.ndarray:
         """Cross-entropy of every target under mixtures (..., K): (..., T)."""
         mixed = mix_rows(weights, self.sources_KV) / (weights @ self.per_token_K)[..., None]
-        return -np.einsum("...v,tv->...t", np.log2(mixed), self.wanted_TV)
+        return -np.einsum("...v,tv->...t", np.log2(mixed), self.target_TV)
 
     def forgetting(self, weights: np.ndarray) -> np.ndarray:
         """Bits that the pretraining corpus costs more under mixtures (..., K) than under itself: (...)."""
@@ -65,32 +65,32 @@ class Optimum:
 
 
 def minimise(
-    problem: Problem, emphasis: np.ndarray, start: np.ndarray | None = None, tolerance: float = TOLERANCE
+    problem: ConvexProblem, target_weights: np.ndarray, start: np.ndarray | None = None, tolerance: float = TOLERANCE
 ) -> Optimum:
-    """The mixture that minimises emphasis @ bits, within floors and caps.
+    """The mixture that minimises target_weights @ bits, within minimum and maximum shares.
 
-    emphasis   (T,)   weight of each target, 0 or more
-    start      (K,)   a mixture within the limits (None: between floors and caps)
+    target_weights   (T,)   weight of each target, 0 or more
+    start      (K,)   a mixture within the constraints (None: between minimum and maximum shares)
     """
     S, r = problem.sources_KV, problem.per_token_K
-    wanted_V = emphasis @ problem.wanted_TV
-    total = wanted_V.sum()
+    target_V = target_weights @ problem.target_TV
+    total = target_V.sum()
     w = _between(problem.lower_K, problem.upper_K) if start is None else start
     best, blind = Optimum(w, math.inf), False
     for _ in range(STEPS):
         mixed_V = mix_rows(w, S)
-        pull_K = np.einsum("kv,v->k", S, wanted_V / mixed_V)
+        pull_K = np.einsum("kv,v->k", S, target_V / mixed_V)
         per_token = w @ r
         vertex = _best_vertex(pull_K, r, problem.lower_K, problem.upper_K, total / per_token)
         gap = max((pull_K @ vertex * per_token / (r @ vertex) - total) / math.log(2), 0.0)
         if gap >= best.gap and blind:
             break
-        best = min(best, Optimum(w, gap), key=lambda found: found.gap)
+        best = min(best, Optimum(w, gap), key=lambda optimum: optimum.gap)
         if gap <= tolerance:
             break
         slope_K = total * r / per_token - pull_K  # nats
-        step = _newton_step(problem, w, slope_K, pull_K, np.sqrt(wanted_V) / mixed_V, total)
-        length = _step_length(mix_rows(step, S) / mixed_V, step @ r / per_token, wanted_V, total, slope_K @ step)
+        step = _newton_step(problem, w, slope_K, pull_K, np.sqrt(target_V) / mixed_V, total)
+        length = _step_length(mix_rows(step, S) / mixed_V, step @ r / per_token, target_V, total, slope_K @ step)
         # near the optimum the objective gains less than it rounds; the gap still tells whether the step was good
         blind = length == 0
         w = w + step * (1.0 if blind else length)
@@ -99,7 +99,7 @@ def minimise(
 
 
 def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """A mixture as far from every floor as from every cap, in proportion."""
+    """A mixture as far from every minimum as from every maximum, in proportion."""
     room = upper - lower
     return lower + room * ((1 - lower.sum()) / max(room.sum(), EDGE))
 
@@ -107,7 +107,7 @@ def _between(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
 def _best_vertex(
     pull_K: np.ndarray, per_token_K: np.ndarray, lower: np.ndarray, upper: np.ndarray, rate: float
 ) -> np.ndarray:
-    """The mixture s within the limits with the largest (pull @ s) / (per_token @ s), which is at least `rate`.
+    """The mixture s within the constraints with the largest (pull @ s) / (per_token @ s), which is at least `rate`.
 
     Dinkelbach 1967, doi:10.1287/mnsc.13.7.492: the ratio exceeds a rate where (pull - rate per_token) @ s is above
     0, and the largest of those is found by filling the best corpora first.
@@ -156,15 +156,15 @@ def _inner(S_KV: np.ndarray, rows: np.ndarray, scale_V: np.ndarray) -> np.ndarra
 
 
 def _newton_step(
-    problem: Problem, w: np.ndarray, slope_K: np.ndarray, pull_K: np.ndarray, root_V: np.ndarray, total: float
+    problem: ConvexProblem, w: np.ndarray, slope_K: np.ndarray, pull_K: np.ndarray, root_V: np.ndarray, total: float
 ) -> np.ndarray:
-    """Where the quadratic model is least within the limits, minus w.
+    """Where the quadratic model is least within the constraints, minus w.
 
     The curvature is that of the logarithm less the square of its mean slope: a covariance, so never negative, and
-    at the optimum that of the objective. Corpora on their floor that pull less than all others are left out.
+    at the optimum that of the objective. Corpora at their minimum that pull less than all others are left out.
     """
-    at_floor = w <= problem.lower_K
-    some = np.flatnonzero(~at_floor | (slope_K < slope_K[~at_floor].max(initial=-math.inf)))
+    at_minimum = w <= problem.lower_K
+    some = np.flatnonzero(~at_minimum | (slope_K < slope_K[~at_minimum].max(initial=-math.inf)))
     curvature = _inner(problem.sources_KV, some, root_V)
     H = curvature - np.outer(pull_K[some], pull_K[some]) / total
     H += np.eye(len(some)) * (1e-9 * np.trace(curvature) / len(some))  # two corpora may be one
@@ -180,9 +180,9 @@ def _quadratic_minimum(H: np.ndarray, slope: np.ndarray, low: np.ndarray, high: 
     """
     n = len(slope)
     d = np.zeros(n)
-    held = np.zeros(n, np.int8)  # -1 at low, 1 at high
+    bound_at = np.zeros(n, np.int8)  # -1 at low, 1 at high
     for _ in range(20 * n):
-        free = np.flatnonzero(held == 0)
+        free = np.flatnonzero(bound_at == 0)
         system = np.ones((len(free) + 1, len(free) + 1))
         system[:-1, :-1], system[-1, -1] = H[np.ix_(free, free)], 0
         gradient = slope + H @ d
@@ -194,49 +194,49 @@ def _quadratic_minimum(H: np.ndarray, slope: np.ndarray, low: np.ndarray, high: 
         first = int(np.argmin(reach))
         if reach[first] < 1:
             d += max(reach[first], 0.0) * move
-            held[first] = 1 if move[first] > 0 else -1
+            bound_at[first] = 1 if move[first] > 0 else -1
             d[first] = high[first] if move[first] > 0 else low[first]
             continue
         d += move
-        wish = held * (slope + H @ d - level)  # above 0: it would rather leave its bound
-        worst = int(np.argmax(wish))
-        if wish[worst] <= 1e-12 * (1 + abs(level)):
+        pull_off = bound_at * (slope + H @ d - level)  # above 0: it would rather leave its bound
+        worst = int(np.argmax(pull_off))
+        if pull_off[worst] <= 1e-12 * (1 + abs(level)):
             break
-        held[worst] = 0
+        bound_at[worst] = 0
     return d
 
 
-def _step_length(change_V: np.ndarray, change: float, wanted_V: np.ndarray, total: float, slope: float) -> float:
+def _step_length(change_V: np.ndarray, change: float, target_V: np.ndarray, total: float, slope: float) -> float:
     """The first of 1, 1/2, 1/4 ... that gains a fair part of what the slope promises (Armijo 1966); 0: none does.
 
-    change_V, change   relative change of the mixture's entries, and of its symbols a token, by a whole step
+    change_V, change   relative change of the mixture's entries, and of its symbols per token, by a whole step
     """
     length = 1.0
     while length > 1e-12:
         # not a dot product, which OpenBLAS shares among threads, see UNSHARED
-        gained = (wanted_V * np.log1p(length * change_V)).sum() - total * math.log1p(length * change)
+        gained = (target_V * np.log1p(length * change_V)).sum() - total * math.log1p(length * change)
         if gained > 0 and gained >= -1e-4 * length * slope:
             return length
         length /= 2
     return 0.0
 
 
-def at_trade_off(
-    problem: Problem,
-    emphasis: np.ndarray,
+def minimise_at_trade_off(
+    problem: ConvexProblem,
+    target_weights: np.ndarray,
     trade_off: float,
     start: np.ndarray | None = None,
     tolerance: float = TOLERANCE,
 ) -> Optimum:
     """Minimise (1 - t) of the targets' bits + t of what is forgotten; t = 1 is the least forgetting."""
-    both = np.append((1 - trade_off) * emphasis, trade_off)
+    both = np.append((1 - trade_off) * target_weights, trade_off)
     # a small part of the sum stands for the targets, so the gap must be as much smaller
-    found = minimise(problem, both, start, max(tolerance * (1 - trade_off), 1e-13))
-    return Optimum(found.weights, found.gap, trade_off)
+    optimum = minimise(problem, both, start, max(tolerance * (1 - trade_off), 1e-13))
+    return Optimum(optimum.weights, optimum.gap, trade_off)
 
 
 def within_budget(
-    problem: Problem, emphasis: np.ndarray, budget: float | None, start: np.ndarray | None = None
+    problem: ConvexProblem, target_weights: np.ndarray, budget: float | None, start: np.ndarray | None = None
 ) -> Optimum | None:
     """The mixture that minimises the targets' bits and forgets `budget` bits at most (within 1e-12); None: none does.
 
@@ -244,52 +244,52 @@ def within_budget(
     bounds the optimum from below: target + t/(1 - t) (forgetting - budget), less the gap. The gap returned is that
     from the best bound to the best mixture within the budget.
     """
-    best = at_trade_off(problem, emphasis, 0.0, start)
+    best = minimise_at_trade_off(problem, target_weights, 0.0, start)
     if budget is None or problem.forgetting(best.weights) <= budget:
         return best
-    chosen = at_trade_off(problem, emphasis, 1.0, start)
-    if problem.forgetting(chosen.weights) > budget + BUDGET_TOLERANCE:
+    within = minimise_at_trade_off(problem, target_weights, 1.0, start)
+    if problem.forgetting(within.weights) > budget + BUDGET_TOLERANCE:
         return None
 
-    def bits(found: Optimum) -> float:
-        return float(emphasis @ problem.bits(found.weights)[:-1])
+    def bits(optimum: Optimum) -> float:
+        return float(target_weights @ problem.bits(optimum.weights)[:-1])
 
     def excess(forgotten: float) -> float:
         # little is forgotten as the square of what is mixed in, and that goes with 1 - t: so roots are nearly straight
         return math.sqrt(max(forgotten, 0.0)) - math.sqrt(budget)
 
     ends, start, last_side = [0.0, 1.0], best.weights, None
-    heights = [excess(float(problem.forgetting(found.weights))) for found in (best, chosen)]
-    bound, least = bits(best) - best.gap, bits(chosen)
+    heights = [excess(float(problem.forgetting(optimum.weights))) for optimum in (best, within)]
+    bound, least = bits(best) - best.gap, bits(within)
     for _ in range(STEPS):
-        if least - bound <= BUDGET_TOLERANCE or 1 - ends[0] < LEAST_EMPHASIS:
+        if least - bound <= BUDGET_TOLERANCE or 1 - ends[0] < LEAST_TARGET_WEIGHT:
             break
         reach = heights[0] / (heights[0] - min(heights[1], 0.0))
         t = ends[0] + (ends[1] - ends[0]) * min(max(reach, 0.02), 0.98)
-        found = at_trade_off(problem, emphasis, t, start)
-        start, forgotten = found.weights, float(problem.forgetting(found.weights))
-        bound = max(bound, bits(found) + (t * (forgotten - budget) - found.gap) / (1 - t))
-        if forgotten <= budget + EDGE and bits(found) < least:
-            least, chosen = bits(found), found
+        optimum = minimise_at_trade_off(problem, target_weights, t, start)
+        start, forgotten = optimum.weights, float(problem.forgetting(optimum.weights))
+        bound = max(bound, bits(optimum) + (t * (forgotten - budget) - optimum.gap) / (1 - t))
+        if forgotten <= budget + EDGE and bits(optimum) < least:
+            least, within = bits(optimum), optimum
         side = 0 if forgotten > budget else 1
         if side == last_side:
             heights[1 - side] /= 2
         ends[side], heights[side], last_side = t, excess(forgotten), side
-    return Optimum(chosen.weights, max(least - bound, 0.0), chosen.trade_off)
+    return Optimum(within.weights, max(least - bound, 0.0), within.trade_off)
 
 
-def trace(problem: Problem, emphasis: np.ndarray, points: int) -> list[Optimum]:
+def trace(problem: ConvexProblem, target_weights: np.ndarray, points: int) -> list[Optimum]:
     """Optima from the least forgetting to the best for the targets, closest where either changes fastest."""
-    found = [at_trade_off(problem, emphasis, t) for t in (1.0, 0.0)]
-    sums = np.zeros((len(emphasis) + 1, 2))  # of the targets by weight, and of the pretraining corpus
-    sums[:-1, 0], sums[-1, 1] = emphasis, 1
-    bits = [problem.bits(point.weights) @ sums for point in found]
-    while len(found) < points:
+    optima = [minimise_at_trade_off(problem, target_weights, t) for t in (1.0, 0.0)]
+    sums = np.zeros((len(target_weights) + 1, 2))  # of the targets by weight, and of the pretraining corpus
+    sums[:-1, 0], sums[-1, 1] = target_weights, 1
+    bits = [problem.bits(point.weights) @ sums for point in optima]
+    while len(optima) < points:
         curve = np.array(bits)
         steps = (np.abs(np.diff(curve, axis=0)) / np.maximum(np.ptp(curve, axis=0), EDGE)).sum(axis=1)
-        steps *= -np.diff([point.trade_off for point in found]) > LEAST_EMPHASIS  # a corner has no width to halve
+        steps *= -np.diff([point.trade_off for point in optima]) > LEAST_TARGET_WEIGHT  # a corner has no width to halve
         i = int(np.argmax(steps))
-        t = (found[i].trade_off + found[i + 1].trade_off) / 2
-        found.insert(i + 1, at_trade_off(problem, emphasis, t, found[i + 1].weights))
-        bits.insert(i + 1, problem.bits(found[i + 1].weights) @ sums)
-    return found
+        t = (optima[i].trade_off + optima[i + 1].trade_off) / 2
+        optima.insert(i + 1, minimise_at_trade_off(problem, target_weights, t, optima[i + 1].weights))
+        bits.insert(i + 1, problem.bits(optima[i + 1].weights) @ sums)
+    return optima

@@ -10,7 +10,7 @@ from typing import Any
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.errors import SimtoolError
 from simtool.mixing.advice import Advice, advise
-from simtool.mixing.constraints import Limits
+from simtool.mixing.constraints import Constraints
 from simtool.mixture import as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
 from simtool.prediction.advantage import Advantage, Curve, advantage, curve
 from simtool.prediction.predictors import AUTO
@@ -124,8 +124,8 @@ def gather(
         if len(origin.weights) > 1:
             left_out["mixture"] = "A mixture is recommended where --pretrain is one corpus."
         elif specials:
-            limits, weights = Limits(keep={before: KEEP}), dict.fromkeys(goals, 1.0)
-            question = (profiles, before, specials, weights, limits)
+            constraints, weights = Constraints(min_share={before: KEEP}), dict.fromkeys(goals, 1.0)
+            question = (profiles, before, specials, weights, constraints)
             mixed = advise(*question, resamples=fewer, seed=seed)
         else:
             left_out["mixture"] = "There is nothing to mix in."

@@ -212,7 +212,7 @@ def mixture(found: Findings, called: dict[str, str]) -> Section:
         *best.notes,
     ]
     told = (
-        f"Cross-entropy on {best.feature}; certified: no mixture within the limits is better by more than"
+        f"Cross-entropy on {best.feature}; certified: no mixture within the constraints is better by more than"
         f" {max(best.gap, TOLERANCE):.0e} bits; {best.symbols:,} symbols a corpus; intervals over {best.resamples}"
         f" half-splits; seed {found.seed}."
     )

@@ -136,12 +136,12 @@ def share(best: Recommendation, i: int, names: Names) -> str:
     name = names.get(best.corpora[i], best.corpora[i])
     value, low, high = best.weights[i], best.low[i], best.high[i]
     if i == 0:
-        floor = best.limits.keep.get(best.corpora[0], 0.0)
+        floor = best.constraints.min_share.get(best.corpora[0], 0.0)
         kept = " That is the least that was asked for." if value - floor < 1e-6 and floor else ""
         return f"{value:.1%} stays {name} (95%: {low:.1%} to {high:.1%}).{kept}"
     if value < 0.0005:
         return f"No {name}: it helps these targets less than the others do (95%: {low:.1%} to {high:.1%})."
-    sure = "" if best.from_zero[i] else ", which cannot be told from none"
+    sure = "" if best.above_zero[i] else ", which cannot be told from none"
     return f"{value:.1%} {name} (95%: {low:.1%} to {high:.1%}){sure}."
 
 
@@ -149,7 +149,7 @@ def gain(best: Recommendation, t: int, names: Names) -> str:
     """What the recommended mixture gains on a target."""
     target, before = best.targets[t], best.corpora[0]
     value, low, high = best.gain[t], best.gain_low[t], best.gain_high[t]
-    part = f", {value / best.most[t]:.0%} of what its own text would gain" if best.most[t] > value > 0 else ""
+    part = f", {value / best.max_gain[t]:.0%} of what its own text would gain" if best.max_gain[t] > value > 0 else ""
     sure = f"95% of the gain: {low:+.2f} to {high:+.2f}" + ("; this may be chance" if low <= 0 <= high else "")
     return (
         f"A symbol of {names.get(target, target)} costs {abs(value):.2f} bits {'less' if value > 0 else 'more'} than"

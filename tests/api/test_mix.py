@@ -56,7 +56,7 @@ def test_mix_keeps_its_floor_and_is_certified(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Binding: c4>=0.5" in done.stdout
-    assert "Certified: no mixture within the limits is better by more than" in done.stdout
+    assert "Certified: no mixture within the constraints is better by more than" in done.stdout
     assert "To train it: simtool train --pretrain c4 --midtrain c4:0.5+starcoder:0." in done.stdout
     rows = {row["corpus"]: float(row["share"]) for row in table_of(tmp_path / "mixture.csv")}
     assert rows["c4"] == pytest.approx(0.5)
@@ -123,7 +123,7 @@ BAD = {
     "no candidate": (["mix", "--target", "gsm8k"], "simtool: Name at least one candidate (--candidates)"),
     "an infeasible floor": (
         ["mix", "--candidates", "math", "--target", "gsm8k", "--keep", "c4>=0.7", "--keep", "math>=0.6"],
-        "simtool: The floors c4>=0.7, math>=0.6 sum to 1.3, and the whole is 1.",
+        "simtool: The minimum shares c4>=0.7, math>=0.6 sum to 1.3, and the whole is 1.",
     ),
     "a floor that is none": (
         ["mix", "--candidates", "math", "--target", "gsm8k", "--keep", "c4=0.5"],

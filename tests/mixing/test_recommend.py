@@ -1,4 +1,4 @@
-"""The best mixture from profiles: found again inside its intervals, within its limits, its price told."""
+"""The best mixture from profiles: found again inside its intervals, within its constraints, its price told."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simtool.errors import SimtoolError
-from simtool.mixing.constraints import Limits, effective_tokens
+from simtool.mixing.constraints import Constraints, effective_tokens
 from simtool.mixing.frontier import frontier
 from simtool.mixing.recommend import recommend, rounded
 from simtool.mixing.solver import BUDGET_TOLERANCE, TOLERANCE
@@ -45,24 +45,24 @@ def profiles() -> dict[str, Profile]:
     }
 
 
-def mix(profiles, limits=None, candidates=("code", "maths"), targets=("target",), **options):
+def mix(profiles, constraints=None, candidates=("code", "maths"), targets=("target",), **options):
     options = {"resamples": 40, **options}
-    return recommend(profiles, "web", candidates, dict.fromkeys(targets, 1.0), limits, **options)
+    return recommend(profiles, "web", candidates, dict.fromkeys(targets, 1.0), constraints, **options)
 
 
 def test_a_mixture_is_found_again_inside_its_intervals(profiles):
     result = mix(profiles)
     np.testing.assert_allclose(result.weights, [0.2, 0.5, 0.3], atol=0.02)
     assert (result.low <= [0.2, 0.5, 0.3]).all() and (result.high >= [0.2, 0.5, 0.3]).all()
-    assert result.from_zero.all() and result.alike == []
+    assert result.above_zero.all() and result.indistinguishable == []
     assert result.gap <= TOLERANCE and result.trade_off == 0 and result.binding == ()
-    assert 0 < result.gain_low[0] < result.gain[0] < result.gain_high[0] < result.most[0] + 0.05
+    assert 0 < result.gain_low[0] < result.gain[0] < result.gain_high[0] < result.max_gain[0] + 0.05
     assert result.forgetting_low < result.forgetting < result.forgetting_high
     whole = [profiles[name].features["token"].sum(axis=0) / 40_000 for name in ("web", "code", "maths", "target")]
     mixed = result.weights @ whole[:3]
     assert result.objective == pytest.approx(METRICS["cross_entropy"].compute(mixed, whole[3]))
     assert result.gain[0] == pytest.approx(METRICS["cross_entropy"].compute(whole[0], whole[3]) - result.bits[0])
-    assert result.most[0] - result.gain[0] == pytest.approx(METRICS["kl"].compute(mixed, whole[3]))
+    assert result.max_gain[0] - result.gain[0] == pytest.approx(METRICS["kl"].compute(mixed, whole[3]))
     assert result.forgetting == pytest.approx(METRICS["kl"].compute(mixed, whole[0]))
     assert result.notes == ()
 
@@ -84,24 +84,24 @@ def test_the_interval_of_a_share_covers_it():
 def test_a_copy_of_the_pretraining_corpus_cannot_be_told_from_it(profiles):
     result = mix(profiles, candidates=("again", "code", "maths"))
     assert result.weights[:2].sum() == pytest.approx(0.2, abs=0.02)
-    assert not result.apart[0, 1] and not result.from_zero[:2].all()
-    assert result.apart[0, 2] and (result.apart == result.apart.T).all()
+    assert not result.distinguishable[0, 1] and not result.above_zero[:2].all()
+    assert result.distinguishable[0, 2] and (result.distinguishable == result.distinguishable.T).all()
 
 
-def test_limits_are_kept_and_named(profiles):
-    limits = Limits(keep={"web": 0.5}, tokens=1000, available={"maths": 30}, max_epochs=4)
-    result = mix(profiles, limits)
+def test_constraints_are_kept_and_named(profiles):
+    constraints = Constraints(min_share={"web": 0.5}, tokens=1000, available={"maths": 30}, max_epochs=4)
+    result = mix(profiles, constraints)
     np.testing.assert_allclose(result.weights, [0.5, 0.38, 0.12], atol=1e-6)  # maths: 4 * 30 / 1000
     assert result.binding == ("web>=0.5", "maths<=0.12 (4 epochs of 30 in 1,000 tokens)")
     np.testing.assert_allclose(result.epochs, [math.nan, math.nan, 4], equal_nan=True)
     np.testing.assert_allclose(result.effective[2], effective_tokens(120, 30))
     table = result.to_polars()
     assert table["effective_tokens"].to_list()[:2] == [None, None]
-    assert table["floor"].to_list() == [0.5, 0, 0] and table["cap"].to_list() == [1, 1, 0.12]
+    assert table["min_share"].to_list() == [0.5, 0, 0] and table["max_share"].to_list() == [1, 1, 0.12]
 
 
 def test_a_budget_of_forgetting_is_spent_and_named(profiles):
-    result = mix(profiles, Limits(forgetting=0.1))
+    result = mix(profiles, Constraints(max_forgetting=0.1))
     assert result.forgetting == pytest.approx(0.1, abs=1e-5) and result.forgetting <= 0.1
     assert result.binding == ("forgetting<=0.1 bits",) and 0 < result.trade_off < 1
     assert result.gap <= BUDGET_TOLERANCE
@@ -154,9 +154,9 @@ def test_rounded_shares_sum_to_one():
 
 
 def test_same_seed_same_bits(profiles):
-    one, again = (mix(profiles, Limits(forgetting=0.1), seed=3) for _ in range(2))
+    one, again = (mix(profiles, Constraints(max_forgetting=0.1), seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.low, again.low)
-    assert not np.array_equal(one.low, mix(profiles, Limits(forgetting=0.1), seed=4).low)
+    assert not np.array_equal(one.low, mix(profiles, Constraints(max_forgetting=0.1), seed=4).low)
 
 
 def test_the_frontier_runs_from_nothing_forgotten_to_the_recommendation(profiles):
@@ -165,7 +165,7 @@ def test_the_frontier_runs_from_nothing_forgotten_to_the_recommendation(profiles
     np.testing.assert_allclose(result.weights[0], [1, 0, 0], atol=1e-4)
     np.testing.assert_allclose(result.weights[-1], both.weights, atol=1e-5)
     np.testing.assert_allclose(result.gain[-1], both.gain, atol=1e-8)
-    assert (np.diff(result.forgetting) > 0).all() and (np.diff(result.gain @ result.emphasis) > 0).all()
+    assert (np.diff(result.forgetting) > 0).all() and (np.diff(result.gain @ result.target_weights) > 0).all()
     table = result.to_polars()
     assert len(table) == 18 and table["target"].to_list()[:2] == ["target", "other"]
     assert {"share_web", "share_code", "share_maths"} <= set(table.columns)
@@ -192,30 +192,30 @@ def test_it_is_noted_that_nothing_helps(profiles):
 
 
 @pytest.mark.parametrize(
-    ("limits", "message"),
+    ("constraints", "message"),
     [
         (
-            {"keep": {"web": 0.7, "code": 0.5}},
-            "The floors web>=0.7, code>=0.5 sum to 1.2, and the whole is 1.\nLower them by 0.2 together.",
+            {"min_share": {"web": 0.7, "code": 0.5}},
+            "The minimum shares web>=0.7, code>=0.5 sum to 1.2, and the whole is 1.\nLower them by 0.2 together.",
         ),
         (
-            {"keep": {"code": 0.5}, "tokens": 1000, "available": {"code": 100}},
+            {"min_share": {"code": 0.5}, "tokens": 1000, "available": {"code": 100}},
             "No mixture has both code>=0.5 and code<=0.4 (4 epochs of 100 in 1,000 tokens).\n"
-            "Lower that floor or raise that cap.",
+            "Lower that minimum or raise that maximum.",
         ),
         (
-            {"cap": {"web": 0.5, "code": 0.2}, "tokens": 10_000, "available": {"maths": 500}},
-            "The caps web<=0.5, code<=0.2, maths<=0.2 (4 epochs of 500 in 10,000 tokens) sum to 0.9:"
-            " 0.1 of the mixture has no corpus.\nRaise a cap, train on fewer tokens, or give another candidate.",
+            {"max_share": {"web": 0.5, "code": 0.2}, "tokens": 10_000, "available": {"maths": 500}},
+            "The maximum shares web<=0.5, code<=0.2, maths<=0.2 (4 epochs of 500 in 10,000 tokens) sum to 0.9:"
+            " 0.1 of the mixture has no corpus.\nRaise a maximum, train on fewer tokens, or give another candidate.",
         ),
         (
-            {"keep": {"maths": 0.5}, "forgetting": 0.1},
+            {"min_share": {"maths": 0.5}, "max_forgetting": 0.1},
             # nearly half of every word's share is gone, so nearly 1 bit
             "With maths>=0.5, 0.9688 bits or more are forgotten, above the budget of 0.1.\n"
-            "Allow as much, or loosen those limits.",
+            "Allow as much, or loosen those constraints.",
         ),
-        ({"keep": {"wep": 0.5}}, "Unknown corpus 'wep'. Did you mean 'web'?\nKnown: code, maths, web."),
-        ({"cap": {"web": 1.5}}, "A share lies between 0 and 1. Got web<=1.5."),
+        ({"min_share": {"wep": 0.5}}, "Unknown corpus 'wep'. Did you mean 'web'?\nKnown: code, maths, web."),
+        ({"max_share": {"web": 1.5}}, "A share lies between 0 and 1. Got web<=1.5."),
         (
             {"available": {"web": 5}},
             "Available tokens limit a share only when the length of training is known.\n"
@@ -225,12 +225,12 @@ def test_it_is_noted_that_nothing_helps(profiles):
             {"tokens": 5, "available": {"web": 0}},
             "An amount of tokens or epochs must be above 0. Got 0 for web.",
         ),
-        ({"forgetting": -0.5}, "The budget of forgetting is in bits, 0 or more. Got -0.5."),
+        ({"max_forgetting": -0.5}, "The budget of forgetting is in bits, 0 or more. Got -0.5."),
     ],
 )
-def test_what_no_mixture_can_keep_is_told_with_its_numbers(profiles, limits, message):
+def test_what_no_mixture_can_keep_is_told_with_its_numbers(profiles, constraints, message):
     with pytest.raises(SimtoolError) as told:
-        mix(profiles, Limits(**limits))
+        mix(profiles, Constraints(**constraints))
     assert str(told.value) == message
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from simtool.mixing.solver import (
     BUDGET_TOLERANCE,
     TOLERANCE,
-    Problem,
-    at_trade_off,
+    ConvexProblem,
     minimise,
+    minimise_at_trade_off,
     trace,
     within_budget,
 )
@@ -21,12 +21,12 @@ from simtool.similarity.metrics import METRICS, UNIFORM_SHARE, smooth
 ONE = np.ones(1)
 
 
-def problem_of(sources, targets, per_token=None, lower=None, upper=None) -> Problem:
+def problem_of(sources, targets, per_token=None, lower=None, upper=None) -> ConvexProblem:
     """Rows of shares, smoothed; the pretraining corpus is the first source."""
     sources = np.asarray(sources, float)
     K, V = sources.shape
     per_token = np.ones(K) if per_token is None else np.asarray(per_token, float)
-    return Problem(
+    return ConvexProblem(
         smooth(sources, V) * per_token[:, None],
         per_token,
         smooth(np.vstack([targets, sources[:1]]), V),
@@ -35,7 +35,7 @@ def problem_of(sources, targets, per_token=None, lower=None, upper=None) -> Prob
     )
 
 
-def random_problem(seed: int, K: int, V: int = 40, limited: bool = True, skeletal: bool = False) -> Problem:
+def random_problem(seed: int, K: int, V: int = 40, limited: bool = True, skeletal: bool = False) -> ConvexProblem:
     rng = np.random.default_rng(seed)
     sources = rng.dirichlet(np.full(V, 0.2), K)
     target = rng.dirichlet(np.full(V, 0.2)) / 2 + rng.dirichlet(np.ones(K)) @ sources / 2
@@ -51,7 +51,7 @@ def grid(K: int, n: int) -> np.ndarray:
     return np.diff(np.column_stack([np.full(len(bars), -1), bars, np.full(len(bars), n + K - 1)])) / n - 1 / n
 
 
-def allowed(problem: Problem, mixtures: np.ndarray) -> np.ndarray:
+def allowed(problem: ConvexProblem, mixtures: np.ndarray) -> np.ndarray:
     within = (mixtures >= problem.lower_K - 1e-12) & (mixtures <= problem.upper_K + 1e-12)
     return mixtures[within.all(axis=1)]
 
@@ -179,7 +179,7 @@ def test_the_gap_bounds_what_is_missing(seed, K, limited, skeletal, tolerance):
 @example(1031, 12, True, 0.9)
 def test_every_problem_is_solved_within_its_limits(seed, K, skeletal, trade_off):
     problem = random_problem(seed, K, skeletal=skeletal)
-    found = at_trade_off(problem, ONE, trade_off)
+    found = minimise_at_trade_off(problem, ONE, trade_off)
     assert found.gap <= TOLERANCE
     assert abs(found.weights.sum() - 1) < 1e-9
     assert (found.weights >= problem.lower_K).all() and (found.weights <= problem.upper_K).all()
@@ -187,10 +187,10 @@ def test_every_problem_is_solved_within_its_limits(seed, K, skeletal, trade_off)
 
 def test_a_wide_problem_with_many_equal_sources():
     problem = random_problem(3, 30, V=400, limited=False)
-    twice = Problem(
+    twice = ConvexProblem(
         np.tile(problem.sources_KV, (2, 1)),
         np.ones(60),
-        problem.wanted_TV,
+        problem.target_TV,
         np.zeros(60),
         np.ones(60),
     )
@@ -206,10 +206,10 @@ def test_a_wide_problem_with_many_equal_sources():
 def test_the_order_of_the_candidates_does_not_matter(seed):
     problem = random_problem(seed, 6, skeletal=True)
     order = np.random.default_rng(seed).permutation(6)
-    shuffled = Problem(
+    shuffled = ConvexProblem(
         problem.sources_KV[order],
         problem.per_token_K[order],
-        problem.wanted_TV,
+        problem.target_TV,
         problem.lower_K[order],
         problem.upper_K[order],
     )
@@ -220,10 +220,10 @@ def test_the_order_of_the_candidates_does_not_matter(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_candidate_split_into_equal_halves_gives_the_same_objective(seed):
     problem = random_problem(seed, 4, limited=False)
-    split = Problem(
+    split = ConvexProblem(
         np.vstack([problem.sources_KV, problem.sources_KV[-1:]]),
         np.ones(5),
-        problem.wanted_TV,
+        problem.target_TV,
         np.zeros(5),
         np.ones(5),
     )
