@@ -12,6 +12,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from analyses._tiny import GENERAL, tiny_study
+from simtool.statistics import TAILS
 from simtool.tokens.store import TokenStore
 
 FEWEST_TOKENS = 16  # a document's loss a token is noise below
@@ -87,7 +88,7 @@ def relations(table: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
         for name in RELATIONS:
             values = one[name].to_numpy()
             draws = [spearmanr(values[d], change[d]).statistic for d in drawn]
-            low, high = np.quantile(draws, [0.025, 0.975])
+            low, high = np.quantile(draws, TAILS)
             value = float(spearmanr(values, change).statistic)
             rows.append({**named, "with": name, "spearman": value, "low": float(low), "high": float(high)})
     return pl.DataFrame(rows)

@@ -17,6 +17,7 @@ from analyses import shipped_profile
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import jensen_shannon, jensen_shannon_bias, token
 from simtool.similarity.resampling import half_splits
+from simtool.statistics import TAILS
 
 PAIRS = (
     *(("c4", "c4"), ("gsm8k", "gsm8k"), ("starcoder", "starcoder")),
@@ -65,7 +66,7 @@ def _of_pair(a: str, b: str, profiles: dict[str, Profile]) -> list[dict[str, Any
         n_a, n_b = (int(np.mean([one[side] for one in found])) for side in (0, 1))
         for metric in found[0][2]:
             scores = np.array([one[2][metric] for one in found])
-            low, high = np.quantile(scores, [0.025, 0.975])
+            low, high = np.quantile(scores, TAILS)
             measured = {"metric": metric, "value": scores.mean(), "low": low, "high": high}
             rows.append({"a": a, "b": b, "way": way, "drawn": drawn, "tokens_a": n_a, "tokens_b": n_b, **measured})
     return rows

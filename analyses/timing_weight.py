@@ -6,12 +6,14 @@ fixed, an effect of the start that remains is time's own.
 """
 
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from analyses import find_table
+from simtool.statistics import TAILS
 
 DRAWS = 4_000
 EFFECTS = ("start 10 points earlier", "weight 10 points more", "both at once, beyond their sum")
@@ -44,10 +46,10 @@ def _effects(cells: pl.DataFrame) -> dict[str, tuple[float, float, float]]:
     plane = np.column_stack([np.ones(len(value)), *there.values()])
     if np.linalg.matrix_rank(plane) < plane.shape[1]:
         return dict.fromkeys(EFFECTS, (np.nan, np.nan, np.nan))
-    spread = (high - low) / (2 * 1.959964)  # of a normal cell with that 95% interval
+    spread = (high - low) / (2 * NormalDist().inv_cdf(TAILS[1]))  # of a normal cell with that 95% interval
     drawn = value + np.random.default_rng(0).normal(size=(DRAWS, len(value))) * spread
     solve = np.linalg.pinv(plane)
     found, around = solve @ value, drawn @ solve.T
-    ends = np.quantile(around, [0.025, 0.975], axis=0)
+    ends = np.quantile(around, TAILS, axis=0)
     fitted = {name: (float(found[i]), *map(float, ends[:, i])) for i, name in enumerate(there, 1)}
     return {name: fitted.get(name, (np.nan, np.nan, np.nan)) for name in EFFECTS}

@@ -1,25 +1,172 @@
-"""How well predictions agree with results, where mixtures and targets are crossed.
+"""Every statistic that more than one room needs: intervals, halves, rounding, agreement of predictions with outcomes.
 
-Predictions and results are tables, a row a mixture and a column a target; a cell without a result is NaN. Cells of one
-row or column are not independent, so chance is judged by moving whole rows and columns, and leaving out goes by
-target and by pair.
+Agreement is of tables that cross mixtures with targets, a row per mixture and a column per target; a cell without a
+result is NaN. Cells of one row or column are not independent, so chance is judged by moving whole rows and columns,
+and leaving out goes by target and by pair.
+
+SciPy is imported where it is called: a run on a training machine needs the halves and the rounding, and no SciPy.
 """
 
-# M mixtures, T targets
+# M mixtures, T targets, S seeds, D documents, R resamples, F folds
 
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from simtool.errors import SimtoolError
 
+CONFIDENCE = 0.95
+TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+FEWEST_CELLS = 3  # with a result, for a correlation
 FEWEST_FOR_INTERVAL = 4  # cells; of three, a draw holds too few different ones to vary as they should
 EXACT_UP_TO = 50_000  # arrangements of rows and columns; above, so many are drawn
 BOOTSTRAPS = 2_000
+
+
+# --- Student's t ---
+
+
+def t_quantile(freedom: float, probability: float = TAILS[1]) -> float:
+    """Quantile of Student's t; by default the reach of a 95% interval in standard errors."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
+
+
+def t_over_z(n: int) -> float:
+    """How much wider than a normal interval one is whose spread was estimated from n values."""
+    from scipy.special import ndtri
+
+    return t_quantile(n - 1) / float(ndtri(TAILS[1]))
+
+
+# --- Rounding ---
+
+
+def largest_remainder(shares: Sequence[float] | np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers that sum to `total`, each its share rounded up or down (Hamilton's method).
+
+    Parameters
+    ----------
+    shares
+        What each would have if fractions were possible; they sum to `total`.
+
+    Returns
+    -------
+    int64, one for each share.
+    """
+    exact = np.asarray(shares, np.float64)
+    # a share such as 0.29 times 100 lies a hair under 29, and must not lose that unit
+    whole = np.floor(exact + 1e-9).astype(np.int64)
+    order = np.argsort(whole - exact, kind="stable")
+    whole[order[: total - whole.sum()]] += 1
+    return whole
+
+
+# --- Half-samples and jackknife ---
+
+
+def random_halves(n_folds: int, n_splits: int, rng: np.random.Generator) -> np.ndarray:
+    """Random halves of the folds: bool (n_splits, n_folds), half of each row true."""
+    return np.argsort(rng.random((n_splits, n_folds)), axis=1) < n_folds // 2
+
+
+def half_sample_interval(
+    samples: np.ndarray, n_folds: int, center: np.ndarray | float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95% interval of the whole from values on half-samples.
+
+    The spread of half-samples about the whole estimates the sampling error of the whole (half-sampling: McCarthy 1969,
+    "Pseudo-replication: half samples", Review of the ISI 37); with few folds it is widened by Student's t.
+
+    Parameters
+    ----------
+    samples
+        float64 (R, ...), a value for each half-sample.
+    n_folds
+        How many folds the halves were drawn from.
+    center
+        The value that the interval lies about; None: the mean of the samples.
+    """
+    middle, wider = samples.mean(axis=0), t_over_z(n_folds)
+    center = middle if center is None else center
+    low, high = np.quantile(samples, TAILS, axis=0)
+    return center - (middle - low) * wider, center + (high - middle) * wider
+
+
+def jackknife_variance(left_out: np.ndarray) -> np.ndarray:
+    """Variance of an estimate from its values with each of n units left out: (n, ...) -> (...)."""
+    n = len(left_out)
+    return (n - 1) / n * np.square(left_out - left_out.mean(axis=0)).sum(axis=0)
+
+
+def jackknife_interval(whole: np.ndarray | float, *left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95% interval about an estimate, by the delete-one jackknife with Student's t.
+
+    Variances of several independent samples are added (Efron 1982, The Jackknife, the Bootstrap and Other Resampling
+    Plans, chapter 3).
+
+    Parameters
+    ----------
+    whole
+        The estimate on all units: (...).
+    *left_out
+        For each sample, the estimates with each of its n units left out: (n, ...).
+    """
+    reach = t_quantile(len(left_out[0]) - 1) * np.sqrt(sum(jackknife_variance(values) for values in left_out))
+    return whole - reach, whole + reach
+
+
+def pseudo_values(whole: float, left_out: np.ndarray) -> np.ndarray:
+    """Jackknife pseudo-values (n,): how much an estimate depends on each unit; their mean is the corrected estimate."""
+    n = len(left_out)
+    return n * whole - (n - 1) * left_out
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds and documents with its 95% interval, and a two-sided p of its being 0."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def crossed(by_seed: np.ndarray, by_document: np.ndarray) -> Estimate:
+    """The mean of a measure whose variation over seeds and over documents are two samples.
+
+    Variances of both means are added (the seeds' already holds the seed-by-document part once, so this is rather too
+    wide than too narrow), and Student's t has Satterthwaite's degrees of freedom. NaN intervals with one seed: how
+    seeds vary is then not known.
+
+    Parameters
+    ----------
+    by_seed
+        float64 (S,), the measure under each seed, all documents.
+    by_document
+        float64 (D,), jackknife pseudo-values: the measure's dependence on each document, all seeds.
+    """
+    from scipy.special import stdtr
+
+    value, n_seeds, n_documents = float(by_seed.mean()), len(by_seed), len(by_document)
+    if n_seeds < 2 or n_documents < 2:
+        return Estimate(value, math.nan, math.nan, math.nan)
+    of_seeds, of_documents = by_seed.var(ddof=1) / n_seeds, by_document.var(ddof=1) / n_documents
+    variance = of_seeds + of_documents
+    if variance == 0:
+        return Estimate(value, value, value, math.nan)
+    freedom = variance**2 / (of_seeds**2 / (n_seeds - 1) + of_documents**2 / (n_documents - 1))
+    error = math.sqrt(variance)
+    reach = t_quantile(freedom) * error
+    return Estimate(value, value - reach, value + reach, float(2 * stdtr(freedom, -abs(value) / error)))
+
+
+# --- Agreement of predictions with outcomes ---
 
 
 @dataclass(frozen=True)
@@ -50,30 +197,29 @@ class Agreement:
 def agreement(predicted: np.ndarray, observed: np.ndarray, seed: int = 0) -> Agreement:
     """Compare predictions with results: float (M, T) each, NaN in `observed` where there is no result.
 
-    Raises SimtoolError when a result has no prediction, or there are fewer than three results.
+    Raises
+    ------
+    SimtoolError
+        When a result has no prediction, or there are fewer than three results.
     """
-    there = np.isfinite(observed)
-    if not np.isfinite(predicted[there]).all():
-        raise SimtoolError(f"{int((~np.isfinite(predicted[there])).sum())} results have no prediction.")
-    if there.sum() < 3:
-        raise SimtoolError(f"Agreement needs at least 3 results. Got {int(there.sum())}.")
-    pearson, spearman = correlations(predicted[there], observed[there])
-    drawn = bootstrap(predicted, observed, np.random.default_rng(seed))
-    # with few mixtures a draw may hold one cell many times over, and nothing varies: such draws say nothing
-    low, high = np.full((2, 2), np.nan)
-    if there.sum() >= FEWEST_FOR_INTERVAL and np.isfinite(drawn).any():
-        low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
-    left_out_targets, left_out_pairs = {}, {}
-    for t in np.flatnonzero(there.any(axis=0)):
-        kept = there.copy()
-        kept[:, t] = False
-        left_out_targets[int(t)] = correlations(predicted[kept], observed[kept])[0]
-    for m, t in np.argwhere(there):
-        kept = there.copy()
-        kept[m, t] = False
-        left_out_pairs[int(m), int(t)] = correlations(predicted[kept], observed[kept])
+    measured = np.isfinite(observed)
+    if not np.isfinite(predicted[measured]).all():
+        raise SimtoolError(f"{int((~np.isfinite(predicted[measured])).sum())} results have no prediction.")
+    if measured.sum() < FEWEST_CELLS:
+        raise SimtoolError(f"Agreement needs at least {FEWEST_CELLS} results. Got {int(measured.sum())}.")
+    pearson, spearman = correlations(predicted[measured], observed[measured])
+    low, high = agreement_interval(predicted, observed, np.random.default_rng(seed))
+    without_target, without_pair = {}, {}
+    for t in np.flatnonzero(measured.any(axis=0)):
+        rest = measured.copy()
+        rest[:, t] = False
+        without_target[int(t)] = correlations(predicted[rest], observed[rest])[0]
+    for m, t in np.argwhere(measured):
+        rest = measured.copy()
+        rest[m, t] = False
+        without_pair[int(m), int(t)] = correlations(predicted[rest], observed[rest])
     return Agreement(
-        n=int(there.sum()),
+        n=int(measured.sum()),
         pearson=pearson,
         pearson_low=float(low[0]),
         pearson_high=float(high[0]),
@@ -81,48 +227,68 @@ def agreement(predicted: np.ndarray, observed: np.ndarray, seed: int = 0) -> Agr
         spearman_low=float(low[1]),
         spearman_high=float(high[1]),
         p=permutation_p(predicted, observed, np.random.default_rng(seed)),
-        without_target=left_out_targets,
-        without_pair={pair: both[0] for pair, both in left_out_pairs.items()},
-        spearman_without_pair={pair: both[1] for pair, both in left_out_pairs.items()},
+        without_target=without_target,
+        without_pair={pair: both[0] for pair, both in without_pair.items()},
+        spearman_without_pair={pair: both[1] for pair, both in without_pair.items()},
     )
+
+
+def agreement_interval(
+    predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95% intervals of Pearson and Spearman, (2,) each; NaN where there are too few cells."""
+    drawn = bootstrap(predicted, observed, rng)
+    # with few mixtures a draw may hold one cell many times over, and nothing varies: such draws say nothing
+    if np.isfinite(observed).sum() < FEWEST_FOR_INTERVAL or not np.isfinite(drawn).any():
+        return np.full(2, np.nan), np.full(2, np.nan)
+    low, high = np.nanquantile(drawn, TAILS, axis=0)
+    return low, high
 
 
 def correlations(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Pearson and Spearman (ties share ranks); NaN where one side does not vary or there are fewer than 3."""
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < FEWEST_CELLS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return math.nan, math.nan
-    ranks = stats.rankdata(x), stats.rankdata(y)
-    return float(np.corrcoef(x, y)[0, 1]), float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(x, y)[0, 1]), spearman(x, y)
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Rank correlation, ties sharing their mean rank; NaN where one side does not vary."""
+    from scipy.stats import rankdata  # 0.3 s that most commands need not spend
+
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
 def permutation_p(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator) -> float:
-    """Share of the arrangements of the predictions' rows and columns whose Pearson is at least the one found.
+    """Share of the arrangements of the predictions' rows and columns whose Pearson is at least that of the table.
 
-    The arrangement found is one of them, so p is never 0. All are tried when there are few enough, else a sample.
-    Exchangeable under the null are the mixtures, and the targets: not the single cells.
+    The table itself is one of the arrangements, so p is never 0. All are tried when there are few enough, else a
+    sample. Exchangeable under the null are the mixtures, and the targets: not the single cells.
     """
     n_mixtures, n_targets = observed.shape
-    there = np.isfinite(observed)
+    measured = np.isfinite(observed)
     if math.factorial(n_mixtures) * math.factorial(n_targets) <= EXACT_UP_TO:
         rows, columns = _all_orders(n_mixtures, n_targets)
     else:
         drawn = [(rng.permutation(n_mixtures), rng.permutation(n_targets)) for _ in range(9_999)]
         rows, columns = map(np.array, zip((range(n_mixtures), range(n_targets)), *drawn, strict=True))
-    arranged = predicted[rows[:, :, None], columns[:, None, :]][:, there]
+    arranged = predicted[rows[:, :, None], columns[:, None, :]][:, measured]
     arranged = arranged[np.isfinite(arranged).all(axis=1)]  # a cell may have no prediction where it has no result
-    y = observed[there] - observed[there].mean()
+    y = observed[measured] - observed[measured].mean()
     x = arranged - arranged.mean(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (x @ y) / np.sqrt((x * x).sum(axis=1) * (y @ y))
-    found = r[0]  # the first arrangement is the one found
-    return math.nan if math.isnan(found) else float((r >= found - 1e-12).mean())
+    unmoved = r[0]  # the first arrangement is the table as it is
+    return math.nan if math.isnan(unmoved) else float((r >= unmoved - 1e-12).mean())
 
 
 @functools.cache
 def _all_orders(n_rows: int, n_columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Every order of the rows with every order of the columns: (n, n_rows) and (n, n_columns), as it is first."""
-    one, other = (np.array(list(itertools.permutations(range(n)))) for n in (n_rows, n_columns))
-    return np.repeat(one, len(other), axis=0), np.tile(other, (len(one), 1))
+    rows, columns = (np.array(list(itertools.permutations(range(n)))) for n in (n_rows, n_columns))
+    return np.repeat(rows, len(columns), axis=0), np.tile(columns, (len(rows), 1))
 
 
 def bootstrap(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -146,21 +312,22 @@ def _ranks_of_rows(x: np.ndarray) -> np.ndarray:
     """
     ranks = np.empty(x.shape)
     for start in range(0, len(x), 100):  # some megabytes at a time
-        some = x[start : start + 100]
-        less = (some[:, :, None] > some[:, None, :]).sum(axis=2)
-        equal = (some[:, :, None] == some[:, None, :]).sum(axis=2)
+        rows = x[start : start + 100]
+        less = (rows[:, :, None] > rows[:, None, :]).sum(axis=2)
+        equal = (rows[:, :, None] == rows[:, None, :]).sum(axis=2)
         ranks[start : start + 100] = less + (equal + 1) / 2
     return np.where(np.isfinite(x), ranks, np.nan)
 
 
 def _pearson_of_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Pearson of each row, over the cells that are not NaN; NaN where nothing varies or there are fewer than 3."""
+    """Pearson of each row, over the cells that are not NaN; NaN where nothing varies or there are fewer than
+    FEWEST_CELLS."""
     n = np.isfinite(x).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         x, y = (table - np.nansum(table, axis=1, keepdims=True) / n[:, None] for table in (x, y))
         squares = np.nansum(x * x, axis=1), np.nansum(y * y, axis=1)
         r = np.nansum(x * y, axis=1) / np.sqrt(squares[0] * squares[1])
-    return np.where((n >= 3) & (np.minimum(*squares) > 1e-24), r, np.nan)
+    return np.where((n >= FEWEST_CELLS) & (np.minimum(*squares) > 1e-24), r, np.nan)
 
 
 @dataclass(frozen=True)
@@ -173,19 +340,19 @@ class CellsAgreement:
     high: float
 
 
-def cells_agreement(one: np.ndarray, other: np.ndarray, seed: int = 0) -> CellsAgreement:
+def cells_agreement(first: np.ndarray, second: np.ndarray, seed: int = 0) -> CellsAgreement:
     """Spearman of the cells above the diagonal of two symmetric matrices: float64 (n, n) each.
 
     Cells of one corpus are not independent, so the interval draws corpora with replacement and leaves out the cells
     of a corpus with its own copy ("vertex bootstrap", Snijders and Borgatti 1999, Connections 22).
     """
-    n = len(one)
+    n = len(first)
     i, j = np.triu_indices(n, 1)
     drawn = np.random.default_rng(seed).integers(n, size=(BOOTSTRAPS, n))
     a, b = drawn[:, i], drawn[:, j]
-    x, y = (np.where(a == b, np.nan, matrix[np.minimum(a, b), np.maximum(a, b)]) for matrix in (one, other))
-    low, high = np.nanquantile(_pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y)), [0.025, 0.975])
-    return CellsAgreement(len(i), correlations(one[i, j], other[i, j])[1], float(low), float(high))
+    x, y = (np.where(a == b, np.nan, matrix[np.minimum(a, b), np.maximum(a, b)]) for matrix in (first, second))
+    low, high = np.nanquantile(_pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y)), TAILS)
+    return CellsAgreement(len(i), correlations(first[i, j], second[i, j])[1], float(low), float(high))
 
 
 def fit_band(
@@ -213,7 +380,7 @@ def fit_band(
     lines = np.where(spread > 1e-24, y_mean + slope * (grid - x_mean), np.nan)
     if np.isnan(lines[1:]).all():
         return lines[0], np.full(len(grid), np.nan), np.full(len(grid), np.nan)
-    low, high = np.nanquantile(lines[1:], [0.025, 0.975], axis=0)
+    low, high = np.nanquantile(lines[1:], TAILS, axis=0)
     return lines[0], low, high
 
 

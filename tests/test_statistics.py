@@ -1,10 +1,14 @@
-"""Agreement in crossed designs: against references, by hand, and under the null."""
+"""Statistics: against references, by hand, and under the null."""
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from simtool.errors import SimtoolError
@@ -13,9 +17,18 @@ from simtool.statistics import (
     agreement,
     cells_agreement,
     correlations,
+    crossed,
     fit_band,
+    half_sample_interval,
     holm,
+    jackknife_interval,
+    jackknife_variance,
+    largest_remainder,
     permutation_p,
+    pseudo_values,
+    random_halves,
+    t_over_z,
+    t_quantile,
 )
 
 
@@ -145,3 +158,106 @@ def test_three_results_have_no_interval():
     found = agreement(np.array([[1.0], [2.0], [4.0]]), np.array([[0.1], [0.2], [0.5]]))
     assert found.pearson > 0.9 and found.p == pytest.approx(1 / 6)
     assert np.isnan([found.pearson_low, found.pearson_high, found.spearman_low, found.spearman_high]).all()
+
+
+# --- Student's t, rounding, halves ---
+
+
+def test_importing_is_light():
+    """A training machine has no SciPy, and its batches round shares by `largest_remainder`."""
+    code = "import simtool.statistics, sys; assert not {'scipy', 'polars', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("freedom", [1, 3, 15, 31, 7.4])
+def test_students_t_is_scipys(freedom):
+    assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom))
+    assert t_quantile(freedom, 0.8) == pytest.approx(stats.t.ppf(0.8, freedom))
+
+
+def test_t_over_z_by_hand():
+    assert t_over_z(16) == pytest.approx(2.13145 / 1.95996, abs=1e-5)  # t(15) and z at 97.5%
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8), st.integers(1, 2000))
+def test_largest_remainder_rounds_each_share_up_or_down(shares, total):
+    shares = [share / sum(shares) * total for share in shares]
+    rounded = largest_remainder(shares, total)
+    assert rounded.sum() == total
+    assert (np.abs(rounded - shares) < 1 + 1e-6).all()
+
+
+def test_largest_remainder_by_hand():
+    # 29 is 0.29 x 100 and lies a hair under; of .5 and .5 the first takes the last unit
+    assert largest_remainder([0.29 * 100, 70.5, 0.5], 100).tolist() == [29, 71, 0]
+
+
+def test_random_halves_are_halves():
+    halves = random_halves(32, 50, np.random.default_rng(0))
+    assert (halves.sum(axis=1) == 16).all()
+    assert len({tuple(row) for row in halves.tolist()}) == 50
+
+
+def test_the_half_sample_interval_of_a_constant_is_that_constant():
+    low, high = half_sample_interval(np.full((50, 2), 0.25), 16)
+    np.testing.assert_array_equal([low, high], 0.25)
+
+
+def test_the_half_sample_interval_of_a_mean_is_students_t():
+    """Of a mean of 16 folds, the spread of half-samples is its standard error."""
+    folds = np.random.default_rng(0).normal(size=16)
+    halves = random_halves(16, 20_000, np.random.default_rng(1))
+    low, high = half_sample_interval((halves @ folds) / 8, 16, folds.mean())
+    error = folds.std(ddof=1) / 4
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 15) * error, rel=0.05)
+    assert (low + high) / 2 == pytest.approx(folds.mean(), abs=0.02 * error + 1e-3)
+
+
+# --- Jackknife, crossed intervals ---
+
+
+def test_the_jackknife_of_a_mean_is_students_t():
+    x = np.random.default_rng(3).normal(size=12)
+    left_out = (x.sum() - x) / 11
+    assert jackknife_variance(left_out) == pytest.approx(x.var(ddof=1) / 12)
+    assert jackknife_interval(x.mean(), left_out) == pytest.approx(stats.t.interval(0.95, 11, x.mean(), stats.sem(x)))
+    assert pseudo_values(x.mean(), left_out) == pytest.approx(x)
+
+
+def test_the_jackknife_of_two_samples_adds_their_variances():
+    x, y = np.random.default_rng(4).normal(size=(2, 9))
+    low, high = jackknife_interval(x.mean() - y.mean(), -x / 8, y / 8)
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 8) * math.sqrt((x.var(ddof=1) + y.var(ddof=1)) / 9))
+
+
+def test_with_documents_that_do_not_vary_it_is_students_t_over_seeds():
+    by_seed = np.array([0.02, 0.05, 0.03, 0.04])
+    estimate = crossed(by_seed, np.full(50, by_seed.mean()))
+    low, high = stats.t.interval(0.95, 3, by_seed.mean(), stats.sem(by_seed))
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
+    assert estimate.p == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
+
+
+def test_with_seeds_that_do_not_vary_it_is_students_t_over_documents():
+    by_document = np.random.default_rng(0).normal(0.1, 1, 40)
+    estimate = crossed(np.full(3, by_document.mean()), by_document)
+    assert (estimate.low, estimate.high) == pytest.approx(
+        stats.t.interval(0.95, 39, by_document.mean(), stats.sem(by_document))
+    )
+
+
+def test_one_seed_gives_no_interval():
+    estimate = crossed(np.array([0.1]), np.arange(5.0))
+    assert estimate.value == 0.1 and math.isnan(estimate.low) and math.isnan(estimate.p)
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    """Seeds and documents crossed, both varying: of 400 intervals of 95%, at least 93% hold the mean."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(400):
+        seeds, documents = rng.normal(0, 0.5, (4, 1)), rng.normal(0, 1, (1, 30))
+        cells = 0.3 + seeds + documents + rng.normal(0, 0.5, (4, 30))
+        estimate = crossed(cells.mean(1), cells.mean(0))
+        held += estimate.low <= 0.3 <= estimate.high
+    assert held / 400 >= 0.93

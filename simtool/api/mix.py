@@ -10,9 +10,11 @@ from simtool.mixing.constraints import Constraints
 from simtool.mixture import Mixture, Unit, as_mixtures, convert_weights, midtraining_mixtures, parse_mixture
 from simtool.prediction import advantage as proximity
 from simtool.prediction import predict as prediction
+from simtool.prediction import verify as verification
 from simtool.prediction.advantage import Advantage, Curve, Question
-from simtool.prediction.predict import Prediction, Verification
+from simtool.prediction.predict import Prediction
 from simtool.prediction.predictors import AUTO, find_predictor
+from simtool.prediction.verify import Verification
 from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import Options, find_profiles, local_text, provenance_of
 from simtool.similarity import attribution
@@ -152,7 +154,7 @@ def verify(prediction_file: Path, results: Path, size: str | None = None, seed: 
         if size not in sizes:
             raise SimtoolError(f"No results of size {size!r}. There are: {', '.join(sizes) or 'no sizes'}.")
         table = table.filter(pl.col("size").cast(pl.String) == size)
-    return prediction.verify(made, table, seed)
+    return verification.verify(made, table, seed)
 
 
 def explain(

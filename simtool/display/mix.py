@@ -11,7 +11,8 @@ from simtool.display.console import console, print_rows, sources
 from simtool.mixing.advice import Advice
 from simtool.mixing.solver import TOLERANCE
 from simtool.prediction.advantage import Advantage, Curve, share_text
-from simtool.prediction.predict import Prediction, Verification
+from simtool.prediction.predict import Prediction
+from simtool.prediction.verify import Verification
 from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import METRICS
 from simtool.wording import readable

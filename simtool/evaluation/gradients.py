@@ -29,13 +29,13 @@ import torch
 
 from simtool.errors import SimtoolError
 from simtool.evaluation.loss import LossOn, batched_windows, read_windows
+from simtool.statistics import jackknife_interval
 from simtool.tokens.store import TokenStore
 from simtool.training.model import chunked_cross_entropy, load_model
 
 # F folds, G groups of parameters
 
 FOLDS = 16
-T = 2.1314  # Student's t(15) at 97.5%, from SciPy, for 16 folds
 OVERALL = "all"
 
 
@@ -193,9 +193,7 @@ def aligned(group: str, gram: np.ndarray, tokens: np.ndarray, n_parameters: int 
     whole = np.array(estimates(everything))
     left = np.array([estimates(everything & (np.arange(2 * n_folds) != f)) for f in range(2 * n_folds)])
     halves = left[:n_folds], left[n_folds:]
-    variance = sum((n_folds - 1) / n_folds * ((half - half.mean(axis=0)) ** 2).sum(axis=0) for half in halves)
-    wide = T * np.sqrt(variance)
-    low, high = whole - wide, whole + wide
+    low, high = jackknife_interval(whole, *halves)
     inner, cosine = zip(whole.tolist(), low.tolist(), high.tolist(), strict=True)
     first, second = is_first, ~is_first
     lengths = gram[np.ix_(first, first)].sum() * gram[np.ix_(second, second)].sum()
@@ -310,7 +308,5 @@ def forgetting_along(
 def _mean_over_folds(sums: np.ndarray, tokens: np.ndarray) -> tuple[float, float, float]:
     """Sum over sum, and its interval by the delete-one jackknife over folds."""
     whole = sums.sum() / tokens.sum()
-    left = (sums.sum() - sums) / (tokens.sum() - tokens)
-    n = len(sums)
-    wide = T * np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())
-    return float(whole), float(whole - wide), float(whole + wide)
+    low, high = jackknife_interval(whole, (sums.sum() - sums) / (tokens.sum() - tokens))
+    return float(whole), float(low), float(high)

@@ -15,6 +15,7 @@ import torch
 
 from simtool.errors import SimtoolError
 from simtool.evaluation.loss import batched_windows, first_token, window_length
+from simtool.statistics import half_sample_interval, random_halves
 from simtool.tokens.store import TokenStore
 from simtool.training.model import FromTransformers, GPTNeoX, load_model
 
@@ -22,8 +23,6 @@ from simtool.training.model import FromTransformers, GPTNeoX, load_model
 
 FOLDS = 32  # of documents; halves of them are drawn
 RESAMPLES = 400
-CONFIDENCE = 0.95
-T_OVER_Z = 1.0406  # t(31) / z at 97.5%, from SciPy, for 32 folds: 2.0395 / 1.9600
 
 
 # ---- hidden states ---------------------------------------------------------------------------------------
@@ -261,7 +260,7 @@ def layer_changes(before: Hidden, after: Hidden, resamples: int = RESAMPLES, see
         raise SimtoolError(f"{n_documents} documents are too few for an interval. Give at least {2 * FOLDS}.")
     fold_of = np.empty(n_documents, np.int64)
     fold_of[np.argsort(before.hashes, kind="stable")] = np.arange(n_documents) % FOLDS
-    halves = half_samples(FOLDS, resamples, np.random.default_rng(seed))
+    halves = random_halves(FOLDS, resamples, np.random.default_rng(seed))
     folds = fold_of[before.documents]
     smallest = int((halves @ np.bincount(folds, minlength=FOLDS)).min())
     changes = []
@@ -288,21 +287,9 @@ def _layer_change(
     drawn = np.array([cka(chosen) for chosen in weights])
     distorted = np.sqrt((weights @ of_fold[0]) / (weights @ of_fold[1]))
     whole, distortion = cka(np.ones(FOLDS)), float(np.sqrt(moved.sum() / spread.sum()))
-    low, high = about(whole, drawn)
-    d_low, d_high = about(distortion, distorted)
+    low, high = half_sample_interval(drawn, FOLDS, whole)
+    d_low, d_high = half_sample_interval(distorted, FOLDS, distortion)
     return LayerChange(
-        layer, whole, max(low, -1.0), min(high, 1.0), distortion, max(d_low, 0.0), d_high,
+        layer, whole, max(float(low), -1.0), min(float(high), 1.0), distortion, max(float(d_low), 0.0), float(d_high),
         len(x), n_documents, drawn, distorted,
     )  # fmt: skip
-
-
-def half_samples(n_folds: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Random halves of the folds: bool (n_resamples, n_folds), half of each row true."""
-    return np.argsort(np.argsort(rng.random((n_resamples, n_folds)), axis=1), axis=1) < n_folds // 2
-
-
-def about(whole: float, draws: np.ndarray) -> tuple[float, float]:
-    """The 95% interval of the whole from values on half-samples, centred on the whole's own value."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail]) - draws.mean()
-    return float(whole + low * T_OVER_Z), float(whole + high * T_OVER_Z)

@@ -9,6 +9,7 @@ from simtool.plots.latex import latex_table
 from simtool.plots.panels import empty_figure, improvement_bars, legend_below
 from simtool.plots.rows import earliest, first_design
 from simtool.plots.style import DOUBLE, title_of
+from simtool.statistics import t_quantile
 
 
 def draw(study_effects: pl.DataFrame) -> Figure:
@@ -31,7 +32,6 @@ def draw(study_effects: pl.DataFrame) -> Figure:
 
 def latex(study_losses: pl.DataFrame) -> str:
     """Loss of every arm on every target: mean over seeds with the 95% interval that they allow (Student's t)."""
-    from scipy import stats
 
     blocks = []
     for size, design in study_losses.select("size", "design").unique(maintain_order=True).iter_rows():
@@ -43,7 +43,7 @@ def latex(study_losses: pl.DataFrame) -> str:
             for target in targets:
                 losses = own.filter(pl.col("target") == target)["loss"].drop_nulls()
                 n = len(losses)
-                half = stats.t.ppf(0.975, n - 1) * losses.std() / math.sqrt(n) if n > 1 else None
+                half = t_quantile(n - 1) * losses.std() / math.sqrt(n) if n > 1 else None
                 interval = "" if half is None else f" ± {half:.3f}"
                 cells.append(f"{losses.mean():.3f}{interval}" if n else "--")
             body.append([str(arm), *cells])

@@ -21,7 +21,8 @@ from simtool.results import Tabular, read_only
 from simtool.similarity.matrix import equal_samples
 from simtool.similarity.metrics import find_metric
 from simtool.similarity.paired import paired
-from simtool.similarity.resampling import CONFIDENCE, half_splits, interval
+from simtool.similarity.resampling import half_splits, interval
+from simtool.statistics import TAILS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -411,8 +412,7 @@ def curve(
     measured = measure(question, [metric], feature)[0]
     ours, grid = measured.advantage, np.array([float(share) for share in mixtures])
     low, high = _interval(ours)
-    tail = (1 - CONFIDENCE) / 2
-    peaks = np.quantile(grid[ours.argmax(axis=1)], [tail, 1 - tail], axis=0, method="closest_observation")
+    peaks = np.quantile(grid[ours.argmax(axis=1)], TAILS, axis=0, method="closest_observation")
     only_special = replace(question, mixtures={str(special): special})
     return Curve(
         pretrain=pretrain,

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from simtool.errors import SimtoolError
-from simtool.statistics import agreement, holm
+from simtool.statistics import Estimate, agreement, crossed, holm, pseudo_values, t_quantile
 from simtool.studies.conclusions import verdicts
 from simtool.studies.execute import read_records, study_of
 from simtool.studies.plan import REPORTED, SELECTED_ON, Study, mix_name
@@ -28,7 +27,6 @@ from simtool.tables import provenance, save_table
 if TYPE_CHECKING:
     from simtool.prediction.predict import Prediction
 
-CONFIDENCE = 0.95
 POWER = 0.8  # of the smallest effect that a study calls detectable
 KEYS = ["size", "design", "arm", "kind", "mix", "weight", "start"]
 
@@ -142,50 +140,16 @@ def runs_of(folder: Path) -> Iterable[Path]:
 # ---- effects ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds and documents with its 95% interval, and a two-sided p of its being 0."""
-
-    value: float
-    low: float
-    high: float
-    p: float
-
-
-def crossed(by_seed: np.ndarray, by_document: np.ndarray) -> Estimate:
-    """The mean of a measure whose variation over seeds and over documents are two samples.
-
-    by_seed       float64 (S,)   the measure under each seed, all documents
-    by_document   float64 (D,)   jackknife pseudo-values: the measure's dependence on each document, all seeds
-
-    Variances of both means are added (the seeds' already holds the seed-by-document part once, so this is rather too
-    wide than too narrow), and Student's t has Satterthwaite's degrees of freedom. NaN intervals with one seed: how
-    seeds vary is then not known.
-    """
-    value, n_seeds, n_documents = float(by_seed.mean()), len(by_seed), len(by_document)
-    if n_seeds < 2 or n_documents < 2:
-        return Estimate(value, math.nan, math.nan, math.nan)
-    of_seeds, of_documents = by_seed.var(ddof=1) / n_seeds, by_document.var(ddof=1) / n_documents
-    variance = of_seeds + of_documents
-    if variance == 0:
-        return Estimate(value, value, value, math.nan)
-    freedom = variance**2 / (of_seeds**2 / (n_seeds - 1) + of_documents**2 / (n_documents - 1))
-    error = math.sqrt(variance)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
-    return Estimate(value, value - reach, value + reach, float(2 * stats.t.sf(abs(value) / error, freedom)))
-
-
-def pseudo_values(nats_SD: np.ndarray, control_SD: np.ndarray, tokens_D: np.ndarray, relative: bool) -> np.ndarray:
+def loss_pseudo_values(nats_SD: np.ndarray, control_SD: np.ndarray, tokens_D: np.ndarray, relative: bool) -> np.ndarray:
     """Jackknife pseudo-values over documents, (D,), of the difference of two losses, relative to the control or not."""
     whole = _difference(nats_SD.sum(1), control_SD.sum(1), tokens_D.sum(), relative).mean()
-    n = len(tokens_D)
-    without = _difference(
+    left_out = _difference(
         nats_SD.sum(1, keepdims=True) - nats_SD,
         control_SD.sum(1, keepdims=True) - control_SD,
         tokens_D.sum() - tokens_D,
         relative,
     ).mean(axis=0)
-    return n * whole - (n - 1) * without
+    return pseudo_values(whole, left_out)
 
 
 def _difference(nats: np.ndarray, control: np.ndarray, tokens: np.ndarray | float, relative: bool) -> np.ndarray:
@@ -273,7 +237,7 @@ def _effect(
     )
     tokens = found[size, arm, target, seeds[0], corpus, role][1]
     by_seed = _difference(ours.sum(1), theirs.sum(1), tokens.sum(), relative)
-    return crossed(by_seed, pseudo_values(ours, theirs, tokens, relative))
+    return crossed(by_seed, loss_pseudo_values(ours, theirs, tokens, relative))
 
 
 def _forgetting(
@@ -299,7 +263,7 @@ def _forgetting(
     tokens = np.concatenate([after[size, arm, target, seeds[0], corpus, "general"][1] for corpus in general])
     ours, theirs = risen(arm), risen(control)
     by_seed = _difference(ours.sum(1), theirs.sum(1), tokens.sum(), relative=False)
-    return crossed(by_seed, pseudo_values(ours, theirs, tokens, relative=False))
+    return crossed(by_seed, loss_pseudo_values(ours, theirs, tokens, relative=False))
 
 
 def minimum_detectable(control_losses: np.ndarray) -> float:
@@ -309,7 +273,7 @@ def minimum_detectable(control_losses: np.ndarray) -> float:
     if n < 2:
         return math.nan
     freedom = 2 * (n - 1)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) + stats.t.ppf(POWER, freedom)
+    reach = t_quantile(freedom) + t_quantile(freedom, POWER)
     return float(reach * control_losses.std(ddof=1) * math.sqrt(2 / n) / control_losses.mean())
 
 

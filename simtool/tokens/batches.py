@@ -19,6 +19,7 @@ import numpy as np
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
+from simtool.statistics import largest_remainder
 from simtool.tokens.store import TokenStore
 
 # B row, T position
@@ -103,7 +104,7 @@ class TextBatches:
     @cached_property
     def quotas(self) -> list[int]:
         """Sequences of each corpus in a block."""
-        return largest_remainder(list(self.mixture.weights.values()), BLOCK)
+        return largest_remainder([share * BLOCK for share in self.mixture.weights.values()], BLOCK).tolist()
 
     @cached_property
     def _streams(self) -> "dict[str, _Stream]":
@@ -344,17 +345,6 @@ def check_stores(stores: Mapping[str, TokenStore], corpora: Sequence[str] | Mapp
             f"The tokenizer {stores[ended[0]].tokenizer!r} has no end-of-text token, so documents cannot be told apart."
             " Choose one that has: simtool tokenizers."
         )
-
-
-def largest_remainder(shares: Sequence[float], seats: int) -> list[int]:
-    """Whole numbers that sum to `seats`, each its share rounded up or down (Hamilton's method)."""
-    exact = [share * seats for share in shares]
-    # a share such as 0.29 times 100 lies a hair under 29, and must not lose that seat
-    given = [math.floor(value + 1e-9) for value in exact]
-    order = sorted(range(len(exact)), key=lambda k: (given[k] - exact[k], k))
-    for k in order[: seats - sum(given)]:
-        given[k] += 1
-    return given
 
 
 def permuted(places: np.ndarray, n: int, key: tuple[object, ...]) -> np.ndarray:

@@ -13,10 +13,8 @@ pytest.importorskip("safetensors")
 
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.evaluation.representations import (  # noqa: E402
-    FOLDS,
     Hidden,
     debiased_cka,
-    half_samples,
     hidden_states,
     layer_changes,
 )
@@ -121,12 +119,6 @@ def test_intervals_cover_what_they_should_when_tokens_of_a_document_are_alike():
         widths.append(change.cka_high - change.cka_low)
     assert 88 <= covered <= 100  # 95 expected; 88 is three standard errors below
     assert np.mean(widths) < 0.35
-
-
-def test_half_samples_are_halves():
-    halves = half_samples(FOLDS, 50, np.random.default_rng(0))
-    assert (halves.sum(axis=1) == FOLDS // 2).all()
-    assert len({tuple(row) for row in halves.tolist()}) == 50
 
 
 @pytest.fixture(scope="module")

@@ -178,14 +178,6 @@ def test_half_splits_are_halves():
     assert (splits.sum(axis=1) == N_FOLDS // 2).all()
 
 
-def test_the_t_factor_is_scipys():
-    from scipy import stats
-
-    from simtool.similarity.resampling import T_OVER_Z
-
-    assert pytest.approx(stats.t.ppf(0.975, N_FOLDS - 1) / stats.norm.ppf(0.975), abs=1e-4) == T_OVER_Z
-
-
 def test_the_interval_of_a_constant_is_that_constant():
     low, high = interval(np.full((50, 2), 0.25))
     np.testing.assert_array_equal(low, 0.25)

@@ -14,7 +14,6 @@ from simtool.tokens.batches import (
     IGNORED,
     ExampleBatches,
     TextBatches,
-    largest_remainder,
     packed,
     permuted,
 )
@@ -169,14 +168,6 @@ def test_permutations_look_random():
     moved = permuted(np.arange(10_000), 10_000, (0,))
     assert abs(np.corrcoef(np.arange(10_000), moved)[0, 1]) < 0.05  # 5 standard deviations of a fair shuffle
     assert abs((np.diff(moved) == 1).mean()) < 0.002
-
-
-@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8), st.integers(1, 2000))
-def test_largest_remainder_gives_every_seat_within_one_of_its_share(shares, seats):
-    shares = [share / sum(shares) for share in shares]
-    given_seats = largest_remainder(shares, seats)
-    assert sum(given_seats) == seats
-    assert all(abs(n - share * seats) < 1 + 1e-6 for n, share in zip(given_seats, shares, strict=True))
 
 
 EXAMPLES = store_of(
