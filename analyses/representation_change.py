@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from analyses._tiny import GENERAL, Leaf, paired, tiny_study
-from simtool.evaluation.representations import LayerChange, about, hidden_states, layer_changes
+from simtool.evaluation.representations import FOLDS, LayerChange, hidden_states, layer_changes
+from simtool.statistics import half_sample_interval
 from simtool.tokens.store import TokenStore
 
 DOCUMENTS = 160
@@ -55,7 +56,7 @@ def _differences(found: dict[Leaf, list[LayerChange]]) -> list[dict[str, Any]]:
                     getattr(found[b][layer], f"{name}_draws") - getattr(found[a][layer], f"{name}_draws")
                     for a, b in own
                 ]
-                low, high = about(float(np.mean(by_seed)), np.mean(draws, axis=0))
+                low, high = half_sample_interval(np.mean(draws, axis=0), FOLDS, np.mean(by_seed))
                 row[name] = {"mean": float(np.mean(by_seed)), "low": low, "high": high, "by_seed": by_seed}
             told.append(row)
     return told
