@@ -33,17 +33,15 @@ WORD = np.uint64(0xFFFFFFFF)
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a step. Row b holds documents numbered documents[b], each counted from position 0.
+    """Rows of a step.
 
     ids         int64 (B, T)   what is read
-    targets     int64 (B, T)   what is to be predicted at each position; IGNORED where it is not counted
-    positions   int64 (B, T)   distance from the start of the document
+    targets     int64 (B, T)   what is to be predicted at each position; IGNORED where no loss is taken
     documents   int64 (B, T)   which document of the row a position belongs to; padding has numbers of its own
     """
 
     ids: np.ndarray
     targets: np.ndarray
-    positions: np.ndarray
     documents: np.ndarray
 
     @property
@@ -51,7 +49,7 @@ class Batch:
         return int((self.targets != IGNORED).sum())
 
     def rows(self, start: int, stop: int) -> "Batch":
-        return Batch(*(getattr(self, name)[start:stop] for name in ("ids", "targets", "positions", "documents")))
+        return Batch(*(getattr(self, name)[start:stop] for name in ("ids", "targets", "documents")))
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class TextBatches:
-    """Batches of `batch_size` sequences of `length` tokens from a mixture of stores; batch(i) for any i.
+    """Batches of `batch_size` sequences of `sequence_length` tokens from a mixture of stores; batch(i) for any i.
 
     n_batches    how many will be asked for: what the stores must hold
     taken        {corpus: sequences} that earlier phases have used, so that a later one goes on behind them
@@ -77,7 +75,7 @@ class TextBatches:
     stores: Mapping[str, TokenStore]
     mixture: Mixture
     seed: int
-    length: int
+    sequence_length: int
     batch_size: int
     n_batches: int
     taken: Mapping[str, int] = field(default_factory=dict)
@@ -91,15 +89,17 @@ class TextBatches:
                 f" one sequence in {BLOCK:,}."
             )
         for name, n_used in self.used(self.n_batches).items():
-            n_needed = self.taken.get(name, 0) + n_used
-            n_held = self._n_sequences[name]
-            if n_needed > n_held * self.max_epochs:
-                missing = math.ceil(n_needed / self.max_epochs - n_held) * self.length
-                raise SimtoolError(
-                    f"{name} is too small: {n_needed * self.length:,} tokens of it are asked for, and it holds"
-                    f" {n_held * self.length:,} ({_passes(n_needed, n_held)} passes, {self.max_epochs:g} allowed).\n"
-                    f"Add {missing:,} tokens of text, ask for less, or allow more: --max-epochs."
-                )
+            self._check_size(name, self.taken.get(name, 0) + n_used)
+
+    def _check_size(self, corpus: str, n_needed: int) -> None:
+        n_held, T = self._n_sequences[corpus], self.sequence_length
+        if n_needed > n_held * self.max_epochs:
+            passes = f"{_passes(n_needed, n_held)} passes, {self.max_epochs:g} allowed"
+            missing = math.ceil(n_needed / self.max_epochs - n_held) * T
+            raise SimtoolError(
+                f"{corpus} is too small: {n_needed * T:,} tokens of it are asked for, and it holds {n_held * T:,}"
+                f" ({passes}).\nAdd {missing:,} tokens of text, ask for less, or allow more: --max-epochs."
+            )
 
     @cached_property
     def quotas(self) -> list[int]:
@@ -112,7 +112,7 @@ class TextBatches:
 
     @cached_property
     def _n_sequences(self) -> dict[str, int]:
-        return {name: max(self._streams[name].n_tokens - 1, 0) // self.length for name in self.mixture.weights}
+        return {name: max(self._streams[name].n_tokens - 1, 0) // self.sequence_length for name in self.mixture.weights}
 
     def used(self, n_batches: int) -> dict[str, int]:
         """Sequences of each corpus in the first n batches."""
@@ -129,7 +129,7 @@ class TextBatches:
         total = max(sum(used.values()), 1)
         return {
             name: {
-                "tokens": n * self.length,
+                "tokens": n * self.sequence_length,
                 "share": n / total,
                 "epochs": (self.taken.get(name, 0) + n) / max(self._n_sequences[name], 1),
             }
@@ -142,14 +142,17 @@ class TextBatches:
         return {name: self.taken.get(name, 0) + used.get(name, 0) for name in {**self.taken, **used}}
 
     def batch(self, i: int) -> Batch:
-        rows = [self._streams[name].read(n * self.length, self.length) for name, n in self._sequences(i)]
+        rows = [
+            self._streams[name].read(n * self.sequence_length, self.sequence_length) for name, n in self._sequences(i)
+        ]
         ids, boundaries = (np.stack(part) for part in zip(*rows, strict=True))
-        return Batch(ids[:, :-1], ids[:, 1:].copy(), *_positions(boundaries[:, :-1]))
+        return Batch(ids[:, :-1], ids[:, 1:].copy(), np.cumsum(boundaries[:, :-1], axis=1))
 
     def origins(self, i: int) -> list[Origin]:
         """Which documents each row of batch i holds."""
         return [
-            Origin(name, self._streams[name].documents(n * self.length, self.length)) for name, n in self._sequences(i)
+            Origin(name, self._streams[name].documents(n * self.sequence_length, self.sequence_length))
+            for name, n in self._sequences(i)
         ]
 
     def _sequences(self, i: int) -> list[tuple[str, int]]:
@@ -209,29 +212,22 @@ class _Stream:
         return tuple(range(max(int(first) - 1, 0), int(last)))
 
 
-def _positions(boundaries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and document numbers of rows (B, T) from where documents begin in them."""
-    places = np.arange(boundaries.shape[1])
-    began = np.maximum.accumulate(np.where(boundaries, places, 0), axis=1)
-    return places - began, np.cumsum(boundaries, axis=1)
-
-
 # ---- examples --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class ExampleBatches:
-    """Batches of `batch_size` examples, each exactly once an epoch, packed whole into rows of at most `length`.
+    """Batches of `batch_size` examples, each once an epoch, packed whole into rows of at most `sequence_length` tokens.
 
     train_on   "response", "text", or None: as the store says
 
-    Examples longer than a row are cut at its end (n_truncated of them); those that then have nothing left to be
-    counted are left out (n_left_out). Rows end with padding where no example fits any more.
+    Examples longer than a row are cut at its end (n_truncated of them); those that then have nothing left to
+    learn are left out (n_left_out). Rows end with padding where no example fits any more.
     """
 
     store: TokenStore
     seed: int
-    length: int
+    sequence_length: int
     batch_size: int
     train_on: str | None = None
 
@@ -241,8 +237,8 @@ class ExampleBatches:
             raise SimtoolError(f"SFT trains on the response or on the text. Got {self.train_on!r}.")
         if not len(self.examples):
             raise SimtoolError(
-                f"{self.store.corpus} has no example with anything to learn in its first {self.length:,} tokens."
-                " Give a greater --length."
+                f"{self.store.corpus} has no example with anything to learn in its first {self.sequence_length:,}"
+                " tokens. Give a greater --length."
             )
 
     @cached_property
@@ -250,15 +246,17 @@ class ExampleBatches:
         return np.diff(self.store.offsets)
 
     @cached_property
-    def _counted_from(self) -> np.ndarray:
-        """The first token of each document that is counted in the loss."""
+    def _loss_from(self) -> np.ndarray:
+        """The first token of each document that a loss is taken on."""
         whole = (self.train_on or self.store.train_on) == "text"
         return np.zeros_like(self._lengths) if whole else np.asarray(self.store.n_prompt_tokens)
 
     @cached_property
     def examples(self) -> np.ndarray:
         """The documents that are trained on."""
-        return np.flatnonzero((self._lengths > 0) & (self._counted_from < np.minimum(self._lengths + 1, self.length)))
+        return np.flatnonzero(
+            (self._lengths > 0) & (self._loss_from < np.minimum(self._lengths + 1, self.sequence_length))
+        )
 
     @property
     def n_left_out(self) -> int:
@@ -266,7 +264,7 @@ class ExampleBatches:
 
     @property
     def n_truncated(self) -> int:
-        return int((self._lengths[self.examples] + 1 > self.length).sum())
+        return int((self._lengths[self.examples] + 1 > self.sequence_length).sum())
 
     @property
     def n_batches(self) -> int:
@@ -281,23 +279,24 @@ class ExampleBatches:
         return self.examples[permuted(places, n, (self.seed, self.store.corpus, epoch))]
 
     def batch(self, i: int) -> Batch:
-        chosen = self.documents(i)
-        bins = packed(np.minimum(self._lengths[chosen] + 1, self.length), self.length)
-        width = max(sum(min(int(self._lengths[chosen[e]]) + 1, self.length) for e in one) for one in bins)
+        documents = self.documents(i)
+        lengths = np.minimum(self._lengths[documents] + 1, self.sequence_length)
+        bins = packed(lengths, self.sequence_length)
+        width = max(int(lengths[items].sum()) for items in bins)
         ids = np.full((len(bins), width), self.store.end_of_text, np.int64)
         targets = np.full((len(bins), width), IGNORED, np.int64)
         boundaries = np.zeros((len(bins), width), bool)
         boundaries[:, 0] = True
-        for b, one in enumerate(bins):
+        for b, items in enumerate(bins):
             at = 0
-            for e in one:
-                read, counted = self._example(int(chosen[e]))
-                n = len(read)
-                ids[b, at : at + n], targets[b, at : at + n], boundaries[b, at] = read, counted, True
+            for e in items:
+                n = int(lengths[e])
+                ids[b, at : at + n], targets[b, at : at + n] = self._example(int(documents[e]))
+                boundaries[b, at] = True
                 at += n
             if at < width:
-                boundaries[b, at] = True  # the padding is a document that nobody counts
-        return Batch(ids, targets, *_positions(boundaries))
+                boundaries[b, at] = True  # the padding is a document of its own, without targets
+        return Batch(ids, targets, np.cumsum(boundaries, axis=1))
 
     def origins(self, i: int) -> list[Origin]:
         return [Origin(self.store.corpus, tuple(int(d) for d in self.documents(i)))]
@@ -307,8 +306,8 @@ class ExampleBatches:
         ids = self.store.document(document).astype(np.int64)
         read = np.concatenate([[self.store.end_of_text], ids])
         targets = np.concatenate([ids, [self.store.end_of_text]])
-        targets[: self._counted_from[document]] = IGNORED
-        return read[: self.length], targets[: self.length]
+        targets[: self._loss_from[document]] = IGNORED
+        return read[: self.sequence_length], targets[: self.sequence_length]
 
 
 def packed(lengths: np.ndarray, capacity: int) -> list[list[int]]:
@@ -338,11 +337,11 @@ def check_stores(stores: Mapping[str, TokenStore], corpora: Sequence[str] | Mapp
         )
     fingerprints = {stores[name].tokenizer_fingerprint: name for name in corpora}
     if len(fingerprints) > 1:
-        told = ", ".join(f"{name} under {fingerprint}" for fingerprint, name in fingerprints.items())
-        raise SimtoolError(f"Stores of different tokenizers cannot be mixed: {told}. Tokenize all under one.")
+        listed = ", ".join(f"{name} under {fingerprint}" for fingerprint, name in fingerprints.items())
+        raise SimtoolError(f"Stores of different tokenizers cannot be mixed: {listed}. Tokenize all under the same.")
     if ended := [name for name in corpora if stores[name].end_of_text is None]:
         raise SimtoolError(
-            f"The tokenizer {stores[ended[0]].tokenizer!r} has no end-of-text token, so documents cannot be told apart."
+            f"The tokenizer {stores[ended[0]].tokenizer!r} has no end-of-text token, so documents cannot be separated."
             " Choose one that has: simtool tokenizers."
         )
 

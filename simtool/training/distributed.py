@@ -82,7 +82,7 @@ class World:
         pieces = [mine.rows(start, start + rows) for start in range(0, len(mine.ids), rows)]
         if self.shard:
             first = batch.rows(0, 1)
-            uncounted = Batch(first.ids, np.full_like(first.targets, IGNORED), first.positions, first.documents)
+            uncounted = Batch(first.ids, np.full_like(first.targets, IGNORED), first.documents)
             pieces += [uncounted] * (-(-int(np.diff(edges).max()) // rows) - len(pieces))
         return pieces
 

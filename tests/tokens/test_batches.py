@@ -141,13 +141,12 @@ def test_bad_mixtures_are_told():
         text_batches(Mixture({"a": 1.0}), stores={"a": store_of([[1, 2]], "a", end_of_text=None)})
 
 
-def test_documents_and_positions_of_packed_rows():
+def test_documents_of_packed_rows():
     store = store_of([[11, 12], [21], [31, 32, 33]])
     stream = [END, 11, 12, END, 21, END, 31, 32, 33, END]
     batch = text_batches(Mixture({"toy": 1.0}), {"toy": store}, length=9, batch_size=1, n_batches=1).batch(0)
     assert batch.ids.tolist() == [stream[:-1]]
     assert batch.targets.tolist() == [stream[1:]]
-    assert batch.positions.tolist() == [[0, 1, 2, 0, 1, 0, 1, 2, 3]]
     assert batch.documents.tolist() == [[1, 1, 1, 2, 2, 3, 3, 3, 3]]
 
 
@@ -187,12 +186,11 @@ def test_every_example_comes_once_an_epoch_and_whole():
     assert batches.documents(0).tolist() != batches.documents(7).tolist()
 
 
-def test_examples_are_packed_with_their_own_positions():
+def test_examples_are_packed_whole():
     store = store_of([[1, 2, 3], [4, 5, 6, 7]], prompts=[2, 1])
     batch = ExampleBatches(store, 0, 9, 2).batch(0)
     assert batch.ids.tolist() == [[END, 4, 5, 6, 7, END, 1, 2, 3]]
     assert batch.targets.tolist() == [[IGNORED, 5, 6, 7, END, IGNORED, IGNORED, 3, END]]
-    assert batch.positions.tolist() == [[0, 1, 2, 3, 4, 0, 1, 2, 3]]
     assert batch.documents.tolist() == [[1] * 5 + [2] * 4]
     whole = ExampleBatches(store, 0, 9, 2, train_on="text").batch(0)
     assert whole.targets.tolist() == [[4, 5, 6, 7, END, 1, 2, 3, END]]

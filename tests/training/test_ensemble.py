@@ -63,7 +63,7 @@ def test_replicas_of_fine_tuning_go_on_from_one_model(tmp_path):
 
 def test_batches_side_by_side_are_filled_up_with_what_nobody_counts():
     small, large = (
-        Batch(np.ones(shape, np.int64), np.ones(shape, np.int64), *(np.zeros(shape, np.int64) for _ in range(2)))
+        Batch(np.ones(shape, np.int64), np.ones(shape, np.int64), np.zeros(shape, np.int64))
         for shape in ((1, 2), (2, 3))
     )
     ids, targets, documents = side_by_side([small, large])

@@ -428,7 +428,7 @@ def test_a_sharded_run_saves_what_one_process_goes_on_from(two_processes, alone,
 @pytest.mark.parametrize("shard", [False, True])
 def test_the_pieces_of_all_processes_are_the_batch(n_rows, shard, monkeypatch):
     ids = np.arange(n_rows * 4).reshape(n_rows, 4)
-    batch = Batch(ids, ids + 1, np.zeros_like(ids), np.zeros_like(ids))
+    batch = Batch(ids, ids + 1, np.zeros_like(ids))
     monkeypatch.setenv("WORLD_SIZE", "3")
     pieces = []
     for rank in range(3):
