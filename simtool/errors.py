@@ -8,6 +8,10 @@ class SimtoolError(Exception):
     """Something the user can mend. The command line prints it without a traceback and exits with 2."""
 
 
+class TrainingDiverged(SimtoolError):
+    """A loss or gradient is no number, or the loss leaps: a property of the run, not of the machine or the code."""
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> SimtoolError:
     """The error for a name that is not in a catalogue: the nearest name, then all of them."""
     names = sorted(known)

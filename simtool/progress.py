@@ -5,6 +5,7 @@ whatever shows them (a terminal, a notebook, a tracker) may be had without it.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,18 @@ class NodeFinished:
     n_nodes: int
     loss: float
     seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class NodeFailed:
+    """A node of a study failed, and was not measured."""
+
+    label: str
+    error: str
+
+
+@dataclass(frozen=True)
+class PredictionWritten:
+    """A study's prediction is in this file, before anything is trained."""
+
+    path: Path

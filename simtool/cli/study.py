@@ -62,7 +62,7 @@ def train_eval(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder of runs, to share them between studies. In the study's folder by default."),
     ] = None,
-    replicas: Annotated[
+    ensemble: Annotated[
         int,
         typer.Option(
             help="SFT runs of one checkpoint trained as one batched model. 0: 16 small ones on a GPU, else 1.",
@@ -82,9 +82,10 @@ def train_eval(
     """
     from simtool.display import console as printing
     from simtool.display import study as printing_study
-    from simtool.studies import effects as findings
     from simtool.studies import execute as run
     from simtool.studies import presets
+    from simtool.studies.conclusions import analyze
+    from simtool.studies.prepare import plan_ahead
     from simtool.tokens.tokenizer import load_tokenizer
 
     if pre is None and (mid or cpt or target):
@@ -98,59 +99,51 @@ def train_eval(
     folder = out or Path("studies") / study.name
     options = options_of(study.tokenizer, data)
     if plan:
-        from simtool.studies.cost import price
+        from simtool.studies.cost import estimate_cost
 
         named = load_tokenizer(study.tokenizer, data)
-        tree = run.foreseen(study, named, options, only or ())
+        tree = plan_ahead(study, named, options, only or ())
         n_workers = workers or run.usual_workers(device)
-        printing_study.print_plan(tree, price(tree, named.vocabulary_size, device, n_workers), format.value)
+        printing_study.print_plan(tree, estimate_cost(tree, named.vocabulary_size, device, n_workers), format.value)
         return
     if resume and not (folder / "study.json").exists():
         raise SimtoolError(f"There is no study in {folder} to go on with. Leave --resume out, or name its --out.")
     _before(study, folder, options, format)
-    with printing_study.Studying() as progress:
+    with printing_study.Studying(format.value) as progress:
         options = options_of(study.tokenizer, data, progress=progress)
-        place = run.Place(device, workers, engine.value, runs, tuple(only or ()), replicas, keep_leaves)
-        outcome = run.run_study(study, folder, options, place, progress.report)
-    found = findings.find_out(folder)
-    _save(found, folder)
-    printing_study.print_findings(found, format.value)
+        execution = run.StudyExecution(device, workers, engine.value, runs, tuple(only or ()), ensemble, keep_leaves)
+        outcome = run.run_study(study, folder, options, execution, progress.report)
+    conclusions = analyze(folder)
+    _save(conclusions, folder)
+    printing_study.print_conclusions(conclusions, format.value)
     if outcome.failed:
-        told = "\n".join(f"{key}: {error}" for key, error in outcome.failed.items())
         raise SimtoolError(
-            f"{len(outcome.failed)} runs failed, {len(outcome.skipped)} could not be tried; the others are measured.\n"
-            f"{told}\nThe same command tries them again."
+            f"{len(outcome.failed)} runs failed, {len(outcome.skipped)} could not be tried; the others are measured."
+            " The same command tries them again."
         )
     printing.console(stderr=True).print(f"Everything is in {folder}.", markup=False)
 
 
 def _before(study: Any, folder: Path, options: Any, format: Format) -> None:
-    """What the corpora alone say, shown before anything is trained."""
+    """How alike the corpora are, shown before anything is trained."""
     from simtool.api import compare as api
     from simtool.display import console as printing
-    from simtool.display import mix as printing_advice
-    from simtool.prediction.predict import load_prediction, save_prediction
-    from simtool.studies import execute as run
+    from simtool.studies.prepare import bind_folder, counting_options
 
-    run.claim(study, folder)
-    path = folder / "prediction.json"
-    with printing.Counting() as progress:
-        counting = run.profiling(study, options_of(study.tokenizer, options.data, progress=progress))
-        if not path.exists():
-            save_prediction(run.predicted(study, counting), path)
-        if format is Format.table:
+    bind_folder(study, folder)
+    if format is Format.table:
+        with printing.Counting() as progress:
+            counting = counting_options(study, options_of(study.tokenizer, options.data, progress=progress))
             printing.print_matrix(api.matrix(study.corpora, resamples=100, options=counting), format.value)
-            printing_advice.print_prediction(load_prediction(path))
 
 
-def _save(found: Any, folder: Path) -> None:
+def _save(conclusions: Any, folder: Path) -> None:
     """The tables of a study, and the figures that they are drawn as."""
     from simtool.plots import COMMAND_FIGURES
-    from simtool.studies import effects as findings
+    from simtool.studies.conclusions import save_conclusions
 
     tables = folder / "tables"
-    by_document = findings.documents(folder, findings.records(folder))
-    tell_saved(findings.save_findings(found, tables, by_document))
+    tell_saved(save_conclusions(conclusions, tables))
     drawable = COMMAND_FIGURES.drawable(tables)
     tell_saved(
         [path for name in drawable for path in COMMAND_FIGURES.draw_from_folder(name, tables, folder / "figures")]
@@ -176,17 +169,17 @@ def results(
     """
     from simtool.display import console as printing
     from simtool.display import study as printing_study
-    from simtool.studies import effects as findings
+    from simtool.studies.conclusions import analyze, save_conclusions
+    from simtool.studies.losses import filter_records, load_records
 
-    wanted = {"arm": arm, "target": target, "phase": phase, "corpus": corpus, "seed": seed}
-    if not rows and not any(value is not None for value in wanted.values()):
-        found = findings.find_out(folder)
+    values = {"arm": arm, "target": target, "phase": phase, "corpus": corpus, "seed": seed}
+    if not rows and not any(value is not None for value in values.values()):
+        conclusions = analyze(folder)
         if save is not None:
-            by_document = findings.documents(folder, findings.records(folder))
-            tell_saved(findings.save_findings(found, save, by_document))
-        printing_study.print_findings(found, format.value)
+            tell_saved(save_conclusions(conclusions, save))
+        printing_study.print_conclusions(conclusions, format.value)
         return
-    table = findings.filtered(findings.records(folder), wanted)
+    table = filter_records(load_records(folder), values)
     columns = ["size", "arm", "target", "seed", "phase", "corpus", "split", "loss_on", "nats_per_token"]
     columns += ["bits_per_byte", "n_documents", "tokens", "learning_rate"]
     cells = [["" if cell is None else str(cell) for cell in row] for row in table.select(columns).iter_rows()]

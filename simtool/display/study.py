@@ -1,20 +1,33 @@
-"""Studies as text: the plan and its price, how far it is, and what was found."""
+"""Studies as text: the plan and its cost, how far it is, and what it concludes."""
 
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from simtool.display.console import Training, _left, console, print_rows
-from simtool.progress import NodeFinished
-from simtool.studies.cost import Price
-from simtool.studies.effects import Findings
+from simtool.display.mix import print_prediction
+from simtool.prediction.predict import load_prediction
+from simtool.progress import NodeFailed, NodeFinished, PredictionWritten
+from simtool.studies.conclusions import Conclusions
+from simtool.studies.cost import Cost
 from simtool.studies.plan import DESIGNS, Plan
 
 
 class Studying(Training):
     """Shows a study while it goes on: a line for every node that is done."""
 
+    def __init__(self, form: str = "table") -> None:
+        super().__init__()
+        self.form = form
+
     def report(self, message: Any) -> None:
+        if isinstance(message, PredictionWritten):
+            if self.form == "table":
+                print_prediction(load_prediction(message.path))
+            return
+        if isinstance(message, NodeFailed):
+            super().report(f"{message.label} failed: {message.error}")
+            return
         if not isinstance(message, NodeFinished):
             super().report(message)
             return
@@ -23,7 +36,7 @@ class Studying(Training):
         print(("\r\033[K" if self.live else "") + line, file=sys.stderr, flush=True)
 
 
-def print_plan(plan: Plan, price: Price, form: str) -> None:
+def print_plan(plan: Plan, cost: Cost, form: str) -> None:
     """A row for every arm, and what the whole costs."""
     study = plan.study
     rows = []
@@ -47,14 +60,14 @@ def print_plan(plan: Plan, price: Price, form: str) -> None:
         f"{', '.join(study.models)}; {study.tokens:,} tokens of text to an arm's end; seeds {len(study.seeds)}"
         f" ({'from initial weights on' if study.seeds_from == 'start' else 'of SFT only'}); SFT on"
         f" {', '.join(study.targets)} at {', '.join(f'{rate:g}' for rate in study.sft_rates)}.",
-        f"{price.n_nodes:,} nodes, {price.n_leaves:,} of them SFT. Tokens: {price.tokens:,}. Without shared beginnings"
-        f" {price.tokens_alone:,} as one run a configuration ({price.tokens_alone / price.tokens:.1f} times as many),"
-        f" or {price.tokens_apart:,} as one run an arm ({price.tokens_apart / price.tokens:.1f} times).",
-        f"{price.flops:.2e} operations: {_long(price.seconds)} on {price.workers} {price.device} worker(s) here, at"
-        f" {price.utilisation:.0%} of the {price.peak / 1e9:,.0f} GFLOP/s of a matrix product measured now;"
-        f" {_long(price.h100_seconds)} on one H100 at 40% of its data sheet (assumed, not measured)."
+        f"{cost.n_nodes:,} nodes, {cost.n_leaves:,} of them SFT. Tokens: {cost.tokens:,}. Without shared beginnings"
+        f" {cost.tokens_by_run:,} as one run a configuration ({cost.tokens_by_run / cost.tokens:.1f} times as many),"
+        f" or {cost.tokens_by_arm:,} as one run an arm ({cost.tokens_by_arm / cost.tokens:.1f} times).",
+        f"{cost.flops:.2e} operations: {_long(cost.seconds)} on {cost.workers} {cost.device} worker(s) here, at"
+        f" {cost.utilisation:.0%} of the {cost.peak / 1e9:,.0f} GFLOP/s of a matrix product measured now;"
+        f" {_long(cost.h100_seconds)} on one H100 at 40% of its data sheet (assumed, not measured)."
         " Measuring comes on top.",
-        f"Checkpoints that stay: {price.bytes / 1e9:,.1f} GB.",
+        f"Checkpoints that stay: {cost.bytes / 1e9:,.1f} GB.",
         *(f"{name}: {DESIGNS[name][1]}." for name in dict.fromkeys(arm.design for arm in study.arms)),
     ]  # fmt: skip
     for line in tell:
@@ -67,15 +80,15 @@ def _long(seconds: float) -> str:
     return f"{seconds / 3_600:,.1f} hours" if seconds < 4 * 86_400 else f"{seconds / 86_400:,.0f} days"
 
 
-def print_findings(found: Findings, form: str) -> None:
+def print_conclusions(conclusions: Conclusions, form: str) -> None:
     """Losses, effects, agreement and sentences."""
     if form in ("csv", "json"):
-        table = found.tables["study_effects"]
+        table = conclusions.tables["study_effects"]
         print(table.write_csv() if form == "csv" else table.write_json())
         return
-    print_losses(found, form)
-    print_effects(found, form)
-    lines = [*found.verdicts, *notes(found)]
+    print_losses(conclusions, form)
+    print_effects(conclusions, form)
+    lines = [*conclusions.sentences, *notes(conclusions)]
     for line in lines:
         if form == "table":
             console().print(line, markup=False)
@@ -83,11 +96,11 @@ def print_findings(found: Findings, form: str) -> None:
             print(("% " if form == "latex" else "") + line)
 
 
-def print_losses(found: Findings, form: str) -> None:
+def print_losses(conclusions: Conclusions, form: str) -> None:
     """Loss on each target after SFT, and general loss before and after: means over seeds."""
     import polars as pl
 
-    table = found.tables["study_losses"].group_by("size", "arm", "target", maintain_order=True)
+    table = conclusions.tables["study_losses"].group_by("size", "arm", "target", maintain_order=True)
     means = table.agg(pl.col("loss", "loss_before", "general_before", "general_after", "forgetting").mean(), n=pl.len())
     rows = [
         [
@@ -100,7 +113,7 @@ def print_losses(found: Findings, form: str) -> None:
     print_rows(header, rows, form)
 
 
-def print_effects(found: Findings, form: str) -> None:
+def print_effects(conclusions: Conclusions, form: str) -> None:
     """Relative improvement over the control and forgetting, with intervals, beside what had been predicted."""
     rows = [
         [
@@ -112,7 +125,7 @@ def print_effects(found: Findings, form: str) -> None:
             f"{row['predicted_rank'] or '?'} -> {row['observed_rank']}",
             "not known" if row["minimum_detectable"] is None else f"{row['minimum_detectable']:.1%}",
         ]
-        for row in found.tables["study_effects"].sort("size", "target", "design", "start").iter_rows(named=True)
+        for row in conclusions.tables["study_effects"].sort("size", "target", "design", "start").iter_rows(named=True)
     ]  # fmt: skip
     header = [
         *("target", "size", "arm", "improvement [95%]", "p (Holm)", "forgets more, nats [95%]", "predicted"),
@@ -121,8 +134,8 @@ def print_effects(found: Findings, form: str) -> None:
     print_rows(header, rows, form)
 
 
-def notes(found: Findings) -> list[str]:
-    facts: Mapping[str, Any] = found.facts
+def notes(conclusions: Conclusions) -> list[str]:
+    facts: Mapping[str, Any] = conclusions.facts
     return [
         "improvement: (control loss - loss) / control loss, on held-out documents after SFT, paired by seed and by"
         " document.",

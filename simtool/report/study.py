@@ -20,7 +20,7 @@ class StudyTables:
     name: str
     tables: Mapping[str, Rows]
     facts: Mapping[str, Mapping[str, Any]]
-    verdicts: tuple[str, ...] = field(default=())
+    sentences: tuple[str, ...] = field(default=())
 
     def rows(self, name: str) -> Rows:
         return self.tables.get(name, [])
@@ -35,12 +35,12 @@ def load_study(folder: Path) -> StudyTables:
             f"No study in {folder}: {inside} holds none of {', '.join(f'{name}.csv' for name in TABLES)}.\n"
             "Name the folder that simtool train-eval --out wrote to."
         )
-    verdicts = inside / "verdicts.json"
+    conclusions = inside / "conclusions.json"
     return StudyTables(
         _name(Path(folder)),
         {name: table.to_dicts() for name, (table, _) in read.items()},
         {name: facts for name, (_, facts) in read.items()},
-        _sentences(verdicts) if verdicts.exists() else (),
+        _sentences(conclusions) if conclusions.exists() else (),
     )
 
 
@@ -52,9 +52,11 @@ def _name(folder: Path) -> str:
 
 def _sentences(path: Path) -> tuple[str, ...]:
     told = _json(path)
-    sentences = told.get("verdicts") if isinstance(told, dict) else None
+    sentences = told.get("sentences") if isinstance(told, dict) else None
     if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
-        raise SimtoolError(f"{path} holds no list of verdicts. Run the study's command again: it writes the file anew.")
+        raise SimtoolError(
+            f"{path} holds no list of sentences. Run the study's command again: it writes the file anew."
+        )
     return tuple(sentences)
 
 

@@ -19,9 +19,9 @@ RANKS = ("spearman", "spearman_low", "spearman_high")
 
 def trained(given: StudyTables) -> Section:
     body = [el("p", f"{given.name}: models trained, and their loss measured on held-out text.")]
-    if given.verdicts:
-        said = el("ul", [el("li", sentence) for sentence in given.verdicts], class_="words")
-        body.append(el("details", el("summary", f"Its findings in words ({len(given.verdicts)})"), said))
+    if given.sentences:
+        said = el("ul", [el("li", sentence) for sentence in given.sentences], class_="words")
+        body.append(el("details", el("summary", f"Its findings in words ({len(given.sentences)})"), said))
     parts = (
         ("study_agreement", "Did the prediction hold?", _agreement),
         ("study_effects", "Did it help?", _effects),

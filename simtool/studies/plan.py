@@ -72,7 +72,7 @@ class Study:
     held_out      documents measured of each corpus, at most
     profiled      tokens of a corpus that predictions rest on, at most; the profiles that ship hold about 500,000
     sft_rates     learning rates that are tried; with several, one a target is chosen on the validation split
-    matched       (special, target) pairs of one domain: the plain guess that predictions are held against
+    matched       (special, target) pairs of one domain: the same-domain baseline that predictions are compared with
     """
 
     name: str
@@ -210,7 +210,7 @@ def arms_of(
         control = f"control {design} @{start:g}" if own else f"control {design}" if design != "paper" else "control"
         if own or start == starts[0]:
             arms.append(Arm(control, "control", pretrain, "", 0.0, start, design))
-        for special, weight in [*mids, *((name, 1.0) for name in cpt)]:
+        for special, weight in [*mids, *((corpus, 1.0) for corpus in cpt)]:
             share = weight
             if design == "exposure" and reference is not None:
                 share = round(weight * (1 - reference) / (1 - start), 6)
@@ -220,10 +220,10 @@ def arms_of(
                         f" its share would be {share:g}."
                     )
             kind: Kind = "cpt" if share == 1 else "midtrain"
-            named = f"{special}:{share:g}" + (f" {design}" if design != "paper" else "")
-            named += f" @{start:g}" if len(starts) > 1 or own else ""
+            name = f"{special}:{share:g}" + (f" {design}" if design != "paper" else "")
+            name += f" @{start:g}" if len(starts) > 1 or own else ""
             mixture = blend(pretrain, Mixture({special: 1.0}), share)
-            arms.append(Arm(named, kind, mixture, special, share, start, design, control))
+            arms.append(Arm(name, kind, mixture, special, share, start, design, control))
     return tuple(arms)
 
 
@@ -275,16 +275,16 @@ class Plan:
         return sum(node.tokens for node in self.nodes.values())
 
     @cached_property
-    def tokens_apart(self) -> int:
+    def tokens_by_arm(self) -> int:
         """What the same arms would train that share nothing before their ends: every one from initial weights."""
         whole = sum(self._whole(node) * len(node.ends) for node in self.nodes.values() if node.ends and not node.target)
         return whole + sum(node.tokens * len(node.ends) for node in self.nodes.values() if node.target)
 
     @cached_property
-    def tokens_alone(self) -> int:
-        """What every run of SFT would train alone, from initial weights: a configuration a run, at one rate of SFT."""
-        one = self.study.sft_rates[0]
-        leaves = [node for node in self.nodes.values() if node.target and node.learning_rate == one]
+    def tokens_by_run(self) -> int:
+        """What every run of SFT would train from initial weights: a configuration per run, at one rate of SFT."""
+        rate = self.study.sft_rates[0]
+        leaves = [node for node in self.nodes.values() if node.target and node.learning_rate == rate]
         return sum(self._whole(node) * len(node.ends) for node in leaves)
 
     def _whole(self, node: Node) -> int:
@@ -293,19 +293,19 @@ class Plan:
     def children(self, key: str) -> list[Node]:
         return [node for node in self.nodes.values() if node.parent == key]
 
-    def restricted(self, keep: Iterable[str]) -> "Plan":
+    def restricted(self, keys: Iterable[str]) -> "Plan":
         """With these nodes and what they go on from."""
-        wanted: set[str] = set()
-        for key in keep:
+        needed: set[str] = set()
+        for key in keys:
             at: str | None = key
-            while at is not None and at not in wanted:
-                wanted.add(at)
+            while at is not None and at not in needed:
+                needed.add(at)
                 at = self.nodes[at].parent
-        return replace(self, nodes={key: node for key, node in self.nodes.items() if key in wanted})
+        return replace(self, nodes={key: node for key, node in self.nodes.items() if key in needed})
 
 
 def plan(study: Study, tokenizer_fingerprint: str, sft_tokens: Mapping[str, int]) -> Plan:
-    """The tree of a study. sft_tokens: {target: tokens of an epoch}, for the price of the leaves."""
+    """The tree of a study. sft_tokens: {target: tokens of an epoch}, for the cost of the leaves."""
     nodes: dict[str, Node] = {}
     for model in study.models:
         for seed in study.seeds:
@@ -359,16 +359,16 @@ def begins_with(recipe: Recipe, head: Recipe) -> bool:
 
 
 def study_to_json(study: Study) -> dict[str, Any]:
-    told: dict[str, Any] = {one.name: getattr(study, one.name) for one in fields(study)}
-    told["pretrain"] = dict(study.pretrain.weights)
-    told["arms"] = [
-        {**{one.name: getattr(arm, one.name) for one in fields(arm)}, "mixture": dict(arm.mixture.weights)}
+    content: dict[str, Any] = {field_.name: getattr(study, field_.name) for field_ in fields(study)}
+    content["pretrain"] = dict(study.pretrain.weights)
+    content["arms"] = [
+        {**{field_.name: getattr(arm, field_.name) for field_ in fields(arm)}, "mixture": dict(arm.mixture.weights)}
         for arm in study.arms
     ]
     return json.loads(
         json.dumps(
             {
-                **told,
+                **content,
                 "texts": dict(study.texts),
                 "train_on": dict(study.train_on),
                 "target_shares": dict(study.target_shares),
@@ -377,9 +377,9 @@ def study_to_json(study: Study) -> dict[str, Any]:
     )
 
 
-def study_from_json(told: Mapping[str, Any]) -> Study:
+def study_from_json(content: Mapping[str, Any]) -> Study:
     """The inverse of `study_to_json`."""
-    arms = tuple(Arm(**{**arm, "mixture": Mixture(arm["mixture"])}) for arm in told["arms"])
-    tuples = {name: tuple(told[name]) for name in ("targets", "models", "seeds", "sft_rates")}
-    matched = tuple((mix, target) for mix, target in told["matched"])
-    return Study(**{**told, **tuples, "arms": arms, "pretrain": Mixture(told["pretrain"]), "matched": matched})
+    arms = tuple(Arm(**{**arm, "mixture": Mixture(arm["mixture"])}) for arm in content["arms"])
+    tuples = {name: tuple(content[name]) for name in ("targets", "models", "seeds", "sft_rates")}
+    matched = tuple((mix, target) for mix, target in content["matched"])
+    return Study(**{**content, **tuples, "arms": arms, "pretrain": Mixture(content["pretrain"]), "matched": matched})

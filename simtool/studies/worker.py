@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from simtool import executor
-from simtool.errors import SimtoolError
+from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tables import atomic_write
 from simtool.tokens.store import TokenStore, load_store
 from simtool.training.recipes import Recipe, recipe_from_json
@@ -25,66 +25,81 @@ Report = Callable[[Any], None]
 def run_nodes(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | SimtoolError]:
     """Train nodes from their parent's end, measure them, and write their rows: the result of each.
 
-    jobs   plain values: recipe, folder, parents, stores {corpus: folder}, measured, documents, device, keep, facts;
-           several are leaves of one parent, which are trained as replicas
-
     What goes wrong with one of several stands in the place of its result; with a single one it is raised.
+
+    Parameters
+    ----------
+    jobs
+        Plain values: recipe, folder, parents, stores {corpus: folder}, measured, documents, device, keep, facts.
+        Several are leaves of one parent, which are trained as an ensemble.
     """
-    results: dict[int, Any] = {i: result_there(job) for i, job in enumerate(jobs)}  # another study may have done it
+    results: dict[int, Any] = {i: finished_result(job) for i, job in enumerate(jobs)}  # another study may have done it
     left = [i for i in results if results[i] is None]
     if len(jobs) == 1 and left:
-        return [_run_alone(jobs[0])]
-    results |= zip(left, _run_together([jobs[i] for i in left], report), strict=True)
+        return [_run_single(jobs[0])]
+    results |= zip(left, _run_several([jobs[i] for i in left], report), strict=True)
     return [results[i] for i in range(len(jobs))]
 
 
-def _run_together(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | SimtoolError]:
-    """As replicas; where that fails, in two halves, so that a run that diverges or does not fit is alone in the end."""
+def _run_several(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | SimtoolError]:
+    """As an ensemble; where one diverges or they do not fit, in two halves, until the culprit is by itself.
+
+    Any other error is raised: halving would only hide it.
+    """
     if len(jobs) <= 1:
-        return [_run_or_tell(job) for job in jobs]
+        return [_result_or_error(job) for job in jobs]
     try:
-        return _run_replicas(jobs)
-    except (SimtoolError, RuntimeError) as error:  # torch's own are RuntimeErrors, out of memory among them
-        report(f"{len(jobs)} replicas side by side: {error} Going on with half as many.")
+        return _run_ensemble(jobs)
+    except (TrainingDiverged, RuntimeError) as error:
+        if not (isinstance(error, TrainingDiverged) or is_out_of_memory(error)):
+            raise
+        report(f"{len(jobs)} models as an ensemble: {error} Going on with half as many.")
     half = len(jobs) // 2
-    return _run_together(jobs[:half], report) + _run_together(jobs[half:], report)
+    return _run_several(jobs[:half], report) + _run_several(jobs[half:], report)
 
 
-def _run_or_tell(job: Job) -> dict[str, Any] | SimtoolError:
+def is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "CUBLAS_STATUS_ALLOC_FAILED" in str(error)
+
+
+def _result_or_error(job: Job) -> dict[str, Any] | SimtoolError:
     try:
-        return _run_alone(job)
+        return _run_single(job)
     except SimtoolError as error:
         return error
 
 
-def _run_alone(job: Job) -> dict[str, Any]:
+def _run_single(job: Job) -> dict[str, Any]:
     from simtool.training.model import load_model
     from simtool.training.trainer import Execution, train
 
     began = time.monotonic()
-    recipe, device = recipe_from_json(job["recipe"]), _ready(job)
+    recipe, device = recipe_from_json(job["recipe"]), _prepare_device(job)
     # nodes are short: a killed one loses little, and its parent's end is saved
     execution = Execution(
         str(device), deterministic=device.type == "cuda", save_seconds=120.0, log_steps=50, keep_last=1
     )
-    trained = train(recipe, _stores(job), Path(job["folder"]), execution, [Path(one) for one in job["parents"]])
+    trained = train(recipe, _stores(job), Path(job["folder"]), execution, [Path(parent) for parent in job["parents"]])
     model = load_model(trained.checkpoint).to(device)
-    return _measured(job, recipe, model, device, time.monotonic() - began)
+    return _measure(job, recipe, model, device, time.monotonic() - began)
 
 
-def _run_replicas(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def _run_ensemble(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     from simtool.training.checkpoints import find_checkpoint, load_checkpoint, locked
     from simtool.training.ensemble import train_replicas
     from simtool.training.model import build_model
     from simtool.training.trainer import bind_folder
 
     began = time.monotonic()
-    recipes, stores, device = [recipe_from_json(job["recipe"]) for job in jobs], _stores(jobs[0]), _ready(jobs[0])
+    recipes = [recipe_from_json(job["recipe"]) for job in jobs]
+    stores, device = _stores(jobs[0]), _prepare_device(jobs[0])
     with ExitStack() as stack:
         for job, recipe in zip(jobs, recipes, strict=True):
             stack.enter_context(locked(Path(job["folder"])))
             bind_folder(Path(job["folder"]), recipe)
-        begun = find_checkpoint(recipes[0], [Path(one) / "checkpoints" for one in jobs[0]["parents"]])
+        begun = find_checkpoint(recipes[0], [Path(parent) / "checkpoints" for parent in jobs[0]["parents"]])
         if begun is None or (begun.segment, begun.step) != (len(recipes[0].segments()) - 1, 0):
             raise SimtoolError("What they go on from is not saved.")
         start = build_model(recipes[0].model, next(iter(stores.values())).vocabulary_size, recipes[0].seed)
@@ -92,12 +107,12 @@ def _run_replicas(jobs: Sequence[Job]) -> list[dict[str, Any]]:
         models, _ = train_replicas(recipes, stores, str(device), start)
         seconds = (time.monotonic() - began) / len(jobs)
         return [
-            _measured(job, recipe, model, device, seconds, len(jobs))
+            _measure(job, recipe, model, device, seconds, len(jobs))
             for job, recipe, model in zip(jobs, recipes, models, strict=True)
         ]
 
 
-def _ready(job: Job) -> Any:
+def _prepare_device(job: Job) -> Any:
     """The device of a job, in this process."""
     import torch
 
@@ -110,59 +125,59 @@ def _ready(job: Job) -> Any:
 
 
 def _stores(job: Job) -> dict[str, TokenStore]:
-    return {name: load_store(Path(where)) for name, where in job["stores"].items()}
+    return {name: load_store(Path(folder)) for name, folder in job["stores"].items()}
 
 
-def _measured(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float, n_replicas: int = 1) -> dict[str, Any]:
-    """What the trained model loses on every text that is asked for, written to the node's folder."""
+def _measure(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float, n_models: int = 1) -> dict[str, Any]:
+    """What the trained model loses on each text that is to be measured, written to the node's folder."""
     import torch
 
     from simtool.evaluation.loss import evaluate, save_losses
 
     folder, rows = Path(job["folder"]), []
-    for one in job["measured"]:
-        store = load_store(Path(one["folder"]))
-        losses = evaluate(
-            model, store, recipe.sequence_length, device, one["loss_on"], recipe.precision, job["documents"]
-        )
-        save_losses(losses, folder / "losses" / _file_name(one, job), {"recipe": recipe.fingerprint})
-        rows.append({**losses.row(), "role": one["role"], "asked": job["documents"], "seconds": seconds})
-    told = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, _stores(job)), **job["facts"]}
-    told |= {"device": _device_name(device, n_replicas), "torch": torch.__version__}
+    for measurement in job["measured"]:
+        store = load_store(Path(measurement["folder"]))
+        loss_on, documents = measurement["loss_on"], job["documents"]
+        losses = evaluate(model, store, recipe.sequence_length, device, loss_on, recipe.precision, documents)
+        save_losses(losses, folder / "losses" / losses_file(measurement, documents), {"recipe": recipe.fingerprint})
+        rows.append({**losses.row(), "role": measurement["role"], "asked": documents, "seconds": seconds})
+    content = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, _stores(job)), **job["facts"]}
+    content |= {"device": _device_name(device, n_models), "torch": torch.__version__}
     with atomic_write(folder / "done.json") as temporary:
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if not job["keep"]:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return {"rows": _rows_there(folder / "done.json", job), "tokens": job["tokens"], "seconds": seconds}
+    return {"rows": _finished_rows(folder / "done.json", job), "tokens": job["tokens"], "seconds": seconds}
 
 
-def result_there(job: Mapping[str, Any]) -> dict[str, Any] | None:
+def finished_result(job: Mapping[str, Any]) -> dict[str, Any] | None:
     """The result of a node that is done; None where it is not, or not whole: then it is done again."""
     try:
-        rows = _rows_there(Path(job["folder"]) / "done.json", job)
+        rows = _finished_rows(Path(job["folder"]) / "done.json", job)
     except (ValueError, KeyError):
         rows = None
     return None if rows is None else {"rows": rows, "tokens": 0, "seconds": 0.0}
 
 
-def _rows_there(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The rows of a node that is done, if they are all that is asked for; and its weights, where others need them."""
+def _finished_rows(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The rows of a node that is done; None where one is missing, or its weights, where others need them."""
     if not done.exists():
         return None
-    told = json.loads(done.read_text(encoding="utf-8"))
-    at_hand = {(row["corpus"], row["split"], row["loss_on"], row["store"], row["asked"]): row for row in told["rows"]}
-    wanted = [(m["corpus"], m["split"], m["loss_on"], m["store"], job["documents"]) for m in job["measured"]]
-    if not all(key in at_hand for key in wanted):
+    content = json.loads(done.read_text(encoding="utf-8"))
+    rows = {(row["corpus"], row["split"], row["loss_on"], row["store"], row["asked"]): row for row in content["rows"]}
+    keys = [(m["corpus"], m["split"], m["loss_on"], m["store"], job["documents"]) for m in job["measured"]]
+    if not all(key in rows for key in keys):
         return None
-    if job["keep"] and not (done.parent / "checkpoints" / told["recipe"] / "position.json").exists():
+    if job["keep"] and not (done.parent / "checkpoints" / content["recipe"] / "position.json").exists():
         return None
-    common = {name: told[name] for name in ("device", "torch", "simtool", "commit", "made", "achieved")}
-    return [{**at_hand[key], **common} for key in wanted]
+    common = {name: content[name] for name in ("device", "torch", "simtool", "commit", "made", "achieved")}
+    return [{**rows[key], **common} for key in keys]
 
 
-def _file_name(measured: Mapping[str, Any], job: Mapping[str, Any]) -> str:
-    asked = "all" if job["documents"] is None else str(job["documents"])
-    return f"{measured['store']}-{measured['loss_on']}-{asked}.npz"
+def losses_file(measurement: Mapping[str, Any], documents: int | None) -> str:
+    """The file of a measurement's losses by document, in a run's folder of losses."""
+    limit = "all" if documents is None else str(documents)
+    return f"{measurement['store']}-{measurement['loss_on']}-{limit}.npz"
 
 
 def _achieved(recipe: Any, stores: Mapping[str, TokenStore]) -> dict[str, int]:
@@ -187,8 +202,8 @@ def _own_device(device: str) -> str:
     return f"cuda:{executor.worker_number() % n}" if n else device
 
 
-def _device_name(device: Any, n_replicas: int) -> str:
+def _device_name(device: Any, n_models: int) -> str:
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
-    return name if n_replicas == 1 else f"{name}, {n_replicas} replicas side by side"
+    return name if n_models == 1 else f"{name}, {n_models} models as an ensemble"

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from simtool.errors import SimtoolError
+from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
 from simtool.tokens.store import TokenStore
 from simtool.training.model import GPTNeoX, build_model, chunked_cross_entropy
@@ -82,7 +82,7 @@ def train_replicas(
         losses[:, step] = (loss_R / counted_R).double().cpu().numpy()
         for r, norm in enumerate(norm_R.tolist()):
             if problem := trouble(losses[r, step], norm, history[r], PLAIN.spike):
-                raise SimtoolError(f"Step {step:,} of replica {r} ({phases[r].learning_rate:g}): {problem}.")
+                raise TrainingDiverged(f"Step {step:,} of replica {r} ({phases[r].learning_rate:g}): {problem}.")
             history[r].append(losses[r, step])
         rates = [recipe.learning_rate(phase, step, n_steps) for recipe, phase in zip(recipes, phases, strict=True)]
         optimizer.step(torch.tensor(rates, device=where), norm_R)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from simtool.errors import SimtoolError
+from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.progress import TrainingProgress
 from simtool.tables import atomic_write
 from simtool.tokens.batches import Batch, ExampleBatches, TextBatches, check_stores
@@ -342,7 +342,7 @@ class _Run:
             for one in rows[:8]
         )
         more = f"; and {len(rows) - 8} more rows" if len(rows) > 8 else ""
-        raise SimtoolError(
+        raise TrainingDiverged(
             f"Step {step:,} of phase {phase.name!r}: {problem}. Nothing was changed by it.\n"
             f"Documents of the batch, by their numbers: {told}{more}.\n"
             f"Last good checkpoint: {self.last_saved or 'none yet'}.\n"

@@ -47,7 +47,7 @@ def write_study(folder: Path) -> Path:
     ]  # fmt: skip
     for name, rows in (("study_effects", effects), ("study_losses", losses), ("study_timing", timing)):
         save_table(pl.DataFrame(rows), folder / "tables" / f"{name}.csv", {"machine": "a desk"})
-    (folder / "tables" / "verdicts.json").write_text(json.dumps({"verdicts": ["Code helps code <b>here</b>."]}))
+    (folder / "tables" / "conclusions.json").write_text(json.dumps({"sentences": ["Code helps code <b>here</b>."]}))
     return folder
 
 

@@ -169,9 +169,9 @@ def test_bad_input_is_one_message(arguments, message, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_verdicts_that_are_none(tmp_path):
+def test_sentences_that_are_none(tmp_path):
     folder = write_study(tmp_path / "study")
-    assert load_study(folder).verdicts == ("Code helps code <b>here</b>.",)
-    (folder / "tables" / "verdicts.json").write_text('{"a": 1}')
-    with pytest.raises(SimtoolError, match="holds no list of verdicts"):
+    assert load_study(folder).sentences == ("Code helps code <b>here</b>.",)
+    (folder / "tables" / "conclusions.json").write_text('{"a": 1}')
+    with pytest.raises(SimtoolError, match="holds no list of sentences"):
         load_study(folder)

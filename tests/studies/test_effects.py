@@ -10,9 +10,14 @@ import pytest
 pytest.importorskip("torch")
 
 from simtool.mixture import Mixture
-from simtool.studies import effects as findings
-from simtool.studies.conclusions import verdicts
-from simtool.studies.effects import loss_pseudo_values, minimum_detectable
+from simtool.studies.conclusions import sentences
+from simtool.studies.effects import (
+    agreements,
+    effects,
+    loss_pseudo_values,
+    minimum_detectable,
+    mixed_model,
+)
 from simtool.studies.plan import Study, arms_of
 
 
@@ -52,7 +57,7 @@ STUDY = Study(
 )  # fmt: skip
 
 
-class Said:
+class Prediction:
     """A prediction that is right about matched domains."""
 
     content: ClassVar = {"cells": [
@@ -95,7 +100,7 @@ def test_what_helps_is_found_and_what_does_not_is_not_claimed():
     lost, documents = measured()
     documents = documents.unique(["size", "arm", "seed", "phase", "corpus", "role", "target", "document"], keep="first",
                                  maintain_order=True)  # fmt: skip
-    found = findings.effects(STUDY, lost, documents, Said)
+    found = effects(STUDY, lost, documents, Prediction)
     assert found.height == 9
     for row in found.iter_rows(named=True):
         truth = 0.1 if (row["mix"], row["target"]) in STUDY.matched else 0.0
@@ -103,12 +108,12 @@ def test_what_helps_is_found_and_what_does_not_is_not_claimed():
         assert (row["p_holm"] < 0.05) == (truth > 0)
         if truth:
             assert row["observed_rank"] == row["predicted_rank"] == 1
-    agreed = findings.agreements(STUDY, found)
+    agreed = agreements(STUDY, found)
     said = agreed.filter((pl.col("predictor") == "predicted") & (pl.col("left_out") == "")).to_dicts()[0]
     assert said["pearson"] > 0.95 and said["p"] == pytest.approx(6 / 36, abs=0.15)
-    sentences = verdicts(found, agreed)
-    assert sum("lowered loss" in one for one in sentences) == 3
-    assert any("no difference to loss on" in one and "that can be told from none" in one for one in sentences)
-    model = findings.mixed_model(found)
+    lines = sentences(found, agreed)
+    assert sum("lowered loss" in line for line in lines) == 3
+    assert any("not significantly different from zero" in line for line in lines)
+    model = mixed_model(found)
     slope = model.filter(pl.col("term") == "predicted").to_dicts()[0]
     assert slope["low"] > 0

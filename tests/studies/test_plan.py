@@ -39,8 +39,8 @@ def test_a_trunk_is_trained_once_and_every_arm_forks_from_it():
     # two seeds x (trunk + 4 arms + 4 x 2 leaves)
     assert len(made.nodes) == 2 * (1 + 4 + 8)
     assert made.tokens == 2 * (50 * STEP + 4 * 50 * STEP + 8 * 1_000)
-    assert made.tokens_apart == 2 * (4 * 100 * STEP + 8 * 1_000)
-    assert made.tokens_alone == 2 * 8 * (100 * STEP + 1_000)
+    assert made.tokens_by_arm == 2 * (4 * 100 * STEP + 8 * 1_000)
+    assert made.tokens_by_run == 2 * 8 * (100 * STEP + 1_000)
 
 
 def test_the_control_goes_through_every_fork_of_one_schedule():
@@ -93,7 +93,7 @@ def test_every_preset_is_planned_and_comes_back_from_its_file(name):
     assert study_from_json(study_to_json(study)) == study
     assert study.about.endswith(".") and PRESETS[name] is not None
     made = tree(study)
-    assert made.tokens < made.tokens_apart <= made.tokens_alone
+    assert made.tokens < made.tokens_by_arm <= made.tokens_by_run
     controls = {arm.name for arm in study.arms if arm.kind == "control"}
     assert all(arm.control in controls for arm in study.arms if arm.kind != "control")
 

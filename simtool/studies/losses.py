@@ -1,0 +1,116 @@
+"""From a study's records to tables of losses: one row per arm, target and seed; one per measurement and document."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from simtool.errors import SimtoolError
+from simtool.studies.plan import REPORTED, SELECTED_ON
+from simtool.studies.records import read_records
+from simtool.studies.worker import losses_file
+
+KEYS = ["size", "design", "arm", "kind", "mix", "weight", "start"]
+
+
+def load_records(folder: Path) -> pl.DataFrame:
+    """The records of a study as a table. Raises SimtoolError when there is none yet."""
+    path = Path(folder) / "records.jsonl"
+    if not path.exists():
+        raise SimtoolError(f"No records in {folder}. Run the study first: simtool train-eval --out {folder}.")
+    rows = read_records(path)
+    if not rows:
+        raise SimtoolError(f"{path} holds no rows yet. Run the study on: simtool train-eval --out {folder}.")
+    return pl.DataFrame([{**row, "achieved": json.dumps(row["achieved"])} for row in rows], infer_schema_length=None)
+
+
+def filter_records(table: pl.DataFrame, values: Mapping[str, Any]) -> pl.DataFrame:
+    """The rows with these values; None stands for any. Raises SimtoolError that lists a column's values where one is
+    not among them."""
+    for column, value in values.items():
+        if value is None:
+            continue
+        existing = table[column].drop_nulls().unique().sort().to_list()
+        if value not in existing:
+            raise SimtoolError(f"No rows with {column} {value!r}. There are: {', '.join(map(str, existing))}.")
+        table = table.filter(pl.col(column) == value)
+    return table
+
+
+def at_best_rate(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows after SFT at the learning rate that is best on the selection split, target by target and size by size,
+    over all arms together, so that no arm is tuned by itself; all rows where one rate was tried."""
+    after = table.filter(pl.col("phase") == "sft")
+    selecting = after.filter((pl.col("role") == "target") & (pl.col("split") == SELECTED_ON))
+    if selecting.is_empty():
+        return after
+    best = (
+        selecting.group_by("size", "target", "learning_rate")
+        .agg(pl.col("nats_per_token").mean())
+        .sort("nats_per_token", "learning_rate")
+        .unique(["size", "target"], keep="first")
+        .select("size", "target", "learning_rate")
+    )
+    return after.join(best, on=["size", "target", "learning_rate"])
+
+
+def losses(table: pl.DataFrame) -> pl.DataFrame:
+    """One row per arm, target and seed that are whole: the target's loss and the general one, before SFT and after.
+
+    Nats per counted token on the reported split; several general corpora count by their tokens.
+    """
+    reported = table.filter(pl.col("split") == REPORTED)
+    after = at_best_rate(table).filter(pl.col("split") == REPORTED)
+    before = reported.filter(pl.col("phase") == "midtrain")
+    keys = [*KEYS, "target", "seed"]
+    target = after.filter(pl.col("role") == "target").select(
+        *keys, loss="nats_per_token", learning_rate="learning_rate"
+    )
+    target_before = before.filter(pl.col("role") == "target").select(
+        "size", "arm", "seed", target="corpus", loss_before="nats_per_token"
+    )
+    general_after = _by_tokens(after.filter(pl.col("role") == "general"), ["size", "arm", "target", "seed"])
+    general_before = _by_tokens(before.filter(pl.col("role") == "general"), ["size", "arm", "seed"])
+    return (
+        target.join(target_before, on=["size", "arm", "target", "seed"])
+        .join(general_before.rename({"loss": "general_before"}), on=["size", "arm", "seed"])
+        .join(general_after.rename({"loss": "general_after"}), on=["size", "arm", "target", "seed"])
+        .with_columns(forgetting=pl.col("general_after") - pl.col("general_before"))
+        .sort("size", "target", "arm", "seed")
+    )
+
+
+def _by_tokens(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    weighted = (pl.col("nats_per_token") * pl.col("n_tokens")).sum() / pl.col("n_tokens").sum()
+    return rows.group_by(keys).agg(loss=weighted)
+
+
+def document_losses(folder: Path, table: pl.DataFrame) -> pl.DataFrame:
+    """The loss of each held-out document: one row per measurement and document, reported split only."""
+    from simtool.evaluation.loss import load_losses
+
+    runs = {run.name.rsplit("-", 1)[0]: run for run in run_folders(folder)}
+    measured = pl.concat([table.filter(pl.col("phase") == "midtrain"), at_best_rate(table)])
+    parts = []
+    for row in measured.filter(pl.col("split") == REPORTED).iter_rows(named=True):
+        run = runs.get(row["node"])
+        if run is None:
+            raise SimtoolError(f"The run {row['node']} of {folder} is gone, and with it its documents' losses.")
+        by_document = load_losses(run / "losses" / losses_file(row, row["asked"]))
+        keys = {name: row[name] for name in ("size", "arm", "target", "seed", "phase", "corpus", "role", "loss_on")}
+        columns = {"document": by_document.hashes, "nats": by_document.nats, "n_tokens": by_document.n_tokens}
+        parts.append(
+            pl.DataFrame(columns).with_columns(
+                **{name: pl.lit(value, dtype=pl.Int64 if name == "seed" else pl.String) for name, value in keys.items()}
+            )
+        )
+    return pl.concat(parts)
+
+
+def run_folders(folder: Path) -> Iterator[Path]:
+    """Folders of a study's runs."""
+    path = Path(folder) / "place.json"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return (run for run in Path(content.get("runs") or Path(folder) / "runs").glob("*") if run.is_dir())

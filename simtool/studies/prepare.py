@@ -1,0 +1,257 @@
+"""What a study needs before its runs: a folder of its own, texts as ids, leaks looked for, a prediction written down.
+
+A prepared folder can be copied to a machine with torch, numpy, safetensors, transformers, tokenizers, typer and rich
+alone, and its command repeated there: whatever reads or counts text is imported only where something is missing.
+"""
+
+import json
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simtool.errors import SimtoolError
+from simtool.progress import PredictionWritten
+from simtool.studies.plan import (
+    REPORTED,
+    SHARES,
+    Node,
+    Plan,
+    Study,
+    plan,
+    study_from_json,
+    study_to_json,
+)
+from simtool.tables import atomic_write, provenance
+from simtool.tokens.store import TokenStore, load_store, overlap, store_folder
+
+if TYPE_CHECKING:
+    from simtool.prediction.predict import Prediction
+    from simtool.profiles.resolve import Options
+
+Report = Callable[[Any], None]
+Stores = Mapping[str, Mapping[str, TokenStore]]  # {corpus: {split: store}}
+WORTH_A_WARNING = 0.05  # of a target's held-out documents standing in a training text
+
+
+def prepare(study: Study, folder: Path, options: "Options | None", report: Report) -> Stores:
+    """The stores of a study; what its folder lacks is written. The folder must be locked.
+
+    Parameters
+    ----------
+    options
+        How texts are found and counted; None: the folder is prepared, and nothing is read but itself.
+
+    Raises
+    ------
+    SimtoolError
+        Where the folder belongs to another study, where a text cannot be had, and, without options, where the folder
+        is not prepared.
+    """
+    bind_folder(study, folder)
+    if options is None and not is_prepared(folder):
+        raise SimtoolError(f"{folder} is not prepared: its texts are not tokenized, or nothing is predicted yet.")
+    if not (folder / "prediction.json").exists():
+        from simtool.prediction.predict import save_prediction
+
+        report("Predicting from the corpora alone, before anything is trained")
+        save_prediction(predict_study(study, options), folder / "prediction.json")
+    report(PredictionWritten(folder / "prediction.json"))
+    stores = tokenize_texts(study, folder, options)
+    warn_of_leaks(study, stores, folder, report)
+    if not is_prepared(folder):
+        fingerprint = tokenizer_fingerprint(stores)
+        _write_json(folder / "prepared.json", {"tokenizer_fingerprint": fingerprint, **run_facts()})
+    return stores
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a study's folder holds all that its runs need."""
+    return (Path(folder) / "prepared.json").exists()
+
+
+# ---- the folder ------------------------------------------------------------------------------------------
+
+
+def bind_folder(study: Study, folder: Path) -> None:
+    """The folder belongs to one study, whose plan is in study.json. Raises SimtoolError where it is another's."""
+    path, content = Path(folder) / "study.json", study_to_json(study)
+    if not path.exists():
+        _write_json(path, {"study": content, **run_facts()})
+        return
+    existing = study_to_json(find_study(folder))
+    if existing != content:
+        differs = sorted(name for name in {*existing, *content} if existing.get(name) != content.get(name))
+        raise SimtoolError(
+            f"{folder} holds another study ({existing.get('name')}; differs in {', '.join(differs)}).\n"
+            "Name another folder with --out, or repeat the settings of the first."
+        )
+
+
+def find_study(folder: Path) -> Study:
+    """The study of a folder. Raises SimtoolError when there is none."""
+    path = Path(folder) / "study.json"
+    try:
+        return study_from_json(json.loads(path.read_text(encoding="utf-8"))["study"])
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No study at {folder}: it has no study.json.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SimtoolError(f"{path} cannot be read: {error}.") from error
+
+
+def run_facts() -> dict[str, Any]:
+    """Provenance of what a study writes: version, time, Python, commit."""
+    return provenance(python=platform.python_version(), commit=_commit())
+
+
+def _commit() -> str | None:
+    """The commit of simtool's own source, where it runs from a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return process.stdout.strip() or None
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+# ---- texts -----------------------------------------------------------------------------------------------
+
+
+def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dict[str, dict[str, TokenStore]]:
+    """{corpus: {split: store}} of a study's corpora, written to FOLDER/stores where they do not exist yet."""
+    root, fingerprint = Path(folder) / "stores", _fingerprint(study, folder, options)
+    stores = {}
+    for name in study.corpora:
+        folders = {split: store_folder(root, name, split, fingerprint) for split in SHARES}
+        # a folder that was carried to another machine has its ids with it, and needs no text
+        if all((path / "header.json").exists() for path in folders.values()):
+            stores[name] = {split: load_store(path) for split, path in folders.items()}
+        elif options is not None:
+            from simtool.runs.texts import tokenize
+
+            own = replace(options, tokenizer=study.tokenizer)
+            stores |= tokenize([name], root, own, study.shares_of(name), study.texts[name])
+        else:
+            raise SimtoolError(f"The ids of {name} are missing in {root}. Copy the whole folder of the study.")
+    return stores
+
+
+def _fingerprint(study: Study, folder: Path, options: "Options | None") -> str:
+    """Of the study's tokenizer, which a prepared folder need not load."""
+    if is_prepared(folder):
+        return json.loads((Path(folder) / "prepared.json").read_text(encoding="utf-8"))["tokenizer_fingerprint"]
+    from simtool.tokens.tokenizer import load_tokenizer
+
+    return load_tokenizer(study.tokenizer, options.data if options else None).fingerprint
+
+
+def tokenizer_fingerprint(stores: Stores) -> str:
+    """The fingerprint that all stores of a study share."""
+    return next(iter(stores.values()))["train"].tokenizer_fingerprint
+
+
+def find_leaks(study: Study, stores: Stores) -> list[dict[str, Any]]:
+    """How many held-out documents of each target stand nearly whole in a training text: one row per pair."""
+    rows = []
+    for target in study.targets:
+        held_out = stores[target][REPORTED]
+        for name in study.corpora:
+            n = overlap(held_out, stores[name]["train"]).n_near_duplicates
+            rows.append({"target": target, "text": name, "documents": held_out.n_documents, "near_duplicates": n})
+    return rows
+
+
+def warn_of_leaks(study: Study, stores: Stores, folder: Path, report: Report) -> None:
+    """A sentence for each training text that holds more of a target's held-out documents than is harmless."""
+    path = Path(folder) / "leaks.json"
+    if not path.exists():
+        _write_json(path, {"rows": find_leaks(study, stores), **run_facts()})
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        if row["near_duplicates"] > WORTH_A_WARNING * row["documents"]:
+            report(
+                f"Warning: of {row['documents']} held-out documents of {row['target']}, {row['near_duplicates']}"
+                f" stand nearly whole in the training text of {row['text']}."
+            )
+
+
+# ---- the plan --------------------------------------------------------------------------------------------
+
+
+def plan_runs(study: Study, stores: Stores, only: Iterable[str] = ()) -> Plan:
+    """The plan of a study whose texts are tokenized; with patterns, the part that matches one of them."""
+    sft_tokens = {target: stores[target]["train"].n_tokens for target in study.targets}
+    return select(plan(study, tokenizer_fingerprint(stores), sft_tokens), only)
+
+
+def plan_ahead(study: Study, tokenizer: Any, options: "Options", only: Iterable[str] = ()) -> Plan:
+    """The plan before any text is tokenized: an epoch of each target by its profile's mean length of a document, or by
+    what the study takes of it. Raises SimtoolError where a target has neither."""
+    from simtool.corpora.catalogue import CATALOGUE
+    from simtool.mixture import as_mixtures
+    from simtool.profiles.resolve import find_profiles
+
+    tokens = {target: study.texts[target] for target in study.targets}
+    unlimited = [target for target, n in tokens.items() if n is None]
+    own = replace(options, tokenizer=study.tokenizer)
+    for name, result in find_profiles(as_mixtures(unlimited), ["token"], own).items():
+        size = result.profile.size
+        entry = CATALOGUE.get(name)
+        n_examples = (entry and entry.n_examples) or size["documents"]
+        tokens[name] = round(n_examples * size["tokens"] / size["documents"])
+    epochs = {target: round(study.target_shares["train"] * (n or 0)) for target, n in tokens.items()}
+    return select(plan(study, tokenizer.fingerprint, epochs), only)
+
+
+def select(whole: Plan, only: Iterable[str]) -> Plan:
+    """The part of a plan that matches one of these patterns. Raises SimtoolError where nothing does."""
+    study, patterns = whole.study, tuple(only)
+    if not patterns:
+        return whole
+    keys = [key for key, node in whole.nodes.items() if node.target and _matches(node, patterns)]
+    if not keys:
+        raise SimtoolError(
+            f"Nothing of the study matches {' '.join(patterns)}.\nArms: {', '.join(arm.name for arm in study.arms)}."
+            f" Targets: {', '.join(study.targets)}. Write --only 'ARM', 'ARM/TARGET' or 'seed 0'; * stands for any."
+        )
+    return whole.restricted(keys)
+
+
+def _matches(node: Node, patterns: Iterable[str]) -> bool:
+    names = {f"seed {node.seed}", node.target, node.model, *node.ends, *(f"{arm}/{node.target}" for arm in node.ends)}
+    return any(fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+# ---- the prediction --------------------------------------------------------------------------------------
+
+
+def counting_options(study: Study, options: "Options") -> "Options":
+    """How the corpora of a study are counted: no more of each than distinguishes them."""
+    from simtool.profiles.count import Budget
+
+    return replace(options, tokenizer=study.tokenizer, budget=Budget(tokens=study.profiled, at_most=True))
+
+
+def predict_study(study: Study, options: "Options", predictor: str = "auto", resamples: int = 1000) -> "Prediction":
+    """What the corpora alone say of each mixture and target of the study, before anything is trained."""
+    from simtool.mixture import as_mixtures
+    from simtool.prediction import predict as prediction
+    from simtool.prediction.advantage import Question
+    from simtool.prediction.predictors import AUTO, find_predictor
+    from simtool.profiles.resolve import find_profiles
+
+    name = ".".join(AUTO) if predictor == "auto" else predictor
+    mixtures = study.mixtures()
+    corpora = {**mixtures, "pretrain": study.pretrain} | as_mixtures(study.targets)
+    # counted once for the matrix of the study, too
+    features = [*dict.fromkeys(("token", *find_predictor(name).features))]
+    results = find_profiles(corpora, features, counting_options(study, options))
+    profiles = {corpus: result.profile for corpus, result in results.items()}
+    return prediction.predict(Question(profiles, study.pretrain, mixtures, study.targets, resamples=resamples), name)

@@ -1,0 +1,88 @@
+"""A study's records: one row per measurement, appended to records.jsonl as runs end, each once."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from simtool.progress import NodeFinished
+from simtool.studies.plan import Node, Plan, Study, text_tokens
+from simtool.tables import atomic_write
+
+
+class Recorder:
+    """Appends the rows of each node once, however often the study is taken up again, and reports how far it is."""
+
+    def __init__(self, path: Path, plan: Plan, report: Callable[[Any], None]):
+        self.path, self.plan, self.report = Path(path), plan, report
+        self.recorded = {_identity(row) for row in read_records(path)} if self.path.exists() else set()
+        self.n_done = self.tokens = 0
+        self.tokens_left = sum(node.tokens for node in plan.nodes.values())
+        self.began = time.monotonic()
+
+    def add(self, key: str, result: Mapping[str, Any]) -> None:
+        """The result of a node: {"rows": its measurements, "tokens": trained for it now}."""
+        node = self.plan.nodes[key]
+        self._append([row for row in self._rows(node, key, result) if _identity(row) not in self.recorded])
+        self.n_done += 1
+        self.tokens += result["tokens"]
+        self.tokens_left -= node.tokens
+        speed = self.tokens / (time.monotonic() - self.began)
+        loss = next(row["nats_per_token"] for row in reversed(result["rows"]))
+        left = self.tokens_left / speed if speed else None
+        self.report(NodeFinished(node.label, self.n_done, len(self.plan.nodes), loss, left))
+
+    def _rows(self, node: Node, key: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+        study = self.plan.study
+        # where seeds differ in SFT only, what comes before it is each seed's
+        seeds = study.seeds if study.seeds_from == "sft" and not node.target else (node.seed,)
+        return [
+            {**_columns(study, node, arm), **row, "seed": seed, "node": key}
+            for arm, seed in product(node.ends or ("",), seeds)
+            for row in result["rows"]
+        ]
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The rows of records.jsonl; a last line that a kill cut short is left out, and written anew."""
+    text = Path(path).read_text(encoding="utf-8")
+    whole, _, rest = text.rpartition("\n")
+    if rest:
+        with atomic_write(Path(path)) as temporary:
+            temporary.write_text(whole + "\n" if whole else "", encoding="utf-8")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("node", "arm", "seed", "corpus", "split", "loss_on", "asked"))
+
+
+def _columns(study: Study, node: Node, name: str) -> dict[str, Any]:
+    """What a row says of the run that it measures."""
+    arm = study.arm(name) if name else None
+    last = node.recipe.phases[-1]
+    return {
+        "study": study.name,
+        "size": node.model,
+        "arm": name,
+        "kind": arm.kind if arm else "trunk",
+        "design": arm.design if arm else None,
+        "mix": (arm.special or "+".join(study.pretrain.weights)) if arm else None,
+        "weight": arm.weight if arm else None,
+        "start": arm.start if arm else None,
+        "target": node.target or None,
+        "seed": node.seed,
+        "phase": node.phase,
+        "step": None if last.is_sft else node.recipe.n_steps(last),
+        "tokens": text_tokens(node.recipe),
+        "learning_rate": last.learning_rate,
+    }
