@@ -5,10 +5,11 @@ other, `run_tree` for those of which each may need one other to be done before. 
 while they run. To add an engine, write its `_run_` function and its pool.
 """
 
+import heapq
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -169,47 +170,93 @@ def run_tree(
     done: Callable[[Hashable, Result], None] = lambda key, result: None,
     n_gpus: float = 0,
 ) -> Outcome:
-    """Run every task once its parent is done, as many at a time as there are workers; in the order given.
-
-    parents   {key: key of the task that must be done before, or None}; parents that are no tasks count as done
-    done      is called with every result as it comes, in this process
-    n_gpus    of each task, on Ray
+    """Run each task once its parent is done, as many at a time as there are workers; in the order of `tasks`.
 
     A task that fails is tried again; when it fails again it and its descendants are left out, and the others go on.
     SimtoolError is not tried again: the same would come of it.
+
+    Parameters
+    ----------
+    parents
+        {key: key of the task that must be done before, or None}; parents that are no tasks count as done.
+    done
+        Is called with each result as it comes, in this process.
+    n_gpus
+        Of each task, on Ray.
     """
-    waiting, running, tries = dict(tasks), {}, dict.fromkeys(tasks, 0)
+    queue = _TreeQueue(tasks, parents)
     outcome = Outcome()
+    running: dict[Any, Hashable] = {}
     pool = _pool(function, workers, engine, report, n_gpus)
     try:
-        while waiting or running:
-            ready = [key for key in waiting if parents.get(key) not in waiting.keys() | set(running.values())]
-            for key in ready[: pool.size - len(running)]:
-                if parents.get(key) in outcome.failed or parents.get(key) in outcome.skipped:
-                    outcome.skipped.append(key)
-                    del waiting[key]
-                    continue
-                tries[key] += 1
-                running[pool.submit(waiting.pop(key))] = key
+        while queue or running:
+            while queue and len(running) < pool.size:
+                key = queue.take()
+                running[pool.submit(tasks[key])] = key
             for handle in pool.wait(list(running)):
                 key = running.pop(handle)
                 try:
                     outcome.results[key] = pool.collect(handle)
-                except SimtoolError as error:
-                    outcome.failed[key] = error
                 except Exception as error:
-                    report(f"{key} failed ({type(error).__name__}: {error}), try {tries[key]} of {TRIES}.")
-                    if tries[key] < TRIES:
-                        waiting = {key: tasks[key], **waiting}
-                    else:
+                    if _is_final(error, key, queue.tries[key], report):
                         outcome.failed[key] = error
+                        outcome.skipped += queue.descendants(key)
+                    else:
+                        queue.put_back(key)
                 else:
+                    queue.release_children(key)
                     done(key, outcome.results[key])
     except BaseException:
         pool.close(kill=True)
         raise
     pool.close(kill=False)
     return outcome
+
+
+def _is_final(error: Exception, key: Hashable, n_tries: int, report: Report) -> bool:
+    """Whether a task that failed is not tried again."""
+    if isinstance(error, SimtoolError):
+        return True
+    report(f"{key} failed ({type(error).__name__}: {error}), try {n_tries} of {TRIES}.")
+    return n_tries >= TRIES
+
+
+class _TreeQueue:
+    """Keys of a tree whose parents are done, first come first: a step costs O(log n), whatever the tree's shape."""
+
+    def __init__(self, tasks: Iterable[Hashable], parents: Mapping[Hashable, Hashable | None]):
+        self.keys = list(tasks)
+        self.places = {key: i for i, key in enumerate(self.keys)}
+        self.children: dict[Hashable, list[Hashable]] = {key: [] for key in self.keys}
+        self.tries = dict.fromkeys(self.keys, 0)
+        self.ready: list[int] = []  # a heap of places
+        for key in self.keys:
+            if (parent := parents.get(key)) in self.children:
+                self.children[parent].append(key)
+            else:
+                self.put_back(key)
+
+    def __len__(self) -> int:
+        return len(self.ready)
+
+    def take(self) -> Hashable:
+        key = self.keys[heapq.heappop(self.ready)]
+        self.tries[key] += 1
+        return key
+
+    def put_back(self, key: Hashable) -> None:
+        heapq.heappush(self.ready, self.places[key])
+
+    def release_children(self, key: Hashable) -> None:
+        for child in self.children[key]:
+            self.put_back(child)
+
+    def descendants(self, key: Hashable) -> list[Hashable]:
+        """Children before their own children."""
+        below = list(self.children[key])
+        for child in below:  # grows while it is read
+            below += self.children[child]
+        return below
 
 
 def _pool(function: Any, workers: int, engine: Engine, report: Report, n_gpus: float) -> _Pool:
