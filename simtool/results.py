@@ -1,12 +1,14 @@
 """What tables and notebooks need of a result: a tidy table, an HTML table, a drawing; arrays that are only read."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from simtool.errors import SimtoolError
+from simtool.tables import save_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,11 +45,29 @@ class Tabular:
 
         return COMMAND_FIGURES.figure(self.table, self.to_polars())
 
+    def save(self, folder: Path) -> list[Path]:
+        """The table (csv), its provenance (json) and its drawing (png, svg, pdf) in a folder; returns their paths."""
+        return save_tables({self.table: self.to_polars()}, getattr(self, "facts", {}), folder)
+
     def _repr_html_(self) -> str:
         frame = self.to_polars()
         shown = frame.head(self.rows_shown)
         left = frame.height - shown.height
         return html_table(frame.columns, shown.rows(), f"{left:,} rows more: to_polars()" if left else "")
+
+
+def save_tables(tables: "Mapping[str, pl.DataFrame]", facts: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Tables (csv, each with its provenance) and, where there is a drawing of them, pictures, in a folder."""
+    from simtool.plots import COMMAND_FIGURES
+
+    paths = []
+    for name, table in tables.items():
+        stem = Path(folder) / name
+        save_table(table, stem.with_suffix(".csv"), dict(facts))
+        paths += [stem.with_suffix(".csv"), stem.with_suffix(".json")]
+        if name in COMMAND_FIGURES.names():
+            paths += COMMAND_FIGURES.draw(name, {name: table}, Path(folder))
+    return paths
 
 
 def read_only(result: object) -> None:
@@ -67,5 +87,5 @@ def html_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], caption: st
 
     head = "".join(cell(name, "th") for name in header)
     body = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
-    told = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{told}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

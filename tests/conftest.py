@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,17 @@ def sentences(n_documents: int, seed: int = 0, words: list[str] = WORDS) -> list
 def write_jsonl(path: Path, texts: list[str]) -> Path:
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     return path
+
+
+def simtool(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """The command line, as its user runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "simtool.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        timeout=300,
+    )
 
 
 @pytest.fixture(autouse=True)

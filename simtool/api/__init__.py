@@ -1,0 +1,29 @@
+"""The public Python functions, one module per family of commands; nothing inside the package but `cli` imports them.
+
+To add one, write it in the module of its family and name it in NAMES: `simtool.NAME` then loads it when first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+NAMES = {
+    "api.compare": ("compare", "matrix"),
+    "api.figures": ("figures",),
+    "api.mix": ("advantage", "advantage_curve", "explain", "mix", "predict", "verify"),
+    "api.reference": ("describe_corpus", "list_corpora", "list_metrics", "list_tokenizers", "profile"),
+    "api.report": ("report",),
+    "api.study": ("define_study", "plan_study", "study_matrix", "study_records", "study_results", "train_eval"),
+    "api.train": ("evaluate", "export", "scores", "tokenize", "train"),
+    "mixing.constraints": ("Constraints",),
+    "profiles.count": ("Budget",),
+    "profiles.resolve": ("Options",),
+    "runs.request": ("Request",),
+    "studies.execute": ("StudyExecution",),
+    "training.trainer": ("Execution",),
+}
+MODULES = {name: module for module, names in NAMES.items() for name in names}
+
+
+def load(name: str) -> Any:
+    """The public function or type of this name. Raises KeyError where there is none."""
+    return getattr(import_module(f"simtool.{MODULES[name]}"), name)

@@ -11,18 +11,17 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import compare, report, study, train
+from simtool.cli import compare, mix, reference, report, study, train
 from simtool.cli import figures as draw
-from simtool.cli import mix as advise
 from simtool.errors import SimtoolError
 
 COMMANDS = (
-    *(compare.matrix, compare.compare, compare.profile),
-    *(advise.advantage, advise.mix, advise.predict, advise.verify, advise.explain),
+    *(compare.matrix, compare.compare, reference.profile),
+    *(mix.advantage, mix.mix, mix.predict, mix.verify, mix.explain),
     *(study.train_eval, study.results, report.report),
     *(train.tokenize, train.train, train.evaluate, train.export),
     draw.figures,
-    *(compare.corpora, compare.metrics, compare.tokenizers),
+    *(reference.corpora, reference.metrics, reference.tokenizers),
 )
 
 app = typer.Typer(

@@ -36,9 +36,7 @@ def figures(
 
     Example: simtool figures similarity_matrix --tables out/
     """
-    from simtool.plots import COMMAND_FIGURES
-    from simtool.plots.gallery import draw_figures
+    from simtool.api import figures as api
+    from simtool.display.figures import print_missing
 
-    draw_figures(COMMAND_FIGURES, names or [], tables, out or tables, format is Kind.latex, report=typer.echo)
-    for name, missing in COMMAND_FIGURES.undrawable(tables).items() if not names and format is Kind.picture else ():
-        typer.echo(f"{name}: not drawn, no table {', '.join(missing)}", err=True)
+    print_missing(api.figures(names or (), tables, out, format is Kind.latex, typer.echo))

@@ -22,7 +22,6 @@ from simtool.cli.options import (
     Workers,
     amount,
     options_of,
-    tell_saved,
 )
 from simtool.errors import SimtoolError
 
@@ -54,24 +53,23 @@ def advantage(
 
     Example: simtool advantage --pretrain c4 --mid starcoder:0.2 --mid math:0.12 --target pycode --target gsm8k
     """
-    from simtool.api import compare as api
-    from simtool.api import mix as advice
-    from simtool.display import console as printing
-    from simtool.display import mix as printing_advice
+    from simtool.api import mix as api
+    from simtool.display import mix as display
+    from simtool.display.console import print_saved
+    from simtool.display.progress import Counting
 
     if paper:
-        pretrain, mid, target = advice.PAPER["pretrain"], list(advice.PAPER["mid"]), list(advice.PAPER["targets"])
-    with printing.Counting() as progress:
+        pretrain, mid, target = api.PAPER["pretrain"], list(api.PAPER["mid"]), list(api.PAPER["targets"])
+    with Counting() as progress:
         options = options_of(tokenizer, data, workers=workers, progress=progress)
         how = (metric, feature, tokens, resamples, seed, options)
         if curve is not None:
-            result = advice.advantage_curve(pretrain, curve, target or [], *how)
+            result = api.advantage_curve(pretrain, curve, target or [], *how)
         else:
-            result = advice.advantage(pretrain, mid or [], target or [], *how, unit.value)
-    name = "advantage" if curve is None else "advantage_curve"
+            result = api.advantage(pretrain, mid or [], target or [], *how, unit.value)
     if save is not None:
-        tell_saved(api.save_result({name: result.to_polars()}, result.facts, save))
-    (printing_advice.print_advantage if curve is None else printing_advice.print_curve)(result, format.value)
+        print_saved(result.save(save))
+    (display.print_advantage if curve is None else display.print_curve)(result, format.value)
 
 
 def mix(
@@ -118,10 +116,10 @@ def mix(
 
     Example: simtool mix --pretrain c4 --candidates starcoder math flan --target pycode --keep "c4>=0.5"
     """
-    from simtool.api import compare as api
-    from simtool.api import mix as advice
-    from simtool.display import console as printing
-    from simtool.display import mix as printing_advice
+    from simtool.api import mix as api
+    from simtool.display.console import print_saved
+    from simtool.display.mix import print_advice
+    from simtool.display.progress import Counting
     from simtool.mixing.constraints import Constraints
 
     named = [*(candidates or []), *(more or [])]
@@ -135,17 +133,12 @@ def mix(
         max_epochs=epochs,
         max_forgetting=forgetting,
     )
-    with printing.Counting() as progress:
+    with Counting() as progress:
         options = options_of(tokenizer, data, workers=workers, progress=progress)
-        result = advice.mix(pretrain, named, _weighted(target), constraints, feature, resamples, seed, options)
+        result = api.mix(pretrain, named, _weighted(target), constraints, feature, resamples, seed, options)
     if save is not None:
-        tables = {
-            "mixture": result.recommendation.to_polars(),
-            "mixture_targets": result.recommendation.targets_to_polars(),
-            "mixture_frontier": result.frontier.to_polars(),
-        }
-        tell_saved(api.save_result(tables, result.facts, save))
-    printing_advice.print_advice(result, format.value)
+        print_saved(result.save(save))
+    print_advice(result, format.value)
 
 
 def predict(
@@ -167,17 +160,18 @@ def predict(
 
     Example: simtool predict --mid starcoder:0.2 --mid math:0.12 --target pycode --out prediction.json
     """
-    from simtool.api import mix as advice
-    from simtool.display import console as printing
-    from simtool.display import mix as printing_advice
+    from simtool.api import mix as api
+    from simtool.display.console import print_saved
+    from simtool.display.mix import print_prediction
+    from simtool.display.progress import Counting
     from simtool.prediction.predict import save_prediction
 
-    with printing.Counting() as progress:
+    with Counting() as progress:
         options = options_of(tokenizer, data, workers=workers, progress=progress)
-        made = advice.predict(pretrain, mid or [], target or [], predictor, tokens, resamples, seed, options)
-    save_prediction(made, out)
-    tell_saved([out])
-    printing_advice.print_prediction(made)
+        prediction = api.predict(pretrain, mid or [], target or [], predictor, tokens, resamples, seed, options)
+    save_prediction(prediction, out)
+    print_saved([out])
+    print_prediction(prediction)
 
 
 def verify(
@@ -197,10 +191,10 @@ def verify(
 
     Example: simtool verify prediction.json results.csv --size 410m
     """
-    from simtool.api import mix as advice
-    from simtool.display import mix as printing_advice
+    from simtool.api import mix as api
+    from simtool.display.mix import print_verification
 
-    printing_advice.print_verification(advice.verify(prediction, results, size, seed), format.value)
+    print_verification(api.verify(prediction, results, size, seed), format.value)
 
 
 def explain(
@@ -220,11 +214,11 @@ def explain(
 
     Example: simtool explain prediction.json --target pycode
     """
-    from simtool.api import mix as advice
-    from simtool.display import mix as printing_advice
+    from simtool.api import mix as api
+    from simtool.display.mix import print_explanations
 
-    result = advice.explain(prediction, target, mixture, feature, options_of(tokenizer, data))
-    printing_advice.print_explanations(result, top, format.value)
+    result = api.explain(prediction, target, mixture, feature, options_of(tokenizer, data))
+    print_explanations(result, top, format.value)
 
 
 def _pairs(texts: list[str] | None, sign: str, option: str) -> dict[str, str]:

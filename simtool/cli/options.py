@@ -124,7 +124,3 @@ def amount(text: str | int) -> int:
     if tokens < 1:
         raise SimtoolError(f"{text!r} is not an amount of tokens. Write 300M, 2B or a number.")
     return tokens
-
-
-def tell_saved(paths: list[Path]) -> None:
-    typer.echo(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}.", err=True)

@@ -18,7 +18,6 @@ from simtool.cli.options import (
     TokenizerName,
     Workers,
     options_of,
-    tell_saved,
 )
 
 
@@ -55,12 +54,13 @@ def report(
 
     Example: simtool report c4 starcoder math pycode gsm8k --out report.html
     """
-    from simtool.display import console as printing
-    from simtool.report import page
+    from simtool.api import report as api
+    from simtool.display.console import print_saved
+    from simtool.display.progress import Counting
 
-    with printing.Counting() as progress:
+    with Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
-        written = page.report(
-            corpora, out, pretrain, mid or (), target or (), study, view or page.VIEWS, resamples, seed, options
+        path = api.report(
+            corpora, out, pretrain, mid or (), target or (), study, view or api.VIEWS, resamples, seed, options
         )
-    tell_saved([written])
+    print_saved([path])

@@ -1,11 +1,11 @@
 """Commands that run whole studies: train-eval, results."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
-from simtool.cli.options import Data, Engine, Format, OutputFormat, Save, amount, options_of, tell_saved
+from simtool.cli.options import Data, Engine, Format, OutputFormat, Save, amount, options_of
 from simtool.cli.train import Device
 from simtool.errors import SimtoolError
 
@@ -80,74 +80,30 @@ def train_eval(
 
     Example: simtool train-eval --plan
     """
-    from simtool.display import console as printing
-    from simtool.display import study as printing_study
-    from simtool.studies import execute as run
-    from simtool.studies import presets
-    from simtool.studies.conclusions import analyze
-    from simtool.studies.prepare import plan_ahead
-    from simtool.tokens.tokenizer import load_tokenizer
+    from simtool.api import study as api
+    from simtool.display.compare import print_matrix
+    from simtool.display.console import console
+    from simtool.display.progress import Counting
+    from simtool.display.study import Studying, print_conclusions, print_plan
 
-    if pre is None and (mid or cpt or target):
-        raise SimtoolError("Say what is pretrained on, too: --pre c4.")
-    if pre is not None and preset is not None:
-        raise SimtoolError(f"Name a preset ({preset}) or what is pretrained on (--pre {pre}), not both.")
-    if pre is not None:
-        study = presets.study_of_flags(pre, mid or [], target or [], model, tokens, seeds, cpt or [], start)
-    else:
-        study = presets.find_preset(preset or "quick")
-    folder = out or Path("studies") / study.name
-    options = options_of(study.tokenizer, data)
+    study = api.define_study(preset, pre, mid or (), cpt or (), target or (), model, tokens, seeds, start)
+    execution = api.StudyExecution(device, workers, engine.value, runs, tuple(only or ()), ensemble, keep_leaves)
     if plan:
-        from simtool.studies.cost import estimate_cost
-
-        named = load_tokenizer(study.tokenizer, data)
-        tree = plan_ahead(study, named, options, only or ())
-        n_workers = workers or run.usual_workers(device)
-        printing_study.print_plan(tree, estimate_cost(tree, named.vocabulary_size, device, n_workers), format.value)
+        print_plan(*api.plan_study(study, options_of(study.tokenizer, data), execution), format.value)
         return
-    if resume and not (folder / "study.json").exists():
-        raise SimtoolError(f"There is no study in {folder} to go on with. Leave --resume out, or name its --out.")
-    _before(study, folder, options, format)
-    with printing_study.Studying(format.value) as progress:
+    if format is Format.table:
+        with Counting() as progress:
+            print_matrix(api.study_matrix(study, options_of(study.tokenizer, data, progress=progress)), format.value)
+    with Studying(format.value) as progress:
         options = options_of(study.tokenizer, data, progress=progress)
-        execution = run.StudyExecution(device, workers, engine.value, runs, tuple(only or ()), ensemble, keep_leaves)
-        outcome = run.run_study(study, folder, options, execution, progress.report)
-    conclusions = analyze(folder)
-    _save(conclusions, folder)
-    printing_study.print_conclusions(conclusions, format.value)
+        outcome, conclusions = api.train_eval(study, out, options, execution, resume)
+    print_conclusions(conclusions, format.value)
     if outcome.failed:
         raise SimtoolError(
             f"{len(outcome.failed)} runs failed, {len(outcome.skipped)} could not be tried; the others are measured."
             " The same command tries them again."
         )
-    printing.console(stderr=True).print(f"Everything is in {folder}.", markup=False)
-
-
-def _before(study: Any, folder: Path, options: Any, format: Format) -> None:
-    """How alike the corpora are, shown before anything is trained."""
-    from simtool.api import compare as api
-    from simtool.display import console as printing
-    from simtool.studies.prepare import bind_folder, counting_options
-
-    bind_folder(study, folder)
-    if format is Format.table:
-        with printing.Counting() as progress:
-            counting = counting_options(study, options_of(study.tokenizer, options.data, progress=progress))
-            printing.print_matrix(api.matrix(study.corpora, resamples=100, options=counting), format.value)
-
-
-def _save(conclusions: Any, folder: Path) -> None:
-    """The tables of a study, and the figures that they are drawn as."""
-    from simtool.plots import COMMAND_FIGURES
-    from simtool.studies.conclusions import save_conclusions
-
-    tables = folder / "tables"
-    tell_saved(save_conclusions(conclusions, tables))
-    drawable = COMMAND_FIGURES.drawable(tables)
-    tell_saved(
-        [path for name in drawable for path in COMMAND_FIGURES.draw_from_folder(name, tables, folder / "figures")]
-    )
+    console(stderr=True).print(f"Everything is in {api.folder_of(study, out)}.", markup=False)
 
 
 def results(
@@ -167,20 +123,15 @@ def results(
 
     Example: simtool results studies/quick --rows --arm control
     """
-    from simtool.display import console as printing
-    from simtool.display import study as printing_study
-    from simtool.studies.conclusions import analyze, save_conclusions
-    from simtool.studies.losses import filter_records, load_records
+    from simtool.api import study as api
+    from simtool.display.console import print_saved
+    from simtool.display.study import print_conclusions, print_records
 
-    values = {"arm": arm, "target": target, "phase": phase, "corpus": corpus, "seed": seed}
-    if not rows and not any(value is not None for value in values.values()):
-        conclusions = analyze(folder)
-        if save is not None:
-            tell_saved(save_conclusions(conclusions, save))
-        printing_study.print_conclusions(conclusions, format.value)
+    conditions = (arm, target, phase, corpus, seed)
+    if rows or any(value is not None for value in conditions):
+        print_records(api.study_records(folder, *conditions), format.value)
         return
-    table = filter_records(load_records(folder), values)
-    columns = ["size", "arm", "target", "seed", "phase", "corpus", "split", "loss_on", "nats_per_token"]
-    columns += ["bits_per_byte", "n_documents", "tokens", "learning_rate"]
-    cells = [["" if cell is None else str(cell) for cell in row] for row in table.select(columns).iter_rows()]
-    printing.print_rows(columns, cells, format.value)
+    conclusions = api.study_results(folder)
+    if save is not None:
+        print_saved(api.save_conclusions(conclusions, save))
+    print_conclusions(conclusions, format.value)

@@ -1,6 +1,5 @@
 """Commands that train and measure models: tokenize, train, evaluate, export."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -26,13 +25,6 @@ def _mixture(text: str | None) -> Any:
     from simtool.mixture import parse_mixture
 
     return None if text is None else parse_mixture(text)
-
-
-def _stores_folder(given: Path | None) -> Path:
-    import platformdirs
-
-    cache = os.environ.get("SIMTOOL_CACHE")
-    return given or (Path(cache).expanduser() if cache else platformdirs.user_cache_path("simtool")) / "tokens"
 
 
 Stores = Annotated[
@@ -69,23 +61,15 @@ def tokenize(
 
     Example: simtool tokenize c4 gsm8k --data ../shared/data
     """
-    from simtool.display import console as printing
-    from simtool.runs import texts
+    from simtool.api import train as api
+    from simtool.display.progress import Training
+    from simtool.display.train import print_stores
 
-    with printing.Training() as progress:
+    with Training() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, 1, progress)
         division = None if shares is None else dict(_mixture(shares).weights)
-        found = texts.tokenize(corpora, _stores_folder(stores), options, division, tokens)
-    header = ["corpus", "split", "documents", "tokens", "MB", "also in train", "fingerprint"]
-    rows = []
-    for name, splits in found.items():
-        near = texts.overlaps(splits)
-        for part, store in splits.items():
-            doubles = f"{near[part].n_near_duplicates:,}" if part in near else ""
-            size = f"{store.n_bytes.sum() / 1e6:.1f}"
-            counts = [f"{store.n_documents:,}", f"{store.n_tokens:,}", size, doubles]
-            rows.append([name, part, *counts, store.fingerprint])
-    printing.print_rows(header, rows, format.value)
+        tokenized = api.tokenize(corpora, stores, division, tokens, options)
+        print_stores(tokenized, format.value)
 
 
 def train(
@@ -156,9 +140,8 @@ def train(
         typer.Option(help="Measure so many documents of each. All by default.", min=1),
     ] = None,
     precision: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="fp32 or bf16 (over fp32 weights). bf16 on a GPU, fp32 on a CPU by default."),
-    ] = None,
+        str, typer.Option(help="fp32, bf16 (over fp32 weights), or auto: bf16 on a GPU, fp32 on a CPU.")
+    ] = "auto",
     mask_documents: Annotated[
         bool, typer.Option("--mask-documents", help="Attention ends where a document does, in text phases too.")
     ] = False,
@@ -197,22 +180,11 @@ def train(
 
     Example: simtool train --model nano --pretrain c4 --tokens 2M --data ../shared/data
     """
-    from simtool.display import console as printing
-    from simtool.runs import run as single
-    from simtool.runs import sweep
-    from simtool.runs.request import Request, recipe_for
-    from simtool.runs.texts import stores_for
-    from simtool.tokens.tokenizer import load_tokenizer
-    from simtool.training.recipes import recipe_to_json
-    from simtool.training.tracking import mirrored
-    from simtool.training.trainer import Execution, find_device
+    from simtool.api import train as api
+    from simtool.display.progress import Training
+    from simtool.display.train import print_losses
 
-    named = load_tokenizer(tokenizer, data)
-    root = _stores_folder(stores)
-    base = single.selected_run(base) if base else None
-    execution = Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
-    rates = sft_learning_rate or [None]
-    request = Request(
+    request = api.Request(
         model=model,
         pretrain=_mixture(pretrain),
         midtrain=_mixture(midtrain),
@@ -222,7 +194,7 @@ def train(
         midtrain_tokens=midtrain_tokens,
         epochs=epochs,
         learning_rate=learning_rate,
-        sft_learning_rate=rates[0],
+        sft_learning_rate=(sft_learning_rate or [None])[0],
         schedule=schedule,
         sequence_length=length,
         batch_size=batch_size,
@@ -230,40 +202,21 @@ def train(
         seed=seed,
         fresh=fresh,
         train_on=train_on,
-        precision=precision or ("bf16" if find_device(device).type == "cuda" else "fp32"),
+        precision=precision,
         mask_documents=mask_documents,
         max_epochs=max_epochs,
         z_loss=z_loss,
     )
-    recipe = recipe_for(request, named, single.recipe_of_run(base) if base else None)
-    parents = [base] if base else []
-    facts = {"fingerprint": recipe.fingerprint, **recipe_to_json(recipe)}
-    first = os.environ.get("RANK", "0") == "0"  # of the processes of torchrun: it does the talking
-    with printing.Training() as progress, mirrored(track if first else None, out, facts) as mirror:
-
-        def report(message: Any) -> None:
-            if first:
-                progress.report(message)
-                mirror(message)
-
+    execution = api.Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
+    more = [name for name in evaluate_on.split(",") if name]
+    with Training() as progress:
         options = options_of(tokenizer, data, "train", text_field, False, 1, progress)
-        read = [corpus for phase in recipe.phases for corpus in phase.mixture.weights]
-        held = [*read, *(name for name in evaluate_on.split(",") if name)]
-        texts = stores_for(read, "train", root, named, options)
-        if len(rates) > 1 and sft is not None:
-            splits = [stores_for([sft], part, root, named, options)[sft] for part in ("validation", "test")]
-            done = sweep.sweep_fine_tuning(recipe, texts, *splits, out, rates, (), execution, parents, report)
-            rows = [
-                {**row, "phase": f"lr {row['learning_rate']:g}" + (" selected" if row["selected"] else "")}
-                for row in (*done.rows, *done.reported)
-            ]
-        else:
-            measured = list(stores_for(held, evaluate_split, root, named, options).values())
-            _, rows = single.train_and_measure(
-                recipe, texts, measured, out, execution, parents, evaluate_documents, report
-            )
-    if first:
-        printing.print_losses(rows, format.value)
+        rows = api.train(
+            *(request, out, base, more, evaluate_split, evaluate_documents, sft_learning_rate or (), execution, track),
+            *(stores, options),
+        )
+    if api.is_main_process():
+        print_losses(rows, format.value)
 
 
 def evaluate(
@@ -307,33 +260,22 @@ def evaluate(
 
     Example: simtool evaluate run gsm8k c4
     """
-    from simtool.display import console as printing
-    from simtool.evaluation.loss import evaluate as measure
-    from simtool.evaluation.loss import save_losses
-    from simtool.runs import run as single
-    from simtool.runs.texts import stores_for
-    from simtool.tokens.tokenizer import load_tokenizer
-    from simtool.training.trainer import find_device
+    from simtool.api import train as api
+    from simtool.display.progress import Training
+    from simtool.display.train import print_losses, print_scores
 
     if not corpora and not lm_eval:
         raise SimtoolError("Name what to measure on: corpora (gsm8k c4), or tasks of the harness (--lm-eval arc_easy).")
-    named = load_tokenizer(tokenizer, data)
-    folder = single.last_checkpoint(checkpoint)
-    rows = []
-    with printing.Training() as progress:
+    with Training() as progress:
         options = options_of(tokenizer, data, progress=progress)
-        for store in stores_for(corpora or (), split, _stores_folder(stores), named, options).values():
-            for loss_on in single.loss_parts(store):
-                losses = measure(folder, store, length, find_device(device), loss_on, precision, documents)
-                rows.append(losses.row())
-                if save is not None:
-                    save_losses(losses, save / f"{store.corpus}-{store.split}-{loss_on}.npz".replace("/", "_"))
-    if rows:
-        printing.print_losses(rows, format.value)
+        losses = api.evaluate(
+            checkpoint, corpora or (), split, documents, length, precision, device, save, stores, options
+        )
+    if losses:
+        print_losses([measured.row() for measured in losses], format.value)
     if lm_eval:
         tasks = [task for task in lm_eval.split(",") if task]
-        scores = single.harness_scores(folder, tasks, str(find_device(device)), tokenizer, data)
-        printing.print_scores(scores, format.value)
+        print_scores(api.scores(checkpoint, tasks, device, tokenizer, data), format.value)
 
 
 def export(
@@ -346,7 +288,7 @@ def export(
 
     Example: simtool export run my-model
     """
-    from simtool.runs import run as single
+    from simtool.api import train as api
 
-    single.export(run, folder, tokenizer, data)
+    api.export(run, folder, tokenizer, data)
     typer.echo(f"Exported to {folder}: AutoModelForCausalLM.from_pretrained({str(folder)!r}).", err=True)

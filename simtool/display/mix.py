@@ -1,13 +1,9 @@
 """Which data to mix in, as text: advantages, recommended mixtures, predictions and how they fared."""
 
-import json
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from rich.markup import escape
-
-from simtool.display.console import console, print_rows, sources
+from simtool.display.console import console, print_data, print_notes, print_rows
+from simtool.display.provenance import sources
 from simtool.mixing.advice import Advice
 from simtool.mixing.solver import TOLERANCE
 from simtool.prediction.advantage import Advantage, Curve, share_text
@@ -21,7 +17,7 @@ from simtool.wording import readable
 def print_advantage(result: Advantage, form: str) -> None:
     table = result.to_polars()
     if form in ("csv", "json"):
-        _print_table(table, result.facts, form)
+        print_data(table, result.facts, form)
         return
     rows = []
     for cell in table.iter_rows(named=True):
@@ -54,7 +50,7 @@ def print_advantage(result: Advantage, form: str) -> None:
     print_rows(header, rows, form)
     metric = METRICS[result.metric]
     sense = "" if metric.alike == "high" else f" {metric.name} falls as text gets alike, so the sign is turned."
-    _notes(
+    print_notes(
         form,
         [
             f"Proximity advantage over {result.pretrain} by {result.metric} on {result.feature}; above 0: closer."
@@ -71,7 +67,7 @@ def print_advantage(result: Advantage, form: str) -> None:
 def print_curve(result: Curve, form: str) -> None:
     table = result.to_polars()
     if form in ("csv", "json"):
-        _print_table(table, result.facts, form)
+        print_data(table, result.facts, form)
         return
     header = ["share", *result.targets]
     rows = [
@@ -84,13 +80,13 @@ def print_curve(result: Curve, form: str) -> None:
         for target, peak, low, high in zip(result.targets, result.peak, result.peak_low, result.peak_high, strict=True)
     ]
     told = f"Advantage of {result.special} over {result.pretrain} by {result.metric} on {result.feature}."
-    _notes(form, [told, *peaks, *result.notes, *sources(result.facts)])
+    print_notes(form, [told, *peaks, *result.notes, *sources(result.facts)])
 
 
 def print_advice(advice: Advice, form: str) -> None:
     best = advice.recommendation
     if form in ("csv", "json"):
-        _print_table(best.to_polars(), advice.facts, form)
+        print_data(best.to_polars(), advice.facts, form)
         return
     rows = []
     for i, corpus in enumerate(best.corpora):
@@ -127,7 +123,7 @@ def print_advice(advice: Advice, form: str) -> None:
     lines += [f"To train it: {best.command(target)}" for target in best.targets]
     if best.constraints.tokens is None:
         lines.append("Add --tokens and --midtrain-tokens: how long to pretrain, and then to train on the mixture.")
-    _notes(form, lines)
+    print_notes(form, lines)
 
 
 def print_prediction(result: Prediction) -> None:
@@ -142,13 +138,13 @@ def print_prediction(result: Prediction) -> None:
         for cell in result.content["cells"]
     ]
     print_rows(["target", "rank", "mixture", "advantage [95%]", "P(best)"], rows)
-    _notes("table", [f"Predicted by {result.content['predictor']['name']}.", *result.content["notes"]])
-    _notes("table", [f"Content hash: {result.hash}. Note it elsewhere before training."])
+    print_notes("table", [f"Predicted by {result.content['predictor']['name']}.", *result.content["notes"]])
+    print_notes("table", [f"Content hash: {result.hash}. Note it elsewhere before training."])
 
 
 def print_verification(result: Verification, form: str) -> None:
     if form in ("csv", "json"):
-        _print_table(result.to_polars(), result.facts, form)
+        print_data(result.to_polars(), result.facts, form)
         return
     rows = [
         [
@@ -175,14 +171,14 @@ def print_verification(result: Verification, form: str) -> None:
             f" Brier score of 'it helps at all': {score.brier:.3f} (a coin: 0.250).",
         ]
     lines.append("regret: relative improvement lost by choosing the mixture predicted best.")
-    _notes(form, [*lines, f"The prediction is unedited: content hash {result.prediction_hash}."])
+    print_notes(form, [*lines, f"The prediction is unedited: content hash {result.prediction_hash}."])
 
 
 def print_explanations(results: list[Explanation], n: int, form: str) -> None:
     if form in ("csv", "json"):
         import polars as pl
 
-        _print_table(pl.concat([one.to_polars() for one in results]), {}, form)
+        print_data(pl.concat([one.to_polars() for one in results]), {}, form)
         return
     for one in results:
         console().print(
@@ -209,18 +205,3 @@ def _of(counts: tuple[int, int]) -> str:
 
 def _signed(value: float | None, digits: int = 4) -> str:
     return "not known" if value is None or math.isnan(value) else f"{value:+.{digits}f}"
-
-
-def _print_table(table: Any, facts: Mapping[str, Any], form: str) -> None:
-    if form == "csv":
-        print(table.write_csv(), end="")
-    else:
-        print(json.dumps({"provenance": dict(facts), "rows": table.to_dicts()}, indent=2, ensure_ascii=False))
-
-
-def _notes(form: str, lines: list[str]) -> None:
-    if form == "table":
-        for line in lines:
-            console().print(escape(line), style="dim")
-    else:
-        print("\n" + "\n".join(("% " if form == "latex" else "") + line for line in lines))

@@ -1,20 +1,23 @@
 """Studies as text: the plan and its cost, how far it is, and what it concludes."""
 
-import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simtool.display.console import Training, _left, console, print_rows
+from simtool.display.console import console, print_rows
 from simtool.display.mix import print_prediction
+from simtool.display.progress import Training, time_left
 from simtool.prediction.predict import load_prediction
 from simtool.progress import NodeFailed, NodeFinished, PredictionWritten
 from simtool.studies.conclusions import Conclusions
 from simtool.studies.cost import Cost
 from simtool.studies.plan import DESIGNS, Plan
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 class Studying(Training):
-    """Shows a study while it goes on: a line for every node that is done."""
+    """Shows a study while it goes on: its prediction, then a line for each node that is done."""
 
     def __init__(self, form: str = "table") -> None:
         super().__init__()
@@ -24,16 +27,13 @@ class Studying(Training):
         if isinstance(message, PredictionWritten):
             if self.form == "table":
                 print_prediction(load_prediction(message.path))
-            return
-        if isinstance(message, NodeFailed):
+        elif isinstance(message, NodeFailed):
             super().report(f"{message.label} failed: {message.error}")
-            return
-        if not isinstance(message, NodeFinished):
+        elif isinstance(message, NodeFinished):
+            left = "" if message.seconds_left is None else f"  {time_left(message.seconds_left)} left"
+            super().report(f"{message.n_done}/{message.n_nodes}  {message.label}  loss {message.loss:.3f}{left}")
+        else:
             super().report(message)
-            return
-        left = "" if message.seconds_left is None else f"  {_left(message.seconds_left)} left"
-        line = f"{message.n_done}/{message.n_nodes}  {message.label}  loss {message.loss:.3f}{left}"
-        print(("\r\033[K" if self.live else "") + line, file=sys.stderr, flush=True)
 
 
 def print_plan(plan: Plan, cost: Cost, form: str) -> None:
@@ -94,6 +94,18 @@ def print_conclusions(conclusions: Conclusions, form: str) -> None:
             console().print(line, markup=False)
         else:
             print(("% " if form == "latex" else "") + line)
+
+
+RECORD_COLUMNS = (
+    *("size", "arm", "target", "seed", "phase", "corpus", "split", "loss_on", "nats_per_token"),
+    *("bits_per_byte", "n_documents", "tokens", "learning_rate"),
+)
+
+
+def print_records(table: "pl.DataFrame", form: str) -> None:
+    """One row per measurement."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in table.select(RECORD_COLUMNS).iter_rows()]
+    print_rows([*RECORD_COLUMNS], cells, form)
 
 
 def print_losses(conclusions: Conclusions, form: str) -> None:

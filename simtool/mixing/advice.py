@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from simtool.mixing.constraints import Constraints
@@ -9,6 +10,7 @@ from simtool.mixing.frontier import Frontier, frontier
 from simtool.mixing.problem import RESAMPLES
 from simtool.mixing.recommend import Recommendation, recommend
 from simtool.profiles.profile import Profile
+from simtool.results import save_tables
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,16 @@ class Advice:
     recommendation: Recommendation
     frontier: Frontier
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> list[Path]:
+        """The shares, what each target gains, and the trade-off curve with its drawing, in a folder."""
+        best = self.recommendation
+        tables = {
+            "mixture": best.to_polars(),
+            "mixture_targets": best.targets_to_polars(),
+            self.frontier.table: self.frontier.to_polars(),
+        }
+        return save_tables(tables, self.facts, folder)
 
 
 def advise(

@@ -14,10 +14,10 @@ pytest.importorskip("statsmodels")
 
 from simtool.errors import SimtoolError, TrainingDiverged  # noqa: E402
 from simtool.mixture import Mixture  # noqa: E402
+from simtool.page.study import load_study  # noqa: E402
+from simtool.page.study_section import trained  # noqa: E402
 from simtool.profiles.resolve import Options  # noqa: E402
 from simtool.progress import NodeFinished  # noqa: E402
-from simtool.report.study import load_study  # noqa: E402
-from simtool.report.study_section import trained  # noqa: E402
 from simtool.studies import execute as run  # noqa: E402
 from simtool.studies import worker as node  # noqa: E402
 from simtool.studies.conclusions import analyze, save_conclusions  # noqa: E402

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from simtool.page.gather import Findings, gather
 from simtool.profiles.resolve import Options
-from simtool.report.gather import Findings, gather
 from simtool.tables import save_table
 from tests.conftest import sentences, write_jsonl
 

@@ -6,12 +6,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from simtool.api.report import report
 from simtool.errors import SimtoolError
-from simtool.report.gather import gather, parse_view, roles
-from simtool.report.page import as_json, by_likeness, render, report
-from simtool.report.sections import labels
-from simtool.report.study import load_study
-from tests.report.conftest import MADE, write_study
+from simtool.page.gather import gather, parse_view, roles
+from simtool.page.render import as_json, by_likeness, render
+from simtool.page.sections import labels
+from simtool.page.study import load_study
+from tests.page.conftest import MADE, write_study
 
 
 class Elements(HTMLParser):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simtool.report.charts import Interval
-from simtool.report.markup import Html, el
+from simtool.page.charts import Interval
+from simtool.page.markup import Html, el
 
 
 @dataclass(frozen=True)

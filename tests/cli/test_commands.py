@@ -15,17 +15,7 @@ import pytest
 
 from simtool.profiles.resolve import shipped
 from simtool.tokens.tokenizer import load_tokenizer
-from tests.conftest import sentences, write_jsonl
-
-
-def simtool(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "simtool.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=300,
-    )
+from tests.conftest import sentences, simtool, write_jsonl
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from simtool.page import charts, sentences
+from simtool.page.charts import Interval, Line
+from simtool.page.markup import Html, el, table
+from simtool.page.parts import Section, source, words_of
+from simtool.page.sentences import number
+from simtool.page.study import StudyTables
 from simtool.plots.style import color_of
-from simtool.report import charts, sentences
-from simtool.report.charts import Interval, Line
-from simtool.report.markup import Html, el, table
-from simtool.report.parts import Section, source, words_of
-from simtool.report.sentences import number
-from simtool.report.study import StudyTables
 
 Row = dict[str, Any]
 IMPROVEMENT = ("relative_improvement", "low", "high")

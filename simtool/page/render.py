@@ -5,49 +5,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simtool.errors import SimtoolError
-from simtool.profiles.resolve import Options
-from simtool.report import sentences
-from simtool.report.gather import FEATURES, VIEWS, Findings, PairDifference, gather
-from simtool.report.markup import Html, el, join
-from simtool.report.sections import Section, labels, sections
-from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix
-from simtool.tables import atomic_write, provenance
+from simtool.page import sentences
+from simtool.page.gather import FEATURES, Findings, PairDifference
+from simtool.page.markup import Html, el, join
+from simtool.page.sections import Section, labels, sections
+from simtool.similarity.matrix import SimilarityMatrix
 
 DIGITS = 4  # significant, of what the matrix shows and colours
-
-
-def report(
-    corpora: Sequence[str],
-    out: Path,
-    pretrain: str | None = None,
-    mid: Sequence[str] = (),
-    targets: Sequence[str] = (),
-    study: Path | None = None,
-    views: Sequence[str] = VIEWS,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    options: Options | None = None,
-) -> Path:
-    """Write one page about these corpora to `out`: a file that opens from disk, without a network.
-
-    pretrain, mid, targets   as in `advantage`; by default what the catalogue says of the corpora named
-    study                    folder of a study, whose tables are shown as well
-    views                    matrices to switch between, METRIC.FEATURE; the first is shown first
-    """
-    out = Path(out)
-    if out.is_dir():
-        raise SimtoolError(f"{out} is a folder. Name a file: --out {out / 'report.html'}.")
-    found = gather(corpora, pretrain, mid, targets, study, views, resamples, seed, options)
-    page = render(found, provenance())
-    with atomic_write(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return out
 
 
 def render(found: Findings, made: dict[str, Any]) -> str:
@@ -178,4 +146,4 @@ def _facts(found: Findings, names: Sequence[str]) -> Html:
 
 
 def _text(name: str) -> str:
-    return (resources.files("simtool.report") / name).read_text(encoding="utf-8")
+    return (resources.files("simtool.page") / name).read_text(encoding="utf-8")

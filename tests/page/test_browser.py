@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from simtool.report.page import render
-from tests.report.conftest import MADE
+from simtool.page.render import render
+from tests.page.conftest import MADE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

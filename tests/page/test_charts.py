@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simtool.report import charts, sentences
-from simtool.report.markup import Html, el
+from simtool.page import charts, sentences
+from simtool.page.markup import Html, el
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from pathlib import Path
 from simtool.mixing.frontier import Frontier
 from simtool.mixing.recommend import Recommendation
 from simtool.mixing.solver import TOLERANCE
+from simtool.page import charts, sentences
+from simtool.page.charts import Interval, Line
+from simtool.page.gather import Findings
+from simtool.page.markup import Html, el, table
+from simtool.page.parts import Section, left_out, source, words_of
+from simtool.page.study_section import trained
 from simtool.plots.style import color_of
 from simtool.prediction.advantage import Advantage, Curve, share_text
-from simtool.report import charts, sentences
-from simtool.report.charts import Interval, Line
-from simtool.report.gather import Findings
-from simtool.report.markup import Html, el, table
-from simtool.report.parts import Section, left_out, source, words_of
-from simtool.report.study_section import trained
 from simtool.similarity.metrics import METRICS
 
 KEPT = "#9AA0A6"  # of the pretraining corpus in a mixture: grey, since it is what the others are added to

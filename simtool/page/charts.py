@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from simtool.report.markup import Html, el, join, table
+from simtool.page.markup import Html, el, join, table
 
 WIDTH = 340  # px: the text column of a phone of 390
 CHARACTER = 8.2  # px: a character of the labels in DejaVu Sans Bold, the widest of the fonts that a page may find

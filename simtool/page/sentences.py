@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from simtool.mixing.recommend import Recommendation
+from simtool.page.gather import KEEP
 from simtool.prediction.advantage import Advantage, Curve
-from simtool.report.gather import KEEP
 from simtool.similarity.matrix import SimilarityMatrix
 
 Names = Mapping[str, str]  # what a corpus is called on the page, by its full name

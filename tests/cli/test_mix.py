@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import simtool
+from tests.conftest import simtool
 
 ROOT = Path(__file__).parents[2]
 MID = (

@@ -12,11 +12,11 @@ from simtool.errors import SimtoolError
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
 from simtool.mixture import as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
+from simtool.page.study import StudyTables, load_study
 from simtool.prediction.advantage import Advantage, Curve, advantage, curve
 from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, provenance_of
-from simtool.report.study import StudyTables, load_study
 from simtool.similarity.attribution import difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric

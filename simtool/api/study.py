@@ -1,0 +1,132 @@
+"""Whole studies: `simtool.train_eval("quick", "studies/quick")`, and what they found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simtool.api.compare import matrix
+from simtool.errors import SimtoolError
+from simtool.executor import Outcome
+from simtool.plots import COMMAND_FIGURES
+from simtool.profiles.resolve import Options
+from simtool.similarity.matrix import SimilarityMatrix
+from simtool.studies import execute, prepare, presets
+from simtool.studies.conclusions import Conclusions, analyze, save_conclusions
+from simtool.studies.cost import Cost, estimate_cost
+from simtool.studies.execute import StudyExecution
+from simtool.studies.losses import filter_records, load_records
+from simtool.studies.plan import Plan, Study
+from simtool.tokens.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+HERE = StudyExecution()
+RESAMPLES = 100  # behind the matrix that is shown before training
+
+
+def define_study(
+    preset: str | None = None,
+    pretrain: str | None = None,
+    mid: Sequence[str] = (),
+    cpt: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    model: str = "nano",
+    tokens: int = 300_000,
+    seeds: int = 3,
+    start: float = 0.5,
+) -> Study:
+    """A study by the name of a preset, or of a pretraining corpus, arms and targets; without either, "quick".
+
+    Parameters
+    ----------
+    mid, cpt
+        An arm for each: midtraining mixtures ("starcoder:0.2"), and corpora for continued pretraining.
+    tokens
+        Of text to the end of each arm.
+    seeds
+        How many, from initial weights on.
+    start
+        Share of the text that is read before arms fork.
+    """
+    if pretrain is None and (mid or cpt or targets):
+        raise SimtoolError("Say what is pretrained on, too: --pretrain c4.")
+    if pretrain is not None and preset is not None:
+        raise SimtoolError(f"Name a preset ({preset}) or what is pretrained on (--pretrain {pretrain}), not both.")
+    if pretrain is not None:
+        return presets.study_of_flags(pretrain, mid, targets, model, tokens, seeds, cpt, start)
+    return presets.find_preset(preset or "quick")
+
+
+def plan_study(study: Study, options: Options | None = None, execution: StudyExecution = HERE) -> tuple[Plan, Cost]:
+    """The tree of a study and what it costs; nothing is run."""
+    options = options or Options()
+    tokenizer = load_tokenizer(study.tokenizer, options.data)
+    tree = prepare.plan_ahead(study, tokenizer, options, execution.only)
+    workers = execution.workers or execute.usual_workers(execution.device)
+    return tree, estimate_cost(tree, tokenizer.vocabulary_size, execution.device, workers)
+
+
+def study_matrix(study: Study, options: Options | None = None) -> SimilarityMatrix:
+    """How similar the corpora of a study are, counted as its prediction counts them."""
+    return matrix(study.corpora, resamples=RESAMPLES, options=prepare.counting_options(study, options or Options()))
+
+
+def train_eval(
+    study: Study | str = "quick",
+    folder: Path | None = None,
+    options: Options | None = None,
+    execution: StudyExecution = HERE,
+    resume: bool = False,
+) -> tuple[Outcome, Conclusions]:
+    """Predict, train each arm, measure, and say what was found; tables and figures go to the folder.
+
+    Parameters
+    ----------
+    study
+        A study, or the name of a preset.
+    folder
+        Of the study, studies/NAME by default; the same call goes on in it.
+    execution
+        How and where it runs.
+    resume
+        Raise SimtoolError where there is no study in the folder yet.
+
+    Returns
+    -------
+    What ran and what failed, and the conclusions from whatever is done.
+    """
+    study = presets.find_preset(study) if isinstance(study, str) else study
+    folder, options = folder_of(study, folder), options or Options()
+    if resume and not (folder / "study.json").exists():
+        raise SimtoolError(f"There is no study in {folder} to go on with. Leave --resume out, or name its --out.")
+    outcome = execute.run_study(study, folder, options, execution, options.report)
+    conclusions = analyze(folder)
+    paths = save_conclusions(conclusions, folder / "tables")
+    for name in COMMAND_FIGURES.drawable(folder / "tables"):
+        paths += COMMAND_FIGURES.draw_from_folder(name, folder / "tables", folder / "figures")
+    options.report(f"Saved {len(paths)} tables and figures in {folder}.")
+    return outcome, conclusions
+
+
+def folder_of(study: Study, folder: Path | None = None) -> Path:
+    """The folder named, or studies/NAME."""
+    return Path(folder or Path("studies") / study.name)
+
+
+def study_results(folder: Path) -> Conclusions:
+    """What a study found so far: losses, effects, agreement of prediction and outcome, and sentences."""
+    return analyze(folder)
+
+
+def study_records(
+    folder: Path,
+    arm: str | None = None,
+    target: str | None = None,
+    phase: str | None = None,
+    corpus: str | None = None,
+    seed: int | None = None,
+) -> "pl.DataFrame":
+    """Each measurement of a study, one row each: only those of this arm, target, phase, corpus and seed."""
+    conditions = {"arm": arm, "target": target, "phase": phase, "corpus": corpus, "seed": seed}
+    return filter_records(load_records(folder), conditions)

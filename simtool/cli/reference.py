@@ -1,0 +1,120 @@
+"""Commands that count corpora, and list what is known by name: profile, corpora, metrics, tokenizers."""
+
+from typing import Annotated, Optional
+
+import typer
+
+from simtool.cli.options import (
+    Corpora,
+    Data,
+    Engine,
+    Format,
+    OutputFormat,
+    SkipBad,
+    Split,
+    TextField,
+    TokenizerName,
+    Workers,
+    options_of,
+)
+
+
+def profile(
+    corpora: Corpora,
+    feature: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Count this feature only. May be given several times. All of them by default."),
+    ] = None,
+    tokenizer: TokenizerName = "default",
+    tokens: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Count whole documents up to so many tokens. All of them by default.", min=1),
+    ] = None,
+    documents: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Count so many documents. All of them by default.", min=1),
+    ] = None,
+    seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Take a random sample with this seed, not the first documents. Reads all the text."),
+    ] = None,
+    data: Data = None,
+    split: Split = "train",
+    text_field: TextField = "text",
+    skip_bad: SkipBad = False,
+    workers: Workers = 0,
+    engine: Annotated[
+        Engine, typer.Option(help="local: processes on this machine. ray: a Ray cluster.")
+    ] = Engine.local,
+) -> None:
+    """Count corpora now and keep the profiles, so that other commands find them.
+
+    Interrupt it with Ctrl-C at any time: the same command goes on where it was.
+
+    Example: simtool profile ./my_corpus.jsonl.zst --text-field content
+    """
+    from simtool.api import reference as api
+    from simtool.display.progress import Counting
+    from simtool.display.reference import print_profiles
+    from simtool.profiles.count import Budget
+
+    with Counting() as progress:
+        options = options_of(
+            tokenizer,
+            data,
+            split,
+            text_field,
+            skip_bad,
+            workers,
+            progress,
+            Budget(tokens, documents, seed),
+            engine.value,
+        )
+        profiles = api.profile(corpora, feature or api.ALL_FEATURES, options)
+    print_profiles(profiles)
+
+
+def corpora(
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(help="One of them: what it is, and how a document of it looks.", show_default=False),
+    ] = None,
+    tokenizer: TokenizerName = "default",
+    data: Data = None,
+    format: OutputFormat = Format.table,
+) -> None:
+    """List the corpora that are known by name, or show one of them with an example document.
+
+    Example: simtool corpora gsm8k
+    """
+    from simtool.api import reference as api
+    from simtool.display.console import print_rows
+    from simtool.display.reference import print_facts
+
+    options = options_of(tokenizer, data)
+    if name is None:
+        print_rows(*api.list_corpora(options), format.value)
+    else:
+        print_facts(api.describe_corpus(name, options))
+
+
+def metrics(format: OutputFormat = Format.table) -> None:
+    """List the similarities: range, symmetry, source, and when to use which.
+
+    Example: simtool metrics --format markdown
+    """
+    from simtool.api import reference as api
+    from simtool.display.console import print_rows
+
+    print_rows(*api.list_metrics(), format.value)
+
+
+def tokenizers(data: Data = None, format: OutputFormat = Format.table) -> None:
+    """List the tokenizers that are known by name, and whether each can be used now.
+
+    Example: simtool tokenizers
+    """
+    from simtool.api import reference as api
+    from simtool.display.console import print_rows
+
+    print_rows(*api.list_tokenizers(data), format.value)
