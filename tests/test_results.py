@@ -7,7 +7,8 @@ import pytest
 from simtool.errors import SimtoolError
 from simtool.mixing.frontier import frontier
 from simtool.mixture import Mixture
-from simtool.prediction.advantage import advantage, curve
+from simtool.prediction.advantage import advantage
+from simtool.prediction.curve import curve
 from simtool.profiles.resolve import shipped
 from simtool.results import html_table
 from simtool.similarity.matrix import similarity_matrix

@@ -11,18 +11,16 @@ from simtool.mixture import Mixture, Unit, as_mixtures, convert_weights, midtrai
 from simtool.prediction import advantage as proximity
 from simtool.prediction import predict as prediction
 from simtool.prediction import verify as verification
-from simtool.prediction.advantage import Advantage, Curve, Question
+from simtool.prediction.advantage import Advantage
+from simtool.prediction.curve import Curve, curve
 from simtool.prediction.predict import Prediction
-from simtool.prediction.predictors import AUTO, find_predictor
+from simtool.prediction.predictors import find_measure
 from simtool.prediction.verify import Verification
 from simtool.profiles.features import find_feature
-from simtool.profiles.resolve import Options, find_profiles, local_text, provenance_of
+from simtool.profiles.resolve import Options, find_profiles, provenance_of
 from simtool.similarity import attribution
 from simtool.similarity.attribution import Explanation
-from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
-
-TEXT_DOCUMENTS = 20_000  # of a corpus are read for predictors that need text
 
 PAPER = {
     "pretrain": "c4",
@@ -49,18 +47,18 @@ def advantage(
     metric   a similarity, or "auto": the one that did best in the tournament
     unit     what the shares in `mid` are shares of; the result's mixtures are always in shares of tokens
     """
-    metric, feature = _measure(metric, feature)
+    metric, feature = find_measure(metric, feature)
     before = parse_mixture(pretrain)
     mixtures = midtraining_mixtures(before, mid)
-    found = find_profiles(
+    corpora = find_profiles(
         {**mixtures, pretrain: before} | as_mixtures(targets), feature.split("+"), options or Options()
     )
-    profiles = {name: one.profile for name, one in found.items()}
+    profiles = {name: found.profile for name, found in corpora.items()}
     if unit != "tokens":
         sizes = {name: profile.size for name, profile in profiles.items()}
         mixtures = {name: convert_weights(mixture.weights, unit, sizes) for name, mixture in mixtures.items()}
     result = proximity.advantage(profiles, before, mixtures, targets, metric, feature, tokens, resamples, seed)
-    return replace(result, facts=provenance_of(found, metric=metric, feature=feature, seed=seed))
+    return replace(result, facts=provenance_of(corpora, metric=metric, feature=feature, seed=seed))
 
 
 def advantage_curve(
@@ -75,16 +73,14 @@ def advantage_curve(
     options: Options | None = None,
 ) -> Curve:
     """The advantage of a special corpus as its share goes from 0 to 1, and where it peaks."""
-    metric, feature = _measure(metric, feature)
+    metric, feature = find_measure(metric, feature)
     before, added = parse_mixture(pretrain), parse_mixture(special)
-    found = find_profiles(
+    corpora = find_profiles(
         {pretrain: before, special: added} | as_mixtures(targets), feature.split("+"), options or Options()
     )
-    profiles = {name: one.profile for name, one in found.items()}
-    result = proximity.curve(
-        profiles, before, added, targets, metric, feature, tokens=tokens, resamples=resamples, seed=seed
-    )
-    return replace(result, facts=provenance_of(found, metric=metric, feature=feature, seed=seed))
+    profiles = {name: found.profile for name, found in corpora.items()}
+    result = curve(profiles, before, added, targets, metric, feature, tokens=tokens, resamples=resamples, seed=seed)
+    return replace(result, facts=provenance_of(corpora, metric=metric, feature=feature, seed=seed))
 
 
 def mix(
@@ -99,9 +95,9 @@ def mix(
 ) -> Advice:
     """The mixture that makes the targets cost the fewest bits within the constraints. See `recommend`."""
     find_feature(feature)
-    found = find_profiles(as_mixtures([pretrain, *candidates, *targets]), [feature], options or Options())
-    profiles = {name: one.profile for name, one in found.items()}
-    facts = provenance_of(found, feature=feature, seed=seed)
+    corpora = find_profiles(as_mixtures([pretrain, *candidates, *targets]), [feature], options or Options())
+    profiles = {name: found.profile for name, found in corpora.items()}
+    facts = provenance_of(corpora, feature=feature, seed=seed)
     return advise(profiles, pretrain, candidates, targets, constraints, feature, resamples, seed, facts)
 
 
@@ -116,27 +112,9 @@ def predict(
     options: Options | None = None,
 ) -> Prediction:
     """A ranking of the mixtures for each target, to be written down before training."""
-    options = options or Options()
-    predictor = ".".join(AUTO) if predictor == "auto" else predictor
-    chosen = find_predictor(predictor)
     before = parse_mixture(pretrain)
     mixtures = midtraining_mixtures(before, mid)
-    wanted = {**mixtures, pretrain: before} | as_mixtures(targets)
-    found = find_profiles(wanted, chosen.features or ("token",), options)
-    texts = None
-    if chosen.needs == "text":
-        texts = {name: _texts(name, options) for name in found}
-    question = Question(
-        {name: one.profile for name, one in found.items()},
-        before,
-        mixtures,
-        tuple(targets),
-        tokens,
-        resamples,
-        seed,
-        texts,
-        load_tokenizer(options.tokenizer, options.data),
-    )
+    question = prediction.build_question(before, mixtures, targets, predictor, tokens, resamples, seed, options)
     return prediction.predict(question, predictor)
 
 
@@ -144,7 +122,7 @@ def verify(prediction_file: Path, results: Path, size: str | None = None, seed: 
     """How a prediction fared, by a table of results (csv or parquet). size: only the rows of this size of model."""
     import polars as pl
 
-    made = prediction.load_prediction(prediction_file)
+    predicted = prediction.load_prediction(prediction_file)
     results = Path(results)
     if not results.exists():
         raise SimtoolError(f"No file {results}. Check the path.")
@@ -154,7 +132,7 @@ def verify(prediction_file: Path, results: Path, size: str | None = None, seed: 
         if size not in sizes:
             raise SimtoolError(f"No results of size {size!r}. There are: {', '.join(sizes) or 'no sizes'}.")
         table = table.filter(pl.col("size").cast(pl.String) == size)
-    return verification.verify(made, table, seed)
+    return verification.verify(predicted, table, seed)
 
 
 def explain(
@@ -166,37 +144,23 @@ def explain(
 ) -> list[Explanation]:
     """What of each target a predicted mixture newly covers: of the named ones, or of each target's best mixture."""
     options = options or Options()
-    made = prediction.load_prediction(prediction_file)
-    for kind, given, known in (("target", target, made.targets), ("mixture", mixture, made.mixtures)):
-        if given is not None and given not in known:
-            raise unknown(kind, given, known)
-    feature = feature or made.content["predictor"]["feature"].split("+")[0]
+    predicted = prediction.load_prediction(prediction_file)
+    mixture = mixture and predicted.find_mixture(mixture)
+    for kind, name, known in (("target", target, predicted.targets), ("mixture", mixture, predicted.mixtures)):
+        if name is not None and name not in known:
+            raise unknown(kind, name, known)
+    feature = feature or predicted.content["predictor"]["feature"].split("+")[0]
     if feature == "text":
         feature = "token"
-    before = Mixture(made.content["pretrain"])
-    mixtures = {name: Mixture(weights) for name, weights in made.content["mixtures"].items()}
-    targets = [target] if target else made.targets
-    found = find_profiles({**mixtures, "pretrain": before} | as_mixtures(targets), [feature], options)
-    profiles = {name: one.profile for name, one in found.items()}
+    before = Mixture(predicted.content["pretrain"])
+    mixtures = {name: Mixture(weights) for name, weights in predicted.content["mixtures"].items()}
+    targets = [target] if target else predicted.targets
+    corpora = find_profiles({**mixtures, "pretrain": before} | as_mixtures(targets), [feature], options)
+    profiles = {name: found.profile for name, found in corpora.items()}
     text_of, _ = readable_tokens(load_tokenizer(options.tokenizer, options.data))
-    best = {name: made.mixtures[i] for name, i in zip(made.targets, made.of("rank").argmin(axis=0), strict=True)}
+    best_of_target = [predicted.mixtures[i] for i in predicted.of("rank").argmin(axis=0)]
+    best = dict(zip(predicted.targets, best_of_target, strict=True))
     return [
         attribution.explain(profiles, before, mixtures[mixture or best[name]], name, feature, text_of)
         for name in targets
     ]
-
-
-def _measure(metric: str, feature: str | None) -> tuple[str, str]:
-    chosen, its_feature = AUTO if metric == "auto" else (metric, find_metric(metric).feature)
-    feature = feature or its_feature
-    for name in feature.split("+"):
-        find_feature(name)
-    return chosen, feature
-
-
-def _texts(name: str, options: Options) -> list[str]:
-    """The first documents of a corpus, as many as a predictor that reads text will ever look at."""
-    corpus = local_text(name, options)
-    if corpus is None:
-        return []
-    return [document.text for document in corpus.documents(TEXT_DOCUMENTS)]

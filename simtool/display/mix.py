@@ -6,7 +6,8 @@ from simtool.display.console import console, print_data, print_notes, print_rows
 from simtool.display.provenance import sources
 from simtool.mixing.advice import Advice
 from simtool.mixing.solver import TOLERANCE
-from simtool.prediction.advantage import Advantage, Curve, share_text
+from simtool.prediction.advantage import Advantage, share_text
+from simtool.prediction.curve import Curve
 from simtool.prediction.predict import Prediction
 from simtool.prediction.verify import Verification
 from simtool.similarity.attribution import Explanation
@@ -21,7 +22,7 @@ def print_advantage(result: Advantage, form: str) -> None:
         return
     rows = []
     for cell in table.iter_rows(named=True):
-        apart, others = cell["told_apart_from"], len(result.mixtures) - 1
+        apart, others = cell["distinguishable_from"], len(result.mixtures) - 1
         n_apart = len(apart.split(", ")) if apart else 0
         rows.append(
             [
@@ -133,7 +134,7 @@ def print_prediction(result: Prediction) -> None:
             str(cell["rank"]),
             cell["mixture"],
             f"{cell['advantage']:+.4f} [{_signed(cell['low'])}, {_signed(cell['high'])}]",
-            share_text(cell["share_best"], result.content["made_from"]["resamples"]),
+            share_text(cell["share_best"], result.inputs["resamples"]),
         ]
         for cell in result.content["cells"]
     ]

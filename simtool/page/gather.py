@@ -13,7 +13,8 @@ from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
 from simtool.mixture import as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
 from simtool.page.study import StudyTables, load_study
-from simtool.prediction.advantage import Advantage, Curve, advantage, curve
+from simtool.prediction.advantage import Advantage, advantage
+from simtool.prediction.curve import Curve, curve
 from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, provenance_of

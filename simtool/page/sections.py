@@ -13,7 +13,8 @@ from simtool.page.markup import Html, el, table
 from simtool.page.parts import Section, left_out, source, words_of
 from simtool.page.study_section import trained
 from simtool.plots.style import color_of
-from simtool.prediction.advantage import Advantage, Curve, share_text
+from simtool.prediction.advantage import Advantage, share_text
+from simtool.prediction.curve import Curve
 from simtool.similarity.metrics import METRICS
 
 KEPT = "#9AA0A6"  # of the pretraining corpus in a mixture: grey, since it is what the others are added to

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from simtool.mixing.recommend import Recommendation
 from simtool.page.gather import KEEP
-from simtool.prediction.advantage import Advantage, Curve
+from simtool.prediction.advantage import Advantage
+from simtool.prediction.curve import Curve
 from simtool.similarity.matrix import SimilarityMatrix
 
 Names = Mapping[str, str]  # what a corpus is called on the page, by its full name
@@ -61,7 +62,7 @@ def advantage(result: Advantage, mixture: str, target: str, names: Names) -> str
 
 def standing(result: Advantage, mixture: str, target: str, names: Names) -> str:
     """Which other mixtures it can be told from."""
-    apart, others = result.told_apart_from(mixture, target), len(result.mixtures) - 1
+    apart, others = result.distinguishable_from(mixture, target), len(result.mixtures) - 1
     if others == 0:
         return ""
     if len(apart) == others:
@@ -88,7 +89,7 @@ def headline(
         goal = called.get(target, target)
         if not result.low[list(result.mixtures).index(best), j] > 0:
             none.append(goal)
-        elif len(result.told_apart_from(best, target)) == len(result.mixtures) - 1:
+        elif len(result.distinguishable_from(best, target)) == len(result.mixtures) - 1:
             clear.setdefault(called.get(best, best), []).append(goal)
         else:
             unclear.append(goal)

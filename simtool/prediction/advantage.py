@@ -9,20 +9,19 @@ half, the same halves for all; so what P and M share, and what a half happens to
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from simtool.errors import SimtoolError, unknown
-from simtool.mixture import Mixture, blend
+from simtool.mixture import Mixture
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
 from simtool.similarity.matrix import equal_samples
 from simtool.similarity.metrics import find_metric
 from simtool.similarity.paired import paired
 from simtool.similarity.resampling import half_splits, interval
-from simtool.statistics import TAILS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,17 +31,16 @@ if TYPE_CHECKING:
 # R resamples, n mixtures, m targets
 
 RESAMPLES = 1000
-WEIGHTS = tuple(round(i / 20, 2) for i in range(21))  # of a curve
 
 
-# --- What is asked, and what is measured ---
+# --- The question, and what is measured ---
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which mixture brings the pretraining corpus closer to which target? All that a predictor is given.
+    """Which mixture brings the pretraining corpus closer to which target? All that a predictor reads.
 
-    profiles    by corpus name, with the features that are asked about
+    profiles    by corpus name, with the features that are compared
     tokens      size each mixture and target is thinned to (None: as much as the scarcest allows)
     texts       documents by corpus name, and a tokenizer, for predictors that need text
 
@@ -130,10 +128,10 @@ def _thinned_halves(question: Question, feature: str) -> tuple[np.ndarray, np.nd
 
 def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Measured]:
     """Each of several metrics on one feature; together they take little longer than the slowest."""
-    chosen = [find_metric(name) for name in metrics]
+    to_measure = [find_metric(name) for name in metrics]
     sources, targets, splits, tokens = halves(question, feature)
-    values = paired(chosen, sources, targets, splits)
-    return [Measured(value, metric.alike, tokens) for metric, value in zip(chosen, values, strict=True)]
+    values = paired(to_measure, sources, targets, splits)
+    return [Measured(value, metric.alike, tokens) for metric, value in zip(to_measure, values, strict=True)]
 
 
 # --- What follows from it ---
@@ -149,10 +147,10 @@ class Advantage(Tabular):
     share_positive                  float64 (n, m)         share of half-splits with PA > 0 (a tie counts half)
     rank                            int64   (n, m)         1 is closest to the target; ties share the better rank
     share_best                      float64 (n, m)         share of half-splits in which it is the closest
-    told_apart                      bool    (n, n, m)      the interval of the paired difference excludes 0
+    distinguishable                 bool    (n, n, m)      the interval of the paired difference excludes 0
 
-    The shares over R half-splits cannot be told from 0 or 1 by less than 1/R. Where R is 1 there is no interval:
-    low and high are NaN, and nothing is told apart.
+    A share over R half-splits is known to 1/R. Where R is 1 there is no interval: low and high are NaN, and nothing is
+    distinguishable.
     """
 
     table = "advantage"
@@ -174,7 +172,7 @@ class Advantage(Tabular):
     share_positive: np.ndarray
     rank: np.ndarray
     share_best: np.ndarray
-    told_apart: np.ndarray
+    distinguishable: np.ndarray
     tokens: int
     resamples: int
     notes: tuple[str, ...] = ()
@@ -184,7 +182,7 @@ class Advantage(Tabular):
         read_only(self)
 
     def to_polars(self) -> "pl.DataFrame":
-        """One row a mixture and target, the targets one after the other, best mixture first."""
+        """One row per mixture and target, the targets one after the other, best mixture first."""
         import polars as pl
 
         names = list(self.mixtures)
@@ -209,7 +207,9 @@ class Advantage(Tabular):
                 "relative_high": of(self.relative_high),
                 "proximity": of(self.proximity),
                 "pretrain_proximity": self.pretrain_proximity[columns],
-                "told_apart_from": [", ".join(self.told_apart_from(names[i], self.targets[j])) for i, j in order],
+                "distinguishable_from": [
+                    ", ".join(self.distinguishable_from(names[i], self.targets[j])) for i, j in order
+                ],
                 "metric": self.metric,
                 "feature": self.feature,
                 "tokens": self.tokens,
@@ -217,10 +217,10 @@ class Advantage(Tabular):
             }
         )
 
-    def told_apart_from(self, mixture: str, target: str) -> list[str]:
-        """The mixtures that this one can be told apart from, for that target."""
-        apart = self.told_apart[list(self.mixtures).index(mixture), :, self.targets.index(target)]
-        return [name for name, one in zip(self.mixtures, apart, strict=True) if one]
+    def distinguishable_from(self, mixture: str, target: str) -> list[str]:
+        """The mixtures whose advantage for that target is significantly different from this one's."""
+        different = self.distinguishable[list(self.mixtures).index(mixture), :, self.targets.index(target)]
+        return [name for name, is_different in zip(self.mixtures, different, strict=True) if is_different]
 
 
 def advantage(
@@ -254,8 +254,8 @@ def summarise(question: Question, metric: str, feature: str, measured: Measured)
     values = measured.values.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(measured.values[:, :1] != 0, ours / np.abs(measured.values[:, :1]), np.nan)
-    low, high = _interval(ours)
-    relative_low, relative_high = _interval(relative)
+    low, high = interval_or_nan(ours)
+    relative_low, relative_high = interval_or_nan(relative)
     mean = ours.mean(axis=0)
     is_best = ours == ours.max(axis=1, keepdims=True)
     return Advantage(
@@ -276,7 +276,7 @@ def summarise(question: Question, metric: str, feature: str, measured: Measured)
         share_positive=((ours > 0) + (ours == 0) / 2).mean(axis=0),
         rank=1 + (mean[None] > mean[:, None]).sum(axis=1),
         share_best=(is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0),
-        told_apart=_told_apart(ours),
+        distinguishable=_distinguishable(ours),
         tokens=measured.tokens,
         resamples=len(ours),
         notes=leaks(question),
@@ -298,11 +298,11 @@ def share_text(share: float, resamples: int) -> str:
 
 def leaks(question: Question) -> tuple[str, ...]:
     """A sentence for each target whose text a mixture, or the pretraining corpus, holds."""
-    named = {f"the pretraining corpus {question.pretrain}": question.pretrain}
-    named |= {f"the mixture {name}": mixture for name, mixture in question.mixtures.items()}
+    sources = {f"the pretraining corpus {question.pretrain}": question.pretrain}
+    sources |= {f"the mixture {name}": mixture for name, mixture in question.mixtures.items()}
     notes = []
     for target in question.targets:
-        for name, mixture in named.items():
+        for name, mixture in sources.items():
             for corpus in mixture.weights:
                 if corpus == target:
                     notes.append(f"Leak: the target {target} is a part of {name}.")
@@ -311,123 +311,25 @@ def leaks(question: Question) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _same_counts(one: Profile, other: Profile) -> bool:
-    same_size = all(np.array_equal(getattr(one, n), getattr(other, n)) for n in ("n_documents", "n_tokens", "n_bytes"))
-    shared = set(one.features) & set(other.features)
-    return same_size and all(np.array_equal(one.features[name], other.features[name]) for name in shared)
+def _same_counts(a: Profile, b: Profile) -> bool:
+    same_size = all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("n_documents", "n_tokens", "n_bytes"))
+    shared = set(a.features) & set(b.features)
+    return same_size and all(np.array_equal(a.features[name], b.features[name]) for name in shared)
 
 
-def _interval(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def interval_or_nan(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the interval over resamples (R, ...): two of (...), NaN where R is 1."""
     if len(samples) < 2:
         nothing = np.full(samples.shape[1:], np.nan)
         return nothing, nothing.copy()
     return interval(samples)
 
 
-def _told_apart(ours: np.ndarray) -> np.ndarray:
+def _distinguishable(ours: np.ndarray) -> np.ndarray:
     """Pairs of mixtures whose paired difference has an interval without 0: bool (n, n, m)."""
     n, m = ours.shape[1:]
-    apart = np.zeros((n, n, m), bool)
+    different = np.zeros((n, n, m), bool)
     for i in range(n - 1):
-        low, high = _interval(ours[:, i + 1 :] - ours[:, i, None])
-        apart[i, i + 1 :] = apart[i + 1 :, i] = (low > 0) | (high < 0)
-    return apart
-
-
-# --- How much of it ---
-
-
-@dataclass(frozen=True)
-class Curve(Tabular):
-    """The advantage as a function of the special corpus's share.
-
-    shares                      float64 (n,)     from 0, the pretraining corpus, to 1, continued pretraining
-    value, low, high            float64 (n, m)   PA with its interval
-    peak, peak_low, peak_high   float64 (m,)     the share where the mean PA is largest; 95% of half-splits have
-                                                 their peak in between. No finer than the grid of shares
-    """
-
-    table = "advantage_curve"
-
-    pretrain: Mixture
-    special: Mixture
-    targets: tuple[str, ...]
-    metric: str
-    feature: str
-    shares: np.ndarray
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    peak: np.ndarray
-    peak_low: np.ndarray
-    peak_high: np.ndarray
-    tokens: int
-    resamples: int
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        read_only(self)
-
-    def to_polars(self) -> "pl.DataFrame":
-        """One row a target and share: special, target, share, advantage, low, high, and the target's peak."""
-        import polars as pl
-
-        columns, rows = np.divmod(np.arange(self.value.size), len(self.shares))
-        return pl.DataFrame(
-            {
-                "special": str(self.special),
-                "target": [self.targets[j] for j in columns],
-                "share": self.shares[rows],
-                "advantage": self.value[rows, columns],
-                "low": self.low[rows, columns],
-                "high": self.high[rows, columns],
-                "peak": self.peak[columns],
-                "peak_low": self.peak_low[columns],
-                "peak_high": self.peak_high[columns],
-                "metric": self.metric,
-                "feature": self.feature,
-                "tokens": self.tokens,
-                "resamples": self.resamples,
-            }
-        )
-
-
-def curve(
-    profiles: Mapping[str, Profile],
-    pretrain: Mixture,
-    special: Mixture,
-    targets: Sequence[str],
-    metric: str = "token",
-    feature: str | None = None,
-    shares: Sequence[float] = WEIGHTS,
-    tokens: int | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Curve:
-    """PA against the share of a special corpus, and where it peaks. See `advantage` for the arguments."""
-    mixtures = {f"{share:g}": blend(pretrain, special, share) for share in shares}
-    question = Question(profiles, pretrain, mixtures, tuple(targets), tokens, resamples, seed)
-    feature = feature or find_metric(metric).feature
-    measured = measure(question, [metric], feature)[0]
-    ours, grid = measured.advantage, np.array([float(share) for share in mixtures])
-    low, high = _interval(ours)
-    peaks = np.quantile(grid[ours.argmax(axis=1)], TAILS, axis=0, method="closest_observation")
-    only_special = replace(question, mixtures={str(special): special})
-    return Curve(
-        pretrain=pretrain,
-        special=special,
-        targets=question.targets,
-        metric=metric,
-        feature=feature,
-        shares=grid,
-        value=ours.mean(axis=0),
-        low=low,
-        high=high,
-        peak=grid[ours.mean(axis=0).argmax(axis=0)],
-        peak_low=peaks[0],
-        peak_high=peaks[1],
-        tokens=measured.tokens,
-        resamples=resamples,
-        notes=leaks(only_special),
-    )
+        low, high = interval_or_nan(ours[:, i + 1 :] - ours[:, i, None])
+        different[i, i + 1 :] = different[i + 1 :, i] = (low > 0) | (high < 0)
+    return different

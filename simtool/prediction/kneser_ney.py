@@ -62,14 +62,14 @@ class KneserNey:
         for keys, discounted, total, free in zip(self.keys, self.discounted, self.total, self.free, strict=True):
             context = gram[:-1]
             at = np.flatnonzero(context >= 0)
-            wanted = context[at] * (self.V + 1) + symbols[at]
-            found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            known = keys[found] == wanted
+            grams = context[at] * (self.V + 1) + symbols[at]
+            place = np.minimum(np.searchsorted(keys, grams), len(keys) - 1)
+            known = keys[place] == grams
             gram = np.full(len(symbols) + 1, -1, np.int64)
-            gram[at[known] + 1] = found[known]
+            gram[at[known] + 1] = place[known]
             of_context = total[context[at]]
-            at, found, known, of_context = (x[of_context > 0] for x in (at, found, known, of_context))
-            p[at] = (np.where(known, discounted[found], 0) + free[context[at]] * p[at]) / of_context
+            at, place, known, of_context = (x[of_context > 0] for x in (at, place, known, of_context))
+            p[at] = (np.where(known, discounted[place], 0) + free[context[at]] * p[at]) / of_context
         return p[symbols < self.V]
 
 

@@ -20,12 +20,12 @@ import numpy as np
 from simtool.errors import SimtoolError, unknown
 from simtool.prediction.advantage import Advantage, Measured, Question, halves, measure, summarise
 from simtool.prediction.text_predictors import embedding_cosine, embedding_mmd, kneser_ney, zstd
-from simtool.profiles.features import FEATURES
-from simtool.similarity.metrics import METRICS, smooth
+from simtool.profiles.features import FEATURES, find_feature
+from simtool.similarity.metrics import METRICS, find_metric, smooth
 
 # R resamples, n mixtures, m targets, V entries of a feature
 
-BAG = 8  # symbols that the two-sample classifier sees at once: bags of 32 of code and web text are always told apart
+BAG = 8  # symbols that the two-sample classifier sees at once: bags of 32 of code and web text it never confuses
 LENGTHS = ("document_length", "line_length")  # features that are not n-grams
 
 
@@ -55,10 +55,21 @@ class Predictor:
 
 
 def find_predictor(name: str) -> Predictor:
-    """The predictor of that name. Raises SimtoolError when there is none."""
+    """The predictor of that name; "auto" is the default one. Raises SimtoolError when there is none."""
+    if name == "auto":
+        name = ".".join(AUTO)
     if name not in PREDICTORS:
         raise unknown("predictor", name, PREDICTORS)
     return PREDICTORS[name]
+
+
+def find_measure(metric: str, feature: str | None = None) -> tuple[str, str]:
+    """A metric and a feature, or several joined with "+"; None: the metric's own; "auto": the default predictor's."""
+    metric, default_feature = AUTO if metric == "auto" else (metric, find_metric(metric).feature)
+    feature = feature or default_feature
+    for name in feature.split("+"):
+        find_feature(name)
+    return metric, feature
 
 
 def benefit(name: str, question: Question) -> Advantage:
@@ -68,18 +79,18 @@ def benefit(name: str, question: Question) -> Advantage:
 
 def benefits(names: Iterable[str], question: Question) -> dict[str, Advantage]:
     """Several predictors on the same resamples; metrics on one feature are measured together."""
-    chosen = [find_predictor(name) for name in dict.fromkeys(names)]
-    for predictor in chosen:
+    predictors = [find_predictor(name) for name in dict.fromkeys(names)]
+    for predictor in predictors:
         _check(predictor, question)
     measured: dict[str, Measured] = {}
-    for feature, group in itertools.groupby(sorted(chosen, key=lambda p: p.feature), key=lambda p: p.feature):
-        every = list(group)
-        metrics = [predictor for predictor in every if predictor.metric is not None]
+    for feature, group in itertools.groupby(sorted(predictors, key=lambda p: p.feature), key=lambda p: p.feature):
+        of_feature = list(group)
+        metrics = [predictor for predictor in of_feature if predictor.metric is not None]
         if metrics:
             values = measure(question, [str(predictor.metric) for predictor in metrics], feature)
-            measured |= {predictor.name: one for predictor, one in zip(metrics, values, strict=True)}
-        measured |= {p.name: p.measure(question) for p in every if p.metric is None}
-    return {p.name: summarise(question, p.metric or p.name, p.feature, measured[p.name]) for p in chosen}
+            measured |= {predictor.name: value for predictor, value in zip(metrics, values, strict=True)}
+        measured |= {p.name: p.measure(question) for p in of_feature if p.metric is None}
+    return {p.name: summarise(question, p.metric or p.name, p.feature, measured[p.name]) for p in predictors}
 
 
 def _check(predictor: Predictor, question: Question) -> None:
@@ -110,7 +121,7 @@ def _by_metric(metric: str, feature: str, question: Question) -> Measured:
 def makes_sense(metric: str, feature: str) -> bool:
     """Whether a metric on a feature says something.
 
-    A vocabulary (in `token` and `jaccard`) needs n-grams that are kept apart: nearly all of the buckets of a
+    A vocabulary (in `token` and `jaccard`) needs n-grams that are counted one by one: nearly all of the buckets of a
     hashed feature are hit by any corpus, and so are nearly all classes of length.
     """
     if metric in ("token", "jaccard"):
@@ -138,7 +149,7 @@ def _metric_predictors() -> Iterable[Predictor]:
 def _on_halves(question: Question, feature: str, compute: Callable[..., np.ndarray]) -> tuple[np.ndarray, int]:
     """compute(sources, their other halves, targets, their other halves, V) of every split: (R, 1 + n, m), and tokens.
 
-    All are float32 counts (1 + n, seen) or (m, seen) of the entries that anybody has; a target's first half lies
+    All are float32 counts (1 + n, seen) or (m, seen) of the entries that any of them has; a target's first half lies
     opposite to the sources' first. One thread: the matrix products are large enough for those of BLAS, and both
     kinds together wait for each other.
     """
@@ -184,7 +195,7 @@ def witten_bell_orders(features: Sequence[str], question: Question) -> Measured:
     model, from text.
     """
     orders = [witten_bell(feature, question) for feature in features]
-    per_symbol = [one.values / FEATURES[name].order for name, one in zip(features, orders, strict=True)]
+    per_symbol = [bits.values / FEATURES[name].order for name, bits in zip(features, orders, strict=True)]
     return Measured(np.mean(per_symbol, axis=0), "low", orders[0].tokens)
 
 
@@ -195,7 +206,7 @@ def two_sample(feature: str, question: Question) -> Measured:
     a classifier of folds would be right always, and say nothing. So the classifier's task is a bag of BAG
     symbols drawn from either side's held-out half. Its score is a sum of BAG independent log-likelihood ratios,
     so its error follows from their mean and variance on the held-out half (normal approximation). Symbols of a
-    real document hang together, so documents are harder to tell than such bags; the order is what counts.
+    real document hang together, so documents are harder to classify than such bags; the order is what counts.
     """
 
     def compute(p: np.ndarray, p_held_out: np.ndarray, q_held_out: np.ndarray, q: np.ndarray, V: int) -> np.ndarray:
@@ -257,7 +268,7 @@ PREDICTORS = {
         *(
             Predictor(
                 f"two_sample.{feature}",
-                f"How often held-out bags of {BAG} symbols are told apart by naive Bayes ({feature}).",
+                f"How often held-out bags of {BAG} symbols are classified rightly by naive Bayes ({feature}).",
                 "Ben-David et al. 2010, doi:10.1007/s10994-009-5152-4 (proxy A-distance); arXiv:1610.06545",
                 functools.partial(two_sample, feature),
                 (feature,),
@@ -297,7 +308,7 @@ PREDICTORS = {
 }
 
 # Fixed on 2026-11-24, before any training study of ours was run, with what was known of the published 410M table
-# (about 40 variants tried on stand-in corpora, so the first are flattered). To be confirmed or refuted: whatever
+# (about 40 variants tried on proxy corpora, so the first are flattered). To be confirmed or refuted: whatever
 # the studies show, neither the names nor their order change. The paper's own score is in it as the baseline.
 CANDIDATES = (
     "cross_entropy.skeleton3",

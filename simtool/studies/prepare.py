@@ -241,17 +241,15 @@ def counting_options(study: Study, options: "Options") -> "Options":
 
 def predict_study(study: Study, options: "Options", predictor: str = "auto", resamples: int = 1000) -> "Prediction":
     """What the corpora alone say of each mixture and target of the study, before anything is trained."""
-    from simtool.mixture import as_mixtures
-    from simtool.prediction import predict as prediction
-    from simtool.prediction.advantage import Question
-    from simtool.prediction.predictors import AUTO, find_predictor
-    from simtool.profiles.resolve import find_profiles
+    from simtool.prediction.predict import build_question, predict
 
-    name = ".".join(AUTO) if predictor == "auto" else predictor
-    mixtures = study.mixtures()
-    corpora = {**mixtures, "pretrain": study.pretrain} | as_mixtures(study.targets)
-    # counted once for the matrix of the study, too
-    features = [*dict.fromkeys(("token", *find_predictor(name).features))]
-    results = find_profiles(corpora, features, counting_options(study, options))
-    profiles = {corpus: result.profile for corpus, result in results.items()}
-    return prediction.predict(Question(profiles, study.pretrain, mixtures, study.targets, resamples=resamples), name)
+    question = build_question(
+        study.pretrain,
+        study.mixtures(),
+        study.targets,
+        predictor,
+        resamples=resamples,
+        options=counting_options(study, options),
+        more_features=("token",),  # counted once for the matrix of the study, too
+    )
+    return predict(question, predictor)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -55,15 +56,15 @@ def prediction(question) -> Prediction:
 def test_what_it_holds(prediction, question):
     content = prediction.content
     assert content["predictor"]["name"] == "cross_entropy.token"
-    assert content["made_from"]["tokenizer_fingerprint"] == "f" * 64
-    assert content["made_from"]["seed"] == 3
-    corpus = content["made_from"]["corpora"]["starcoder"]
+    assert content["inputs"]["tokenizer_fingerprint"] == "f" * 64
+    assert content["inputs"]["seed"] == 3
+    corpus = content["inputs"]["corpora"]["starcoder"]
     assert corpus["source"] == "file starcoder"
     assert corpus["tokens"] == 8000
     assert corpus["counts_sha256"] == counts_hash(question.profiles["starcoder"], ["token"])
     best = prediction.to_polars().filter(pl.col("rank") == 1)
     assert dict(zip(best["target"], best["mixture"], strict=True)) == {"pycode": "code", "gsm8k": "math"}
-    assert ["code", "math"] in content["told_apart"]["pycode"]
+    assert ["code", "math"] in content["distinguishable"]["pycode"]
 
 
 def test_what_is_loaded_is_what_was_saved(prediction, tmp_path):
@@ -139,3 +140,11 @@ def with_shares(question) -> Prediction:
 )
 def test_a_mixture_is_found_by_its_share_or_without_where_that_is_unambiguous(with_shares, mix, weight, name):
     assert with_shares.find_mixture(mix, weight) == name
+
+
+def test_a_committed_prediction_of_the_first_format_is_read():
+    """Its file must stay as it was written before training: its content is under its hash."""
+    prediction = load_prediction(Path(__file__).parents[2] / "analyses" / "predictions" / "graded.json")
+    assert prediction.content["format"] == 1
+    assert prediction.inputs["resamples"] == 1000
+    assert set(prediction.distinguishable) == set(prediction.targets)

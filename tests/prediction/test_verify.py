@@ -23,7 +23,7 @@ def made_of(mixtures: list[str], targets: list[str], advantage: np.ndarray, apar
         for j, t in enumerate(targets)
     ]
     content = {"pretrain": {"c4": 1.0}, "mixtures": dict.fromkeys(mixtures), "targets": targets, "cells": cells}
-    return Prediction({**content, "told_apart": apart or {}})
+    return Prediction({**content, "distinguishable": apart or {}})
 
 
 @pytest.fixture
