@@ -29,9 +29,12 @@ from simtool.mixture import Mixture
 from simtool.tokens.batches import TextBatches
 from simtool.tokens.store import TokenStore
 from simtool.training.ensemble import train_replicas
-from simtool.training.model import build_model, chunked_cross_entropy, flops_per_token, parameter_groups
+from simtool.training.hardware import autocast, measured_peak
+from simtool.training.losses import chunked_cross_entropy
+from simtool.training.model import build_model, flops_per_token
+from simtool.training.optimizer import BETAS, parameter_groups
 from simtool.training.recipes import Phase, Recipe
-from simtool.training.trainer import BETAS, Execution, autocast, measured_peak, train
+from simtool.training.trainer import Execution, train
 
 CPU_SIZES = {"nano": (16, 256), "micro": (8, 256)}  # rows, tokens a row
 GPU_SIZES = {"14m": (32, 2048), "70m": (16, 2048), "160m": (16, 2048), "410m": (8, 2048), "1b": (4, 2048)}

@@ -18,9 +18,10 @@ from simtool.runs.request import Request, recipe_for
 from simtool.runs.sweep import Sweep, sweep_fine_tuning
 from simtool.tokens.store import TokenStore
 from simtool.tokens.tokenizer import load_tokenizer
+from simtool.training.hardware import find_device
 from simtool.training.recipes import Recipe, recipe_to_json
 from simtool.training.tracking import mirrored
-from simtool.training.trainer import PLAIN, Execution, find_device
+from simtool.training.trainer import PLAIN, Execution
 
 
 def tokenize(

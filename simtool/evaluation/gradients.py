@@ -31,7 +31,8 @@ from simtool.errors import SimtoolError
 from simtool.evaluation.loss import LossOn, batched_windows, read_windows
 from simtool.statistics import jackknife_interval
 from simtool.tokens.store import TokenStore
-from simtool.training.model import chunked_cross_entropy, load_model
+from simtool.training.losses import chunked_cross_entropy
+from simtool.training.model import load_model
 
 # F folds, G groups of parameters
 

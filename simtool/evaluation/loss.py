@@ -18,8 +18,10 @@ import torch.distributed as dist
 
 from simtool.errors import SimtoolError
 from simtool.tables import atomic_write
+from simtool.tokens.batches import IGNORED
 from simtool.tokens.store import TokenStore
-from simtool.training.model import IGNORED, load_model, token_losses
+from simtool.training.losses import token_losses
+from simtool.training.model import load_model
 
 LossOn = Literal["text", "response"]
 WINDOW_TOKENS = 8192  # of a forward pass

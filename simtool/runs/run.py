@@ -83,8 +83,8 @@ def measure(
     report: Report = lambda message: None,
 ) -> list[DocumentLosses]:
     """Losses of a checkpoint on whole texts and, where documents have prompts, on responses alone."""
+    from simtool.training.hardware import find_device
     from simtool.training.model import load_model
-    from simtool.training.trainer import find_device
 
     pairs = [(store, loss_on) for store in held_out for loss_on in loss_parts(store)]
     model, measured = None, []

@@ -42,7 +42,7 @@ class Cost:
 def estimate_cost(plan: Plan, vocabulary_size: int, device: str = "auto", workers: int = 1) -> Cost:
     """What a plan costs on a device of this machine."""
     # here, so that a cost can be shown where torch is not installed
-    from simtool.training.trainer import find_device, measured_peak
+    from simtool.training.hardware import find_device, measured_peak
 
     study = plan.study
     flops, n_bytes = 0.0, 0

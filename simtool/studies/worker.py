@@ -116,7 +116,7 @@ def _prepare_device(job: Job) -> Any:
     """The device of a job, in this process."""
     import torch
 
-    from simtool.training.trainer import find_device
+    from simtool.training.hardware import find_device
 
     device = find_device(_own_device(job["device"]))
     if device.type == "cpu":

@@ -26,6 +26,7 @@ from simtool.training.model import FromTransformers, GPTNeoX
 from simtool.training.recipes import Recipe, recipe_from_json, recipe_to_json
 
 FILES = ("model.safetensors", "optimizer.safetensors", "config.json")
+SAVED_AS = {"permanent": "kept"}  # names in position.json that are not the field's: files stay readable
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 Model = GPTNeoX | FromTransformers
 State = Mapping[str, dict[str, torch.Tensor]]  # file name: its tensors
@@ -39,14 +40,14 @@ class Position:
     done          steps of each segment begun, the last perhaps unfinished
     tokens        read so far
     stores        {corpus: fingerprint} of what was read
-    kept          never removed to make room: the end of a phase, from which others may fork
+    permanent     never removed to make room: the end of a phase, from which others may fork
     """
 
     fingerprint: str
     done: tuple[int, ...]
     tokens: int
     stores: Mapping[str, str]
-    kept: bool
+    permanent: bool
     end_of_text: int | None = None
 
 
@@ -76,12 +77,12 @@ def save_checkpoint(
         for name, tensors in state.items():
             save_file(tensors, temporary / name, {"format": "pt"})
         (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        told = {
-            **asdict(position),
+        header = {
+            **_saved_position(position),
             "recipe": recipe_to_json(recipe),
             "sha256": {name: _sha256(temporary / name) for name in FILES},
         }
-        (temporary / "position.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        (temporary / "position.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
         for path in temporary.iterdir():
             _to_disk(path)
         if folder.exists():  # the same weights, or damaged ones
@@ -103,6 +104,10 @@ def save_checkpoint(
     return folder
 
 
+def _saved_position(position: Position) -> dict[str, Any]:
+    return {SAVED_AS.get(name, name): value for name, value in asdict(position).items()}
+
+
 def _to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -112,18 +117,18 @@ def _to_disk(path: Path) -> None:
 
 
 def prune(checkpoints: Path, keep_last: int) -> None:
-    """Remove all but the newest checkpoints and those that are kept; and what a killed run left half-written."""
+    """Remove all but the newest checkpoints and those that are permanent; and what a killed run left half-written."""
     for folder in Path(checkpoints).glob(".saving.*"):
         shutil.rmtree(folder, ignore_errors=True)
-    passing = sorted((p.tokens, folder) for folder, p in _positions([checkpoints]) if not p.kept)
+    passing = sorted((p.tokens, folder) for folder, p in _positions([checkpoints]) if not p.permanent)
     for _, folder in passing[: max(len(passing) - keep_last, 0)]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_checkpoint(recipe: Recipe, folders: Iterable[Path]) -> Saved | None:
     """The longest beginning of the recipe that is saved in any of these checkpoint folders."""
-    found = [saved for folder, position in _positions(folders) if (saved := place(recipe, folder, position))]
-    return max(found, key=lambda saved: (saved.segment, saved.step), default=None)
+    beginnings = [saved for folder, position in _positions(folders) if (saved := place(recipe, folder, position))]
+    return max(beginnings, key=lambda saved: (saved.segment, saved.step), default=None)
 
 
 def place(recipe: Recipe, folder: Path, position: Position) -> Saved | None:
@@ -149,13 +154,13 @@ def read_position(folder: Path) -> tuple[Position, dict[str, Any]]:
     """A checkpoint's position, and all that its file says. Raises SimtoolError when it cannot be read."""
     path = Path(folder) / "position.json"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        position = {name: told[name] for name in Position.__dataclass_fields__}
+        header = json.loads(path.read_text(encoding="utf-8"))
+        fields = {name: header[SAVED_AS.get(name, name)] for name in Position.__dataclass_fields__}
     except FileNotFoundError as error:
         raise SimtoolError(f"No checkpoint at {folder}.") from error
     except (ValueError, KeyError) as error:
         raise SimtoolError(f"{path} is damaged. Remove {folder} to go on from the checkpoint before.") from error
-    return Position(**{**position, "done": tuple(position["done"])}), told
+    return Position(**{**fields, "done": tuple(fields["done"])}), header
 
 
 def recipe_of(folder: Path) -> Recipe:
@@ -168,25 +173,25 @@ def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer
 
     Raises SimtoolError when a file is missing or damaged, or when another tokenizer or shape made it.
     """
-    position, told = read_position(folder)
-    for name, digest in told["sha256"].items():
+    position, header = read_position(folder)
+    for name, digest in header["sha256"].items():
         path = folder / name
         if not path.exists() or _sha256(path) != digest:
             raise SimtoolError(
                 f"{path} is damaged: its content does not match its hash."
                 f" Remove {folder} to go on from the checkpoint before."
             )
-    if told["recipe"]["tokenizer"] != recipe.tokenizer:
+    if header["recipe"]["tokenizer"] != recipe.tokenizer:
         raise SimtoolError(
-            f"{folder} was trained under the tokenizer {told['recipe']['tokenizer']}, the recipe says"
+            f"{folder} was trained under the tokenizer {header['recipe']['tokenizer']}, the recipe says"
             f" {recipe.tokenizer}. Use the tokenizer of the checkpoint."
         )
     state = load_file(folder / "model.safetensors")
-    wanted = _weights(model)
-    if any(state.get(name) is None or state[name].shape != value.shape for name, value in wanted.items()):
+    weights = _weights(model)
+    if any(state.get(name) is None or state[name].shape != value.shape for name, value in weights.items()):
         raise SimtoolError(f"{folder} is of another model than {recipe.model} with this vocabulary.")
     with torch.no_grad():
-        for name, value in wanted.items():
+        for name, value in weights.items():
             value.copy_(placed_like(state[name], value))
     if optimizer is not None:
         moments = load_file(folder / "optimizer.safetensors")
@@ -201,7 +206,7 @@ def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer
     return position
 
 
-def state_of(model: Model, optimizer: torch.optim.Optimizer, kept: bool = True) -> State:
+def state_of(model: Model, optimizer: torch.optim.Optimizer, is_writer: bool = True) -> State:
     """What a checkpoint holds, gathered where it is sharded: every process calls this, and one keeps what it gets."""
     of_optimizer = {
         f"{kind}.{name}": optimizer.state[parameter][kind].detach()
@@ -214,7 +219,7 @@ def state_of(model: Model, optimizer: torch.optim.Optimizer, kept: bool = True) 
         state[file] = {}
         for name, tensor in tensors.items():
             gathered = whole(tensor)
-            if kept:
+            if is_writer:
                 state[file][name] = gathered if gathered is tensor else gathered.cpu()
     return state
 
@@ -233,7 +238,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """This folder is ours alone while we train. Raises SimtoolError when another process has it."""
+    """No other process trains in this folder. Raises SimtoolError when another process has it."""
     from filelock import FileLock, Timeout  # torch brings it
 
     folder = Path(folder)
@@ -260,9 +265,9 @@ def export_checkpoint(checkpoint: Path, folder: Path, tokenizer_file: Path | Non
             shutil.copyfile(Path(checkpoint) / name, folder / name)
         if tokenizer_file is not None:
             shutil.copyfile(tokenizer_file, folder / "tokenizer.json")
-            told = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-            told |= {"bos_token": end_of_text, "eos_token": end_of_text} if end_of_text else {}
-            (folder / "tokenizer_config.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+            settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+            settings |= {"bos_token": end_of_text, "eos_token": end_of_text} if end_of_text else {}
+            (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     except FileNotFoundError as error:
         raise SimtoolError(f"No checkpoint at {checkpoint}: {error.filename} is missing.") from error
     except OSError as error:

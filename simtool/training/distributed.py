@@ -1,4 +1,4 @@
-"""The processes that train together; one, unless torchrun started more.
+"""The processes that train together: a single process, unless torchrun started more.
 
 Each takes its part of every batch's rows. Weights are either whole in every process, with gradients summed, or sharded
 (FSDP2): every process keeps its part of weights, gradients and optimizer, and gathers a layer when it needs it.
@@ -20,8 +20,8 @@ from simtool.tokens.batches import IGNORED, Batch
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
-class World:
-    """A context: the process group, and deterministic mode where it is asked for."""
+class Processes:
+    """A context: the process group, and deterministic mode where it is set."""
 
     def __init__(self, device: torch.device, deterministic: bool, shard: bool):
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -32,7 +32,7 @@ class World:
                 "torchrun --nproc-per-node 2 -m simtool.cli train ... --shard"
             )
 
-    def __enter__(self) -> "World":
+    def __enter__(self) -> "Processes":
         if self.device.type == "cpu":
             keep_freed_memory()
         if self.size > 1 and not dist.is_initialized():
@@ -75,15 +75,15 @@ class World:
         """This process's rows of a batch, so many at a time.
 
         With sharded weights every process must gather them equally often, so one with fewer pieces reads one more row
-        of which nothing is counted.
+        that has no targets.
         """
         edges = np.linspace(0, len(batch.ids), self.size + 1).round().astype(int)
         mine = batch.rows(edges[self.rank], edges[self.rank + 1])
         pieces = [mine.rows(start, start + rows) for start in range(0, len(mine.ids), rows)]
         if self.shard:
             first = batch.rows(0, 1)
-            uncounted = Batch(first.ids, np.full_like(first.targets, IGNORED), first.documents)
-            pieces += [uncounted] * (-(-int(np.diff(edges).max()) // rows) - len(pieces))
+            filler = Batch(first.ids, np.full_like(first.targets, IGNORED), first.documents)
+            pieces += [filler] * (-(-int(np.diff(edges).max()) // rows) - len(pieces))
         return pieces
 
     @property

@@ -19,19 +19,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
 from simtool.tokens.store import TokenStore
-from simtool.training.model import GPTNeoX, build_model, chunked_cross_entropy
+from simtool.training.hardware import autocast
+from simtool.training.losses import chunked_cross_entropy
+from simtool.training.metrics import SPIKE_HISTORY, trouble
+from simtool.training.model import GPTNeoX, build_model
+from simtool.training.optimizer import BETAS, EPSILON
 from simtool.training.recipes import Recipe
 from simtool.training.sizes import SIZES
 from simtool.training.trainer import (
-    BETAS,
-    EPSILON,
     MICRO_TOKENS,
     PLAIN,
-    SPIKE_HISTORY,
-    autocast,
     batches_of,
     steps_of,
-    trouble,
 )
 
 # R replicas, B row, T position, V vocabulary
@@ -57,7 +56,7 @@ def train_replicas(
     n_steps = check_alike(recipes, batches, start)
     first, phases = recipes[0], [recipe.segments()[-1] for recipe in recipes]
     where, size = torch.device(device), next(iter(stores.values())).vocabulary_size
-    models = [copy.deepcopy(start) if start else build_model(one.model, size, one.seed) for one in recipes]
+    models = [copy.deepcopy(start) if start else build_model(recipe.model, size, recipe.seed) for recipe in recipes]
     models = [model.to(where) for model in models]
     parameters, _ = stack_module_state(models)
     parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
@@ -66,18 +65,18 @@ def train_replicas(
     losses = np.empty((len(recipes), n_steps))
     history = [deque[float](maxlen=SPIKE_HISTORY) for _ in recipes]
     for step in range(n_steps):
-        ids, targets, documents = side_by_side([one.batch(step) for one in batches])
+        ids, targets, documents = side_by_side([of_member.batch(step) for of_member in batches])
         counted_R = torch.from_numpy((targets != IGNORED).sum(axis=(1, 2))).to(where)
         loss_R = torch.zeros(len(recipes), device=where)
         rows = max(1, MICRO_TOKENS.get(where.type, MICRO_TOKENS["cpu"]) // (len(recipes) * ids.shape[2]))
         for at in range(0, ids.shape[1], rows):
-            part = [torch.from_numpy(one[:, at : at + rows]).to(where) for one in (ids, targets, documents)]
+            part = [torch.from_numpy(array[:, at : at + rows]).to(where) for array in (ids, targets, documents)]
             part = part if masked else part[:2]
             with autocast(where, first.precision):
-                minimised_R, alone_R = replica_losses(models[0], parameters, *part, z_loss=first.z_loss)
+                minimised_R, cross_entropy_R = replica_losses(models[0], parameters, *part, z_loss=first.z_loss)
             # replicas do not touch each other, so the gradient of the sum is each one's own
             (minimised_R / counted_R).sum().backward()
-            loss_R += alone_R
+            loss_R += cross_entropy_R
         norm_R = optimizer.norms()
         losses[:, step] = (loss_R / counted_R).double().cpu().numpy()
         for r, norm in enumerate(norm_R.tolist()):
@@ -107,8 +106,11 @@ def check_alike(
         raise SimtoolError("Replicas that go on from a model start a new optimizer. Train these one by one.")
     first = recipes[0]
     common = [replace(recipe, phases=first.phases, seed=first.seed) for recipe in recipes]
-    sizes = [(phase.is_sft, phase.batch_size, steps_of(phase, one)) for phase, one in zip(last, batches, strict=True)]
-    if any(one != first for one in common) or len(set(sizes)) > 1:
+    sizes = [
+        (phase.is_sft, phase.batch_size, steps_of(phase, of_member))
+        for phase, of_member in zip(last, batches, strict=True)
+    ]
+    if any(recipe != first for recipe in common) or len(set(sizes)) > 1:
         raise SimtoolError("Replicas may differ in seed, learning rate, schedule and text only. These differ in more.")
     return sizes[0][-1]
 
@@ -148,8 +150,8 @@ def replica_losses(
         chunked_cross_entropy(h, head, targets, z_loss)
         for h, head, targets in zip(hidden_RBTD, parameters["embed_out.weight"], targets_RBT, strict=True)
     ]
-    wanted, alone = zip(*each, strict=True)
-    return torch.stack(wanted), torch.stack(alone)
+    minimised, cross_entropy = zip(*each, strict=True)
+    return torch.stack(minimised), torch.stack(cross_entropy)
 
 
 class _Optimizer:

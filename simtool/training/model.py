@@ -3,13 +3,10 @@
 The module is our own, because it compiles without breaks, runs under `vmap` for batched replicas and masks
 documents; its parameters have the names of Pythia's checkpoints, so that saving it is exporting it. Tests hold its
 logits against those of transformers.
-
-The loss never sees all logits: they are made, and their gradient taken, for a few rows at a time.
 """
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +17,10 @@ from torch.nn import functional as F
 from simtool.errors import SimtoolError, unknown
 from simtool.training.sizes import SIZES, Shape, padded_vocabulary
 
-# B row, T position, D width, H heads, N tokens of a batch, V vocabulary
+# B row, T position, D width, H heads, K width of a head, V vocabulary
 
 ROTARY_SHARE = 0.25  # of each head; Pythia
 ROTARY_BASE = 10_000.0
-# of fp32 logits alive at once; 16 MB stays in a CPU's cache
-CHUNK_BYTES = {"cpu": 4 << 20, "cuda": 512 << 20}
-IGNORED = -100
 
 
 # ---- GPT-NeoX --------------------------------------------------------------------------------------------
@@ -52,10 +46,10 @@ class Attention(nn.Module):
 def apply_rotary(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """The first dimensions of each head turned by their position's angle (arXiv:2104.09864)."""
     n = cos.shape[-1]
-    turned, kept = x_BHTK[..., :n], x_BHTK[..., n:]
+    turned, rest = x_BHTK[..., :n], x_BHTK[..., n:]
     a, b = turned.chunk(2, dim=-1)
     turned = turned * cos + torch.cat((-b, a), dim=-1) * sin
-    return torch.cat((turned.to(x_BHTK.dtype), kept), dim=-1)
+    return torch.cat((turned.to(x_BHTK.dtype), rest), dim=-1)
 
 
 class FeedForward(nn.Module):
@@ -151,7 +145,7 @@ class GPTNeoX(nn.Module):
                 std = wang if name.endswith(("attention.dense.weight", "dense_4h_to_h.weight")) else small
                 parameter.copy_(torch.randn(parameter.shape, generator=rng) * std)
 
-    def config(self, length: int, end_of_text: int | None) -> dict[str, Any]:
+    def config(self, sequence_length: int, end_of_text: int | None) -> dict[str, Any]:
         """The config.json with which transformers builds the same model."""
         return {
             "architectures": ["GPTNeoXForCausalLM"],
@@ -164,7 +158,7 @@ class GPTNeoX(nn.Module):
             "hidden_act": "gelu",
             "rotary_pct": ROTARY_SHARE,
             "rotary_emb_base": int(ROTARY_BASE),
-            "max_position_embeddings": length,
+            "max_position_embeddings": sequence_length,
             "layer_norm_eps": 1e-5,
             "use_parallel_residual": True,
             "attention_bias": True,
@@ -192,7 +186,7 @@ class FromTransformers(nn.Module):
     def hidden(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
         if documents_BT is not None:
             # the end-of-text tokens still tell documents apart
-            raise SimtoolError("Attention within documents is offered for the sizes by name only. Use text phases.")
+            raise SimtoolError("Attention within documents is for the sizes by name only. Use text phases.")
         return self.model.base_model(ids_BT, use_cache=False).last_hidden_state
 
     @property
@@ -202,7 +196,7 @@ class FromTransformers(nn.Module):
     def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
         return self.model(ids_BT, use_cache=False).logits
 
-    def config(self, length: int, end_of_text: int | None) -> dict[str, Any]:
+    def config(self, sequence_length: int, end_of_text: int | None) -> dict[str, Any]:
         return self.model.config.to_dict()
 
     def _check_head(self) -> None:
@@ -263,9 +257,9 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
         shape = Shape(config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"])
         model = uninitialized_model(shape, config["vocab_size"])
         state = {k.replace("lm_head.", "embed_out."): v for k, v in load_file(weights).items()}
-        wanted = model.state_dict().keys()
-        if wanted <= state.keys():
-            model.load_state_dict({name: state[name].float() for name in wanted})
+        names = model.state_dict().keys()
+        if names <= state.keys():
+            model.load_state_dict({name: state[name].float() for name in names})
             return model
     transformers = import_transformers()
     try:
@@ -301,114 +295,20 @@ def import_transformers() -> Any:
     return transformers
 
 
-# ---- the loss --------------------------------------------------------------------------------------------
+# ---- its cost ---------------------------------------------------------------------------------------------
 
 
-class ChunkedCrossEntropy(torch.autograd.Function):
-    """The summed cross-entropy of hidden states against targets, with its gradients taken on the way.
-
-    A chunk's logits become their own gradient in place and are gone, so memory does not grow with the batch, and
-    nothing is computed twice: a plain loss keeps the fp32 logits of all tokens, three times over.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, hidden_ND: Tensor, head_VD: Tensor, targets_N: Tensor, z_loss: float) -> Any:
-        dtype = compute_dtype(hidden_ND)
-        h, w = hidden_ND.detach().to(dtype), head_VD.detach().to(dtype)
-        grad_h, grad_w = torch.empty_like(h), torch.zeros_like(head_VD)
-        loss, extra = hidden_ND.new_zeros((), dtype=torch.float32), 0.0
-        for rows in chunks(len(h), len(w), h.device.type):
-            logits, lse, at, counted = softmax_and_lse(h[rows] @ w.T, targets_N[rows])
-            loss = loss + ((lse - at) * counted).sum()
-            if z_loss:
-                extra = extra + z_loss * (lse.square() * counted).sum()
-            scale = counted if not z_loss else counted * (1 + 2 * z_loss * lse)
-            logits.mul_(scale[:, None])
-            index = targets_N[rows].clamp_min(0)[:, None]
-            logits.scatter_add_(1, index, -counted[:, None])
-            grad = logits.to(dtype)
-            grad_h[rows] = grad @ w
-            if dtype == grad_w.dtype:
-                grad_w.addmm_(grad.T, h[rows])
-            else:
-                grad_w += grad.T @ h[rows]
-        ctx.save_for_backward(grad_h.to(hidden_ND.dtype), grad_w)
-        ctx.mark_non_differentiable(loss)
-        return loss + extra, loss
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:
-        grad_h, grad_w = ctx.saved_tensors
-        return grad_h * grad, grad_w * grad, None, None
-
-
-def chunked_cross_entropy(
-    hidden: Tensor, head_VD: Tensor, targets: Tensor, z_loss: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """(what to minimise, the cross-entropy alone): sums over counted targets, in nats.
-
-    z_loss adds z * logsumexp^2 a token, which keeps logits from drifting (arXiv:2204.02311).
-    """
-    return ChunkedCrossEntropy.apply(hidden.reshape(-1, hidden.shape[-1]), head_VD, targets.reshape(-1), z_loss)
-
-
-@torch.no_grad()
-def token_losses(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> Tensor:
-    """Nats of every target, float32 in the shape of the targets; 0 where it is not counted."""
-    h = hidden.reshape(-1, hidden.shape[-1])
-    dtype = compute_dtype(h)
-    h, w, flat = h.to(dtype), head_VD.to(dtype), targets.reshape(-1)
-    losses = torch.empty(len(h), device=h.device)
-    for rows in chunks(len(h), len(w), h.device.type):
-        logits = (h[rows] @ w.T).float()
-        losses[rows] = F.cross_entropy(logits, flat[rows], ignore_index=IGNORED, reduction="none")
-    return losses.view(targets.shape)
-
-
-def softmax_and_lse(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Probabilities (fp32), logsumexp, the target's logit, and 1.0 where the target is counted, of each row."""
-    logits = logits.float()
-    at = logits.gather(1, targets.clamp_min(0)[:, None])[:, 0]
-    probabilities = torch.softmax(logits, dim=1)
-    # the largest probability is exp(top - lse) >= 1 / V, so its logarithm is safe, and one exp of all is saved
-    lse = logits.amax(dim=1) - probabilities.amax(dim=1).log()
-    return probabilities, lse, at, (targets != IGNORED).float()
-
-
-def chunks(n: int, vocabulary_size: int, device: str) -> Iterator[slice]:
-    size = max(1, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (4 * vocabulary_size))
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))
-
-
-def compute_dtype(tensor: Tensor) -> torch.dtype:
-    """What matrices are multiplied in here: autocast's type, or the tensor's own."""
-    kind = tensor.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
-
-
-# ---- its price -------------------------------------------------------------------------------------------
-
-
-def flops_per_token(model: nn.Module, length: int) -> float:
+def flops_per_token(model: nn.Module, sequence_length: int) -> float:
     """Floating-point operations a trained token: 6 N + 12 L D T, as PaLM counts (arXiv:2204.02311, appendix B).
 
     N counts every parameter but the input embedding, which is looked up and not multiplied; the output matrix is
-    in. Attention is counted whole, though a causal kernel does half of it; both conventions are the common ones.
+    in. Attention counts whole, though a causal kernel does half of it; both conventions are the common ones.
     """
     if isinstance(model, GPTNeoX):
         n = model.shape.n_parameters + model.head.numel()
-        return 6.0 * n + 12.0 * model.shape.n_layers * model.shape.width * length
+        return 6.0 * n + 12.0 * model.shape.n_layers * model.shape.width * sequence_length
     n = sum(parameter.numel() for parameter in model.parameters())
     embedding = model.model.get_input_embeddings().weight
     n -= embedding.numel() if embedding is not model.head else 0
     config = model.model.config
-    return 6.0 * n + 12.0 * config.num_hidden_layers * config.hidden_size * length
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay on matrices only: embeddings and linear weights; not biases and norms."""
-    named = list(model.named_parameters())
-    return [
-        {"params": [p for _, p in named if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for _, p in named if p.dim() < 2], "weight_decay": 0.0},
-    ]
+    return 6.0 * n + 12.0 * config.num_hidden_layers * config.hidden_size * sequence_length

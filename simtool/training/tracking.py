@@ -1,7 +1,7 @@
 """Mirrors of a run's metrics elsewhere. To add one, write the function below its name, and name it in `TRACKERS`.
 
-metrics.jsonl is always written, and is complete; a mirror is for looking at. Its package is imported when asked for.
-A tracker takes the run's folder and what is told of the run, and yields `log(values, tokens)`.
+metrics.jsonl is always written, and is complete; a mirror is for looking at. Its package is imported when it is named.
+A tracker takes the run's folder and facts of the run, and yields `log(values, tokens)`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ def tensorboard(folder: Path, facts: Mapping[str, Any]) -> Iterator[Log]:
 def wandb(folder: Path, facts: Mapping[str, Any]) -> Iterator[Log]:
     """A run of Weights & Biases; a run that is taken up again is the same one there."""
     module = _imported("wandb", "wandb")
-    # steps that a kill undid are told again under smaller numbers, which its own step count would drop
+    # steps that a kill undid are reported again under smaller numbers, which its own step count would drop
     module.init(
         project=PROJECT, name=folder.name, dir=str(folder), id=facts["fingerprint"], config=dict(facts), resume="allow"
     )
@@ -61,7 +61,7 @@ TRACKERS = {"tensorboard": tensorboard, "wandb": wandb, "trackio": trackio}
 
 @contextmanager
 def mirrored(name: str | None, folder: Path, facts: Mapping[str, Any]) -> Iterator[Callable[[Any], None]]:
-    """A `report` for `train` that tells a tracker of every Progress; of nothing, where no tracker is named.
+    """A `report` for `train` that passes every TrainingProgress to a tracker; none, where no tracker is named.
 
     facts   of the run, with its fingerprint
 
@@ -77,7 +77,7 @@ def mirrored(name: str | None, folder: Path, facts: Mapping[str, Any]) -> Iterat
 
         def report(message: Any) -> None:
             if isinstance(message, TrainingProgress):
-                log({f"{message.phase}/{one}": getattr(message, one) for one in SHOWN}, message.tokens)
+                log({f"{message.phase}/{quantity}": getattr(message, quantity) for quantity in SHOWN}, message.tokens)
 
         yield report
 

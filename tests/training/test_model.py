@@ -1,4 +1,4 @@
-"""The model is Pythia: its sizes, its names, and the logits of transformers. The loss is torch's, in pieces."""
+"""The model is Pythia: its sizes, its names, and the logits of transformers."""
 
 import json
 
@@ -12,13 +12,9 @@ from safetensors.torch import save_file  # noqa: E402
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.training import model as module  # noqa: E402
 from simtool.training.model import (  # noqa: E402
-    IGNORED,
     build_model,
-    chunked_cross_entropy,
     flops_per_token,
     load_model,
-    parameter_groups,
-    token_losses,
 )
 from simtool.training.sizes import SIZES, Defaults, ModelSize, Shape, padded_vocabulary  # noqa: E402
 
@@ -113,53 +109,9 @@ def test_the_same_seed_gives_the_same_weights():
     assert not torch.equal(first.head, other.head)
 
 
-@pytest.mark.parametrize("z_loss", [0.0, 0.01])
-def test_the_chunked_loss_and_its_gradients_are_torchs(z_loss, monkeypatch):
-    monkeypatch.setitem(module.CHUNK_BYTES, "cpu", 4 * 50 * 7)  # seven rows at a time, and a rest
-    rng = torch.Generator().manual_seed(0)
-    hidden = torch.randn(4, 8, 16, generator=rng, requires_grad=True)
-    head = torch.randn(50, 16, generator=rng, requires_grad=True)
-    targets = torch.randint(0, 50, (4, 8), generator=rng)
-    targets[0, :5] = IGNORED
-    loss, alone = chunked_cross_entropy(hidden, head, targets, z_loss)
-    grads = torch.autograd.grad(loss * 0.5, (hidden, head))
-
-    logits = hidden @ head.T
-    plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
-    z = z_loss * (logits.logsumexp(-1).square() * (targets != IGNORED)).sum()
-    expected = torch.autograd.grad((plain + z) * 0.5, (hidden, head))
-    assert torch.allclose(alone, plain, rtol=1e-5)
-    assert torch.allclose(loss, plain + z, rtol=1e-5)
-    for one, other in zip(grads, expected, strict=True):
-        assert torch.allclose(one, other, atol=1e-5)
-    each = token_losses(hidden, head, targets)
-    assert torch.allclose(each.sum(), plain, rtol=1e-5)
-    assert (each[0, :5] == 0).all()
-
-
-def test_the_loss_runs_in_bf16_under_autocast():
-    rng = torch.Generator().manual_seed(0)
-    hidden, head = torch.randn(64, 32, generator=rng), torch.randn(100, 32, generator=rng, requires_grad=True)
-    targets = torch.randint(0, 100, (64,), generator=rng)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = chunked_cross_entropy(hidden, head, targets)
-    loss.backward()
-    assert head.grad.dtype == torch.float32
-    assert loss.item() == pytest.approx(
-        torch.nn.functional.cross_entropy(hidden @ head.T, targets).item() * 64, rel=0.02
-    )
-
-
 def test_flops_by_hand(tiny):
     # 6 x (2 layers x (12 x 32^2 + 13 x 32) + 64 + 256 x 32) + 12 x 2 x 32 x 10
     assert flops_per_token(tiny, 10) == 6 * (2 * (12 * 1024 + 416) + 64 + 8192) + 7680
-
-
-def test_only_matrices_decay(tiny):
-    decayed, kept = parameter_groups(tiny, 0.1)
-    assert {p.dim() for p in decayed["params"]} == {2}
-    assert {p.dim() for p in kept["params"]} == {1}
-    assert sum(len(group["params"]) for group in (decayed, kept)) == len(list(tiny.parameters()))
 
 
 def test_an_unknown_size_names_the_nearest():

@@ -23,7 +23,7 @@ from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
 from simtool.training import checkpoints  # noqa: E402
 from simtool.training import trainer as loop  # noqa: E402
 from simtool.training.checkpoints import export_checkpoint, find_checkpoint, load_checkpoint, locked  # noqa: E402
-from simtool.training.distributed import World  # noqa: E402
+from simtool.training.distributed import Processes  # noqa: E402
 from simtool.training.model import build_model, load_model  # noqa: E402
 from simtool.training.trainer import Execution, train  # noqa: E402
 
@@ -132,7 +132,7 @@ def uninterrupted(tmp_path_factory):
 
 
 def test_a_finished_run_is_not_run_again(uninterrupted, monkeypatch):
-    monkeypatch.setattr(loop._Run, "_segment", None)
+    monkeypatch.setattr(loop._Run, "_train_segment", None)
     again = train(LONG, STORES, uninterrupted.folder, QUIET)
     assert again.ends == uninterrupted.ends
 
@@ -433,7 +433,7 @@ def test_the_pieces_of_all_processes_are_the_batch(n_rows, shard, monkeypatch):
     pieces = []
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
-        pieces.append(World(torch.device("cpu"), False, shard).pieces(batch, 2))
+        pieces.append(Processes(torch.device("cpu"), False, shard).pieces(batch, 2))
     counted = [piece.targets[piece.targets != IGNORED] for each in pieces for piece in each]
     assert np.concatenate(counted).tolist() == batch.targets.ravel().tolist()  # every one once, in order
     assert all(1 <= len(piece.ids) <= 2 for each in pieces for piece in each)

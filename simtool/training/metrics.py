@@ -1,0 +1,94 @@
+"""What a run says of itself while it goes on: metrics.jsonl, progress, and whether a loss is still sound."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simtool.progress import TrainingProgress
+from simtool.tables import atomic_write
+from simtool.tokens.batches import Batch
+
+SPIKE_HISTORY = 100  # steps behind the median that a loss is held against
+
+
+def trouble(loss: float, norm: float, history: Sequence[float], spike: float | None) -> str | None:
+    """What is wrong with a step's loss and gradient norm, after the losses of the last steps; None: nothing."""
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        return f"the loss is {loss} and its gradient's norm {norm}"
+    if spike is not None and len(history) == SPIKE_HISTORY and loss > (usual := float(np.median(history))) + spike:
+        return f"the loss leapt from {usual:.3f} to {loss:.3f}"
+    return None
+
+
+class Meter:
+    """Counts between messages of one phase: nats per token, tokens/s, and how long it will take.
+
+    flops_per_token   of the model
+    peak              operations a second of all devices together: what MFU is a share of
+    """
+
+    def __init__(self, phase: str, first: int, n_steps: int, log_steps: int, flops_per_token: float, peak: float):
+        self.phase, self.first, self.n_steps, self.log_steps = phase, first, n_steps, log_steps
+        self.flops_per_token, self.peak = flops_per_token, peak
+        self._restart()
+
+    def _restart(self) -> None:
+        self.since, self.nats, self.targets, self.tokens, self.steps = time.perf_counter(), 0.0, 0, 0, 0
+
+    def is_logged(self, step: int) -> bool:
+        return (step + 1) % self.log_steps == 0 or step + 1 == self.n_steps
+
+    def add(
+        self, step: int, batch: Batch, loss: float, norm: float, rate: float, run_tokens: int
+    ) -> TrainingProgress | None:
+        """Progress where it is due; after the first step as well, because ten steps of a large model take minutes."""
+        self.nats += loss * batch.n_targets
+        self.targets += batch.n_targets
+        self.tokens += batch.ids.size
+        self.steps += 1
+        if not self.is_logged(step) and step != self.first:
+            return None
+        seconds = time.perf_counter() - self.since
+        speed = self.tokens / seconds
+        progress = TrainingProgress(
+            self.phase,
+            step + 1,
+            self.n_steps,
+            run_tokens,
+            self.nats / max(self.targets, 1),
+            rate,
+            norm,
+            speed,
+            self.flops_per_token * speed / self.peak,
+            (self.n_steps - step - 1) * seconds / self.steps,
+        )
+        if self.is_logged(step):
+            self._restart()
+        return progress
+
+
+def append_metrics(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def cut_metrics(path: Path, segment: int, step: int) -> None:
+    """Forget what was logged after the checkpoint that training goes on from: those steps are done again."""
+    if not path.exists():
+        return
+    lines = [text for text in path.read_text(encoding="utf-8").splitlines() if _is_before(text, segment, step)]
+    with atomic_write(path) as temporary:
+        temporary.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
+
+
+def _is_before(text: str, segment: int, step: int) -> bool:
+    try:
+        line = json.loads(text)
+    except ValueError:  # the kill came in the middle of a line
+        return False
+    return line["segment"] < segment or (line["segment"], line["step"]) <= (segment, step)
