@@ -1,8 +1,8 @@
-"""One question, one file, one table. README.md lists what was asked and what was found.
+"""One question, one file, one table. README.md lists the questions and the findings.
 
 To add one, write a module with `make(tables)` -> (table, facts), or `make(tables, data)` where it reads text:
-`tables` is
-the folder of tables, `data` the folder with corpora or None. What it cannot do without, it raises as `Missing`.
+`tables`
+is the folder of tables, `data` the folder with corpora or None. What it cannot do without, it raises as `Missing`.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from simtool.tokens.tokenizer import load_tokenizer
 
 
 class Missing(SimtoolError):
-    """What an analysis needs is not here; the table that was made before, if there is one, is kept."""
+    """What an analysis needs is not here; its committed table, if there is one, stays."""
 
 
 def find_table(tables: Path, name: str, made_by: str) -> tuple[pl.DataFrame, dict]:

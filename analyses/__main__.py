@@ -15,7 +15,7 @@ from simtool.errors import SimtoolError, unknown
 from simtool.tables import provenance, save_table
 
 TABLES = Path(__file__).parent / "tables"
-DIGITS = 8  # significant ones kept: what differs from machine to machine in the last bits is not in the tables
+DIGITS = 8  # significant: what differs from machine to machine in the last bits is not in the tables
 
 
 def names() -> list[str]:
@@ -23,25 +23,25 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(analyses.__path__) if module.name[0] != "_")
 
 
-def main(chosen: list[str], data: Path | None = None, tables: Path = TABLES) -> None:
-    """Make the tables named, or all; without names, those that need what is not here are told and left as they are."""
-    for name in chosen:
+def main(requested: list[str], data: Path | None = None, tables: Path = TABLES) -> None:
+    """Make the tables named, or all; without names, what cannot be made here is reported and left as it is."""
+    for name in requested:
         if name not in names():
             raise unknown("analysis", name, names())
-    for name in chosen or names():
+    for name in requested or names():
         began = time.monotonic()
-        given = {"tables": tables, "data": data}
+        inputs = {"tables": tables, "data": data}
         try:
             module = importlib.import_module(f"analyses.{name}")
-            table, facts = module.make(**{key: given[key] for key in inspect.signature(module.make).parameters})
+            table, facts = module.make(**{key: inputs[key] for key in inspect.signature(module.make).parameters})
         except analyses.Missing as error:
-            kept = "the table made before is kept" if (tables / f"{name}.csv").exists() else "there is no table"
-            if chosen:
-                raise SimtoolError(f"{name} cannot be made here: {kept}.\n{error}") from error
-            print(f"{name}: not made, {kept}. {error}", flush=True)
+            state = "its table stays" if (tables / f"{name}.csv").exists() else "there is no table"
+            if requested:
+                raise SimtoolError(f"{name} cannot be made here: {state}.\n{error}") from error
+            print(f"{name}: not made, {state}. {error}", flush=True)
             continue
-        told = provenance(analysis=name, question=module.__doc__.split("\n\n")[0], **facts)
-        save_table(table.with_columns(pl.selectors.float().round_sig_figs(DIGITS)), tables / f"{name}.csv", told)
+        facts = provenance(analysis=name, question=module.__doc__.split("\n\n")[0], **facts)
+        save_table(table.with_columns(pl.selectors.float().round_sig_figs(DIGITS)), tables / f"{name}.csv", facts)
         print(f"{name}: {table.height} rows in {time.monotonic() - began:.0f} s -> {tables / name}.csv", flush=True)
 
 

@@ -76,7 +76,7 @@ class Tiny:
 
 @cache
 def tiny_study() -> Tiny:
-    """Trained once a process, in a folder that goes with it."""
+    """Trained once per process, in a folder that goes with it."""
     import torch
 
     torch.set_num_threads(1)  # the same sums in the same order, however many cores there are
@@ -113,7 +113,7 @@ def tiny_study() -> Tiny:
         "study": " ".join(__doc__.split("\n\n")[1].split()),
         "seeds": list(SEEDS),
         "arms": {arm: str(mixture) for arm, mixture in ARMS.items()},
-        "settings": {"pretrain_tokens": PRETRAIN_TOKENS, "midtrain_tokens": MIDTRAIN_TOKENS, **_told(tuned)},
+        "settings": {"pretrain_tokens": PRETRAIN_TOKENS, "midtrain_tokens": MIDTRAIN_TOKENS, **_settings(tuned)},
         "corpora": {
             name: {
                 split: {"documents": store.n_documents, "tokens": store.n_tokens, "store": store.fingerprint}
@@ -124,11 +124,11 @@ def tiny_study() -> Tiny:
         "tokenizer": tokenizer.name,
     }
     tiny = Tiny(tuple(leaves), pl.concat(losses), stores, SETTINGS.sequence_length or 128, facts)
-    _KEPT.append(folder)
+    _FOLDERS.append(folder)
     return tiny
 
 
-_KEPT: list[tempfile.TemporaryDirectory] = []  # checkpoints live as long as the process
+_FOLDERS: list[tempfile.TemporaryDirectory] = []  # checkpoints live as long as the process
 
 
 def _documents(run: Trained, stores: Mapping[str, Mapping[str, TokenStore]], named: dict[str, Any]) -> pl.DataFrame:
@@ -137,9 +137,9 @@ def _documents(run: Trained, stores: Mapping[str, Mapping[str, TokenStore]], nam
         if named["target"] in (None, name) or name == GENERAL:
             loss_on = "text" if name == GENERAL else "response"
             losses = evaluate(run.checkpoint, stores[name]["validation"], loss_on=loss_on, documents=documents)
-            told = {"size": SIZE, **named, "corpus": losses.corpus, "loss_on": losses.loss_on}
+            labels = {"size": SIZE, **named, "corpus": losses.corpus, "loss_on": losses.loss_on}
             arrays = {"document": losses.hashes, "nats": losses.nats, "n_tokens": losses.n_tokens}
-            columns = [pl.lit(v, _type(v)).alias(k) for k, v in told.items()]
+            columns = [pl.lit(v, _type(v)).alias(k) for k, v in labels.items()]
             frames.append(pl.DataFrame(arrays).select(*columns, pl.all()))
     return pl.concat(frames)
 
@@ -148,7 +148,7 @@ def _type(value: Any) -> Any:
     return pl.Int64 if isinstance(value, int) else pl.String
 
 
-def _told(recipe: Any) -> dict[str, Any]:
+def _settings(recipe: Any) -> dict[str, Any]:
     sft = recipe.phases[-1]
     return {
         "model": recipe.model,
@@ -159,13 +159,13 @@ def _told(recipe: Any) -> dict[str, Any]:
 
 
 def mean_loss(documents: pl.DataFrame, corpus: str, loss_on: str = "text") -> pl.DataFrame:
-    """Nats a token by run: arm, target, seed, phase, loss."""
-    chosen = documents.filter(pl.col("corpus") == corpus, pl.col("loss_on") == loss_on)
+    """Nats per token by run: arm, target, seed, phase, loss."""
+    losses = documents.filter(pl.col("corpus") == corpus, pl.col("loss_on") == loss_on)
     by = ["size", "arm", "target", "seed", "phase"]
-    return chosen.group_by(by, maintain_order=True).agg(loss=pl.col("nats").sum() / pl.col("n_tokens").sum())
+    return losses.group_by(by, maintain_order=True).agg(loss=pl.col("nats").sum() / pl.col("n_tokens").sum())
 
 
-def paired(rows: Iterable[Leaf]) -> list[tuple[Leaf, Leaf]]:
+def control_pairs(rows: Iterable[Leaf]) -> list[tuple[Leaf, Leaf]]:
     """(control, other) of the same target and seed."""
     rows = list(rows)
     control = {(leaf.size, leaf.target, leaf.seed): leaf for leaf in rows if leaf.arm == "control"}

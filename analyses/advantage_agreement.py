@@ -1,6 +1,6 @@
 """How well do advantage and benefit agree: per size of model, pooled over sizes, and with a target or a pair left out?
 
-Rows as in study_agreement: one a size, predictor and what was left out.
+Rows as in study_agreement: one per size, predictor and what was left out.
 """
 
 from dataclasses import replace
@@ -19,13 +19,13 @@ COLUMNS = ("pearson", "pearson_low", "pearson_high", "spearman", "spearman_low",
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a source, size, predictor and what was left out ("" for nothing); null where nothing can be said."""
+    """One row per source, size, predictor and what was left out ("" for nothing); null where nothing can be said."""
     points, facts = find_table(tables, "advantage_benefit", "python -m analyses advantage_benefit")
     rows = []
     for (source, size, predictor), group in tables_of(points).items():
         arms, targets, predicted, observed = crossed(group)
-        told = {"source": source, "size": size, "predictor": predictor}
-        rows += [{**told, **row} for row in _rows(arms, targets, predicted, observed)]
+        labels = {"source": source, "size": size, "predictor": predictor}
+        rows += [{**labels, **row} for row in _rows(arms, targets, predicted, observed)]
     return pl.DataFrame(rows).with_columns(pl.selectors.float().fill_nan(None)), {
         "points": "advantage_benefit",
         "results": facts["results"],
@@ -36,37 +36,37 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 def _rows(arms: list[tuple[str, float]], targets: list[str], predicted: np.ndarray, observed: np.ndarray):
     """With nothing left out, and without each target, each with its intervals; and without each pair."""
     whole = _agreement(predicted, observed)
-    yield {"left_out": "", **_told(observed, whole)}
+    yield {"left_out": "", **_values(observed, whole)}
     for t, target in enumerate(targets):
-        kept = observed.copy()
-        kept[:, t] = np.nan
-        yield {"left_out": f"target {target}", **_told(kept, _agreement(predicted, kept))}
+        remaining = observed.copy()
+        remaining[:, t] = np.nan
+        yield {"left_out": f"target {target}", **_values(remaining, _agreement(predicted, remaining))}
     for m, t in whole.without_pair if whole else ():
         mix, weight = arms[m]
-        name = mix if [one for one, _ in arms].count(mix) == 1 else f"{mix}:{weight:g}"
+        name = mix if [name for name, _ in arms].count(mix) == 1 else f"{mix}:{weight:g}"
         left = {"pearson": whole.without_pair[m, t], "spearman": whole.spearman_without_pair[m, t]}
-        yield {"left_out": f"pair {name} -> {targets[t]}", **_told(observed, None), "n": whole.n - 1, **left}
+        yield {"left_out": f"pair {name} -> {targets[t]}", **_values(observed, None), "n": whole.n - 1, **left}
 
 
 def _agreement(predicted: np.ndarray, observed: np.ndarray) -> Agreement | None:
     """On the mixtures and targets that have a result; None where there are too few."""
-    there = np.isfinite(observed)
-    if there.sum() < FEWEST:
+    known = np.isfinite(observed)
+    if known.sum() < FEWEST:
         return None
-    some = np.ix_(there.any(axis=1), there.any(axis=0))
-    found = agreement(predicted[some], observed[some])
-    return found if there.all() else replace(found, **_renumbered(found, there))
+    some = np.ix_(known.any(axis=1), known.any(axis=0))
+    result = agreement(predicted[some], observed[some])
+    return result if known.all() else replace(result, **_renumbered(result, known))
 
 
-def _renumbered(found: Agreement, there: np.ndarray) -> dict[str, Any]:
+def _renumbered(result: Agreement, known: np.ndarray) -> dict[str, Any]:
     """Pairs by their place in the whole table, where some mixtures or targets were left out."""
-    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
     return {
-        name: {(int(rows[m]), int(columns[t])): r for (m, t), r in getattr(found, name).items()}
+        name: {(int(rows[m]), int(columns[t])): r for (m, t), r in getattr(result, name).items()}
         for name in ("without_pair", "spearman_without_pair")
     }
 
 
-def _told(observed: np.ndarray, found: Agreement | None) -> dict[str, Any]:
-    values = {column: getattr(found, column) if found else float("nan") for column in COLUMNS}
+def _values(observed: np.ndarray, result: Agreement | None) -> dict[str, Any]:
+    values = {column: getattr(result, column) if result else float("nan") for column in COLUMNS}
     return {"n": int(np.isfinite(observed).sum()), **values}

@@ -24,7 +24,7 @@ POOLED = "pooled"
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a size, predictor, mixture and target: predicted and observed, with intervals where there are any."""
+    """One row per size, predictor, mixture and target: predicted and observed, with intervals where there are any."""
     results, facts = find_table(tables, "published_results", "the paper")
     observed = results.select(
         "size", "mix", "weight", "target",
@@ -47,7 +47,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         "results": facts["about"],
         "tokenizer": TOKENIZER,
         "resamples": RESAMPLES,
-        "unit": "predicted: score (token.token) or bits a symbol; relative_improvement: share of the control's loss",
+        "unit": "predicted: score (token.token) or bits per symbol; relative_improvement: share of the control's loss",
     }
 
 
@@ -56,10 +56,10 @@ def _predicted(arms: list[tuple[str, float]], targets: list[str], name: str) -> 
     corpora = sorted({"c4", *(mix for mix, _ in arms), *targets})
     profiles = {corpus: shipped_profile(corpus, TOKENIZER, (feature,)) for corpus in corpora}
     mixtures = {f"{mix}:{weight:g}": blend(PRETRAIN, Mixture({mix: 1.0}), weight) for mix, weight in arms}
-    found = advantage(profiles, PRETRAIN, mixtures, targets, metric, feature, resamples=RESAMPLES)
+    result = advantage(profiles, PRETRAIN, mixtures, targets, metric, feature, resamples=RESAMPLES)
     named = pl.DataFrame({"mixture": list(mixtures), "mix": [a for a, _ in arms], "weight": [w for _, w in arms]})
     return (
-        found.to_polars()
+        result.to_polars()
         .join(named, on="mixture", maintain_order="left")
         .select(
             "mix", "weight", "target",
@@ -85,7 +85,7 @@ def _of_study(effects: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
 
 
 def tables_of(points: pl.DataFrame) -> dict[tuple[str, str, str], pl.DataFrame]:
-    """The points of each (source, size, predictor); with size "pooled", the mean over sizes of a source's each cell.
+    """The points of each (source, size, predictor); with size "pooled", the mean over sizes of each cell of a source.
 
     Relative improvements may be averaged over sizes and versions, absolute losses may not. There is nothing to pool
     where a source has one size.

@@ -17,7 +17,7 @@ POINTS = 41
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a source, size, predictor and point of the line; the band draws mixtures and targets."""
+    """One row per source, size, predictor and point of the line; the band draws mixtures and targets."""
     points, _ = find_table(tables, "advantage_benefit", "python -m analyses advantage_benefit")
     parts = []
     for (source, size, predictor), group in tables_of(points).items():

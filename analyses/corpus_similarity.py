@@ -13,7 +13,7 @@ from simtool.profiles.reference.build import CORPORA
 from simtool.similarity.matrix import similarity_matrix
 
 RESAMPLES = 100
-ASKED = (
+SIMILARITIES = (
     ("token", "token"),
     ("js", "token"),
     ("js", "char4"),
@@ -25,21 +25,21 @@ ASKED = (
 
 
 def make() -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a metric, feature and cell, as SimilarityMatrix.to_polars()."""
-    profiles = {name: shipped_profile(name, "default", {feature for _, feature in ASKED}) for name in CORPORA}
-    stand_ins = [name for name, profile in profiles.items() if profile.facts["stand_in"]]
+    """One row per metric, feature and cell, as SimilarityMatrix.to_polars()."""
+    profiles = {name: shipped_profile(name, "default", {feature for _, feature in SIMILARITIES}) for name in CORPORA}
+    proxies = [name for name, profile in profiles.items() if profile.facts["stand_in"]]
     parts = []
-    for metric, feature in ASKED:
-        found = similarity_matrix(profiles, metric=metric, feature=feature, resamples=RESAMPLES)
-        parts.append(found.to_polars().with_columns(_stand_in("row", stand_ins), _stand_in("column", stand_ins)))
+    for metric, feature in SIMILARITIES:
+        matrix = similarity_matrix(profiles, metric=metric, feature=feature, resamples=RESAMPLES)
+        parts.append(matrix.to_polars().with_columns(_is_proxy("row", proxies), _is_proxy("column", proxies)))
     return pl.concat(parts), {
         "corpora": {name: {**profile.size, **profile.facts} for name, profile in profiles.items()},
         "tokenizer": "default",
         "resamples": RESAMPLES,
         "seed": 0,
-        "stand_ins": stand_ins,
+        "stand_ins": proxies,
     }
 
 
-def _stand_in(side: str, stand_ins: list[str]) -> pl.Expr:
-    return pl.col(side).is_in(stand_ins).alias(f"{side}_stand_in")
+def _is_proxy(side: str, proxies: list[str]) -> pl.Expr:
+    return pl.col(side).is_in(proxies).alias(f"{side}_is_proxy")

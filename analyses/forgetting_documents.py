@@ -15,7 +15,7 @@ from analyses._tiny import GENERAL, tiny_study
 from simtool.statistics import TAILS
 from simtool.tokens.store import TokenStore
 
-FEWEST_TOKENS = 16  # a document's loss a token is noise below
+FEWEST_TOKENS = 16  # a document's loss per token is noise below
 BOOTSTRAPS = 1000
 RELATIONS = ("n_tokens", "loss_before", "likeness")
 
@@ -39,16 +39,16 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 
 def by_document(documents: pl.DataFrame, general: str) -> pl.DataFrame:
-    """One row a (size, arm, target, document): loss before, change after SFT (nats a token), means over seeds.
+    """One row per (size, arm, target, document): loss before, change after SFT (nats per token), means over seeds.
 
     documents   document-level losses as a study writes them; before SFT the target is null
     """
-    chosen = documents.filter(
+    losses = documents.filter(
         pl.col("corpus") == general, pl.col("loss_on") == "text", pl.col("n_tokens") >= FEWEST_TOKENS
     ).with_columns(loss=pl.col("nats") / pl.col("n_tokens"))
     run = ["size", "arm", "seed", "document"]
-    before = chosen.filter(pl.col("target").is_null(), pl.col("phase") != "pretrain").select(*run, loss_before="loss")
-    after = chosen.filter(pl.col("phase") == "sft").join(before, on=run, how="inner")
+    before = losses.filter(pl.col("target").is_null(), pl.col("phase") != "pretrain").select(*run, loss_before="loss")
+    after = losses.filter(pl.col("phase") == "sft").join(before, on=run, how="inner")
     return (
         after.with_columns(change=pl.col("loss") - pl.col("loss_before"))
         .group_by("size", "arm", "target", "document")
@@ -64,7 +64,7 @@ def by_document(documents: pl.DataFrame, general: str) -> pl.DataFrame:
 
 
 def likeness(documents: TokenStore, target: TokenStore, general: TokenStore) -> np.ndarray:
-    """Of each document, bits a token by which its tokens are likelier in the target than in general text.
+    """Of each document, bits per token by which its tokens are likelier in the target than in general text.
 
     Unigrams, one added to every count. A document of no tokens has none (NaN).
     """
@@ -80,13 +80,13 @@ def likeness(documents: TokenStore, target: TokenStore, general: TokenStore) -> 
 def relations(table: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
     """Spearman's correlation of the change with each property, 95% by drawing documents; and how many forget."""
     rows = []
-    for (size, arm, target), one in table.group_by("size", "arm", "target", maintain_order=True):
-        change, rng = one["change"].to_numpy(), np.random.default_rng(seed)
+    for (size, arm, target), documents in table.group_by("size", "arm", "target", maintain_order=True):
+        change, rng = documents["change"].to_numpy(), np.random.default_rng(seed)
         drawn = rng.integers(0, len(change), (BOOTSTRAPS, len(change)))
         named = {"size": size, "arm": arm, "target": target, "n_documents": len(change)}
         named |= {"mean_change": float(change.mean()), "share_forgotten": float((change > 0).mean())}
         for name in RELATIONS:
-            values = one[name].to_numpy()
+            values = documents[name].to_numpy()
             draws = [spearmanr(values[d], change[d]).statistic for d in drawn]
             low, high = np.quantile(draws, TAILS)
             value = float(spearmanr(values, change).statistic)

@@ -1,7 +1,7 @@
 """At the start of SFT, do the gradients of the target and of general text point the same way, and what do steps cost?
 
 Alignment is of the loss on held-out general text and on the target's training text. Along the steps of SFT, forgetting
-falls into a first-order term, the general gradient times the updates that were made, and a remainder.
+falls into a first-order term, the general gradient times the updates, and a remainder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,22 +34,22 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 def alignments(
     leaves: Sequence[Leaf], general: TokenStore, targets: Mapping[str, TokenStore], length: int
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """One row a leaf; and the alignment of every group of parameters."""
+    """One row per leaf; and the alignment of every group of parameters."""
     rows, groups = [], []
     for leaf in leaves:
         overall, *parts = gradient_alignment(
             leaf.before, general, targets[leaf.target], length, ("text", "response"), DOCUMENTS
         )
         assert overall.group == OVERALL
-        rows.append({**leaf.named, **_told(overall), **_steps(leaf)})
-        groups += [{**leaf.named, "group": part.group, **_told(part)} for part in parts]
+        rows.append({**leaf.named, **_values(overall), **_steps(leaf)})
+        groups += [{**leaf.named, "group": part.group, **_values(part)} for part in parts]
     return pl.DataFrame(rows), groups
 
 
-def _told(one: Alignment) -> dict[str, Any]:
+def _values(group: Alignment) -> dict[str, Any]:
     return {
-        "cosine": one.cosine, "low": one.cosine_low, "high": one.cosine_high, "plain_cosine": one.plain,
-        "inner": one.inner, "inner_low": one.inner_low, "inner_high": one.inner_high,
+        "cosine": group.cosine, "low": group.cosine_low, "high": group.cosine_high, "plain_cosine": group.plain,
+        "inner": group.inner, "inner_low": group.inner_low, "inner_high": group.inner_high,
     }  # fmt: skip
 
 
@@ -57,5 +57,5 @@ def _steps(leaf: Leaf) -> dict[str, Any]:
     if leaf.forgetting is None:
         return {}
     names = [f"{name}{end}" for name in ("first_order", "forgetting", "remainder") for end in ("", "_low", "_high")]
-    told = {name: getattr(leaf.forgetting, name) for name in (*names, "path", "curvature", "n_steps")}
-    return told | {"general_before": leaf.forgetting.loss_before}
+    terms = {name: getattr(leaf.forgetting, name) for name in (*names, "path", "curvature", "n_steps")}
+    return terms | {"general_before": leaf.forgetting.loss_before}

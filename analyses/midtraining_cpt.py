@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a source, size, target, mixture and kind of arm; differences are arm minus control, above 0: worse."""
+    """One row per source, size, target, mixture and kind of arm; differences are arm minus control, above 0: worse."""
     published, facts = find_table(tables, "published_forgetting", "the paper")
     parts = [_published(published)]
     if (tables / "study_effects.csv").exists():

@@ -17,10 +17,10 @@ RESAMPLES = 100
 
 
 def make() -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a point of the frontier and target, as Frontier.to_polars()."""
+    """One row per point of the frontier and target, as Frontier.to_polars()."""
     profiles = {name: shipped_profile(name, "default", (FEATURE,)) for name in ("c4", *CANDIDATES, *TARGETS)}
-    found = frontier(profiles, "c4", CANDIDATES, dict.fromkeys(TARGETS, 1.0), feature=FEATURE, resamples=RESAMPLES)
-    return found.to_polars(), {
+    result = frontier(profiles, "c4", CANDIDATES, dict.fromkeys(TARGETS, 1.0), feature=FEATURE, resamples=RESAMPLES)
+    return result.to_polars(), {
         "corpora": {name: {**profile.size, **profile.facts} for name, profile in profiles.items()},
         "tokenizer": "default",
         "resamples": RESAMPLES,

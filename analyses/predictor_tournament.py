@@ -1,6 +1,6 @@
-"""Which predictor, computed from corpora alone, tells how much midtraining helps?
+"""Which predictor, computed from corpora alone, predicts how much midtraining helps?
 
-Every predictor is asked for the advantage of each mixture for each target, and compared with the relative
+Every predictor gives the advantage of each mixture for each target, and compared with the relative
 improvement of the loss after SFT. The first table of results is the published one; `score` takes any other.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from analyses import shipped_profile
+from simtool.corpora.catalogue import SAME_DOMAIN, same_domain_pairs
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, blend
 from simtool.prediction.advantage import Question
@@ -23,22 +24,20 @@ from simtool.tables import load_table
 PRETRAIN = Mixture({"c4": 1.0})
 TOKENIZER = "pythia"  # the paper's
 RESAMPLES = 100  # the mean over half-splits is what is compared
-# What anybody would guess: code for code, mathematics for mathematics.
-MATCHED = {("starcoder", "pycode"), ("math", "gsm8k")}
 DOMINANT = ("starcoder", "pycode")  # carries 70% of the variance of the published 410M table
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """The table, one row a size and predictor, and what it rests on."""
+    """The table, one row per size and predictor, and what it rests on."""
     results, facts = load_table(tables / "published_results.csv")
     names = of_profiles()
     features = {feature for name in names for feature in PREDICTORS[name].features}
     corpora = sorted({"c4", *results["mix"], *results["target"]})
     profiles = {name: shipped_profile(name, TOKENIZER, features) for name in corpora}
-    scored = pl.concat(
+    scores = pl.concat(
         [score(results.filter(pl.col("size") == size), profiles, names) for size in ("410m", "1b", "160m")]
     )
-    return scored, {
+    return scores, {
         "results": facts["about"],
         "corpora": {name: {**profile.size, **profile.facts} for name, profile in profiles.items()},
         "tokenizer": TOKENIZER,
@@ -49,7 +48,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 def of_profiles() -> list[str]:
     """The predictors that profiles are enough for."""
-    return [name for name, one in PREDICTORS.items() if one.needs == "profiles" and "length" not in one.feature]
+    return [name for name, entry in PREDICTORS.items() if entry.needs == "profiles" and "length" not in entry.feature]
 
 
 def score(
@@ -71,8 +70,9 @@ def score(
         observed[arms.index((mix, weight)), targets.index(target)] = (control - loss) / control
     mixtures = {f"{mix}:{weight:g}": blend(pretrain, Mixture({mix: 1.0}), weight) for mix, weight in arms}
     question = Question(profiles, pretrain, mixtures, tuple(targets), resamples=RESAMPLES)
-    predicted = {name: one.value for name, one in benefits(names, question).items()}
-    predicted["matched domain"] = np.array([[float((mix, t) in MATCHED) for t in targets] for mix, _ in arms])
+    predicted = {name: advantage.value for name, advantage in benefits(names, question).items()}
+    pairs = same_domain_pairs({mix for mix, _ in arms}, targets)
+    predicted[SAME_DOMAIN] = np.array([[float((mix, target) in pairs) for target in targets] for mix, _ in arms])
     rows = [_row(name, agreement(values, observed), arms, targets) for name, values in predicted.items()]
     table = pl.DataFrame(rows).with_columns(size=pl.lit(results["size"][0]))
     fixed = set(default_candidates())
@@ -84,25 +84,25 @@ def score(
     )
 
 
-def _row(name: str, found: Agreement, arms: list[tuple[str, float]], targets: list[str]) -> dict[str, Any]:
-    left_out = {targets[t]: r for t, r in found.without_target.items()}
-    pairs = {(arms[m][0], targets[t]): (m, t) for m, t in found.without_pair}
+def _row(name: str, result: Agreement, arms: list[tuple[str, float]], targets: list[str]) -> dict[str, Any]:
+    left_out = {targets[t]: r for t, r in result.without_target.items()}
+    pairs = {(arms[m][0], targets[t]): (m, t) for m, t in result.without_pair}
     dominant = pairs.get(DOMINANT)
     lowest = min(left_out, key=lambda target: np.inf if np.isnan(left_out[target]) else left_out[target])
     return {
         "predictor": name,
         "feature": PREDICTORS[name].feature if name in PREDICTORS else None,
-        "n": found.n,
-        "pearson": found.pearson,
-        "pearson_low": found.pearson_low,
-        "pearson_high": found.pearson_high,
-        "spearman": found.spearman,
-        "spearman_low": found.spearman_low,
-        "spearman_high": found.spearman_high,
-        "p": found.p,
-        "pearson_without_starcoder_pycode": found.without_pair[dominant] if dominant else np.nan,
-        "spearman_without_starcoder_pycode": found.spearman_without_pair[dominant] if dominant else np.nan,
-        "lowest_without_a_pair": min(found.without_pair.values()),
+        "n": result.n,
+        "pearson": result.pearson,
+        "pearson_low": result.pearson_low,
+        "pearson_high": result.pearson_high,
+        "spearman": result.spearman,
+        "spearman_low": result.spearman_low,
+        "spearman_high": result.spearman_high,
+        "p": result.p,
+        "pearson_without_starcoder_pycode": result.without_pair[dominant] if dominant else np.nan,
+        "spearman_without_starcoder_pycode": result.spearman_without_pair[dominant] if dominant else np.nan,
+        "lowest_without_a_pair": min(result.without_pair.values()),
         "lowest_without_a_target": left_out[lowest],
         "that_target": lowest,
     }

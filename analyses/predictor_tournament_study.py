@@ -1,4 +1,4 @@
-"""Which predictor, computed from corpora alone, tells how much midtraining helped in our own study?
+"""Which predictor, computed from corpora alone, predicts how much midtraining helped in our own study?
 
 The tournament of predictor_tournament on study_effects: a mixture that was tried with several starts or designs
 counts by its mean, since no predictor knows of time.
@@ -16,7 +16,7 @@ from simtool.prediction.predictors import PREDICTORS, default_candidates
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """The table, one row a size and predictor, and what it rests on."""
+    """The table, one row per size and predictor, and what it rests on."""
     effects, facts = find_table(tables, "study_effects", "simtool train-eval")
     results = (
         effects.filter(pl.col("kind") == "midtrain")
@@ -24,16 +24,16 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         .agg(pl.col("control_loss", "loss").mean())
         .with_columns(pl.col("size").cast(str))
     )
-    told = facts.get("pretrain", "c4")  # studies on other text than C4 say so
-    pretrain = parse_mixture(told)
+    text = facts.get("pretrain", "c4")  # studies on other text than C4 say so
+    pretrain = parse_mixture(text)
     tokenizer = facts.get("tokenizer", "default")
     names = of_profiles()
     features = {feature for name in names for feature in PREDICTORS[name].features}
     corpora = sorted({*pretrain.weights, *results["mix"], *results["target"]})
     profiles = {name: shipped_profile(name, tokenizer, features) for name in corpora}
     sizes = results["size"].unique(maintain_order=True)
-    scored = pl.concat([score(results.filter(pl.col("size") == size), profiles, names, pretrain) for size in sizes])
-    return scored, {
+    scores = pl.concat([score(results.filter(pl.col("size") == size), profiles, names, pretrain) for size in sizes])
+    return scores, {
         "study": facts,
         "corpora": {name: {**profile.size, **profile.facts} for name, profile in profiles.items()},
         "tokenizer": tokenizer,

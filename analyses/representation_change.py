@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from analyses._tiny import GENERAL, Leaf, paired, tiny_study
+from analyses._tiny import GENERAL, Leaf, control_pairs, tiny_study
 from simtool.evaluation.representations import FOLDS, LayerChange, hidden_states, layer_changes
 from simtool.statistics import half_sample_interval
 from simtool.tokens.store import TokenStore
@@ -27,36 +27,36 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 
 def changes(leaves: Sequence[Leaf], probes: TokenStore, length: int) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """One row a leaf and layer; and, of every arm but control, its mean difference from control over the seeds."""
+    """One row per leaf and layer; and, of every arm but control, its mean difference from control over the seeds."""
     read = {
         path: hidden_states(path, probes, DOCUMENTS, length=length)
         for path in dict.fromkeys(path for leaf in leaves for path in (leaf.before, leaf.after))
     }
-    found = {leaf: layer_changes(read[leaf.before], read[leaf.after]) for leaf in leaves}
+    by_leaf = {leaf: layer_changes(read[leaf.before], read[leaf.after]) for leaf in leaves}
     rows = [
-        {**leaf.named, "layer": one.layer, "cka": one.cka, "low": one.cka_low, "high": one.cka_high,
-         "distortion": one.distortion, "distortion_low": one.distortion_low, "distortion_high": one.distortion_high,
-         "n_probes": one.n_probes, "n_documents": one.n_documents}
-        for leaf, layers in found.items() for one in layers
+        {**leaf.named, "layer": layer.layer, "cka": layer.cka, "low": layer.cka_low, "high": layer.cka_high,
+         "distortion": layer.distortion, "distortion_low": layer.distortion_low,
+         "distortion_high": layer.distortion_high, "n_probes": layer.n_probes, "n_documents": layer.n_documents}
+        for leaf, layers in by_leaf.items() for layer in layers
     ]  # fmt: skip
-    return pl.DataFrame(rows), _differences(found)
+    return pl.DataFrame(rows), _differences(by_leaf)
 
 
-def _differences(found: dict[Leaf, list[LayerChange]]) -> list[dict[str, Any]]:
-    pairs = paired(found)
-    told = []
+def _differences(by_leaf: dict[Leaf, list[LayerChange]]) -> list[dict[str, Any]]:
+    pairs = control_pairs(by_leaf)
+    rows = []
     for size, arm, target in dict.fromkeys((other.size, other.arm, other.target) for _, other in pairs):
         own = [p for p in pairs if (p[1].size, p[1].arm, p[1].target) == (size, arm, target)]
-        for layer in range(len(next(iter(found.values())))):
+        for layer in range(len(next(iter(by_leaf.values())))):
             row = {"size": size, "arm": arm, "target": target, "layer": layer}
             for name in ("cka", "distortion"):
-                by_seed = [getattr(found[b][layer], name) - getattr(found[a][layer], name) for a, b in own]
+                by_seed = [getattr(by_leaf[b][layer], name) - getattr(by_leaf[a][layer], name) for a, b in own]
                 # equal halves in all runs, so the draws are paired; seeds are averaged within a draw
                 draws = [
-                    getattr(found[b][layer], f"{name}_draws") - getattr(found[a][layer], f"{name}_draws")
+                    getattr(by_leaf[b][layer], f"{name}_draws") - getattr(by_leaf[a][layer], f"{name}_draws")
                     for a, b in own
                 ]
                 low, high = half_sample_interval(np.mean(draws, axis=0), FOLDS, np.mean(by_seed))
                 row[name] = {"mean": float(np.mean(by_seed)), "low": low, "high": high, "by_seed": by_seed}
-            told.append(row)
-    return told
+            rows.append(row)
+    return rows

@@ -1,11 +1,9 @@
 """What does a similarity say of the size of the samples, and what of the corpora?
 
 Pairs of corpora, and corpora with themselves, at sizes from 1,000 to 200,000 tokens. `published`: as the paper
-compares,
-one corpus whole and the other as small as it happens to be. `equal`: both at one size, as simtool does. Tokens are
-drawn
-without replacement from disjoint halves of the documents. A sample of few whole documents is another thing than as many
-tokens drawn from many documents, so whole folds of documents are measured too (`drawn` = documents).
+compares, one corpus whole and the other as small as it happens to be. `equal`: both at one size, as simtool does.
+Tokens are drawn without replacement from disjoint halves of the documents. A sample of few whole documents differs
+from as many tokens drawn from many documents, so whole folds of documents are measured too (`drawn` = documents).
 """
 
 from typing import Any
@@ -29,7 +27,7 @@ RESAMPLES = 40
 
 
 def make() -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a pair, way of comparing, way of drawing, size and metric: mean, and 95% of the draws."""
+    """One row per pair, way of comparing, way of drawing, size and metric: mean, and 95% of the draws."""
     profiles = {
         name: shipped_profile(name, "default", ("token",)) for name in {name for pair in PAIRS for name in pair}
     }
@@ -62,10 +60,10 @@ def _of_pair(a: str, b: str, profiles: dict[str, Profile]) -> list[dict[str, Any
             whole = of_a[first[:n]].sum(axis=0), of_b[second[:n]].sum(axis=0)
             values.setdefault(("equal", "documents", n), []).append(_scores(*whole))
     rows = []
-    for (way, drawn, _), found in values.items():
-        n_a, n_b = (int(np.mean([one[side] for one in found])) for side in (0, 1))
-        for metric in found[0][2]:
-            scores = np.array([one[2][metric] for one in found])
+    for (way, drawn, _), draws in values.items():
+        n_a, n_b = (int(np.mean([draw[side] for draw in draws])) for side in (0, 1))
+        for metric in draws[0][2]:
+            scores = np.array([draw[2][metric] for draw in draws])
             low, high = np.quantile(scores, TAILS)
             measured = {"metric": metric, "value": scores.mean(), "low": low, "high": high}
             rows.append({"a": a, "b": b, "way": way, "drawn": drawn, "tokens_a": n_a, "tokens_b": n_b, **measured})

@@ -25,7 +25,7 @@ READ = 20_000  # documents of a corpus, of which DOCUMENTS are drawn
 
 
 def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a metric and cell."""
+    """One row per metric and cell."""
     if data is None:
         raise Missing("It needs the text of the corpora: --data DIR or SIMTOOL_DATA.")
     try:

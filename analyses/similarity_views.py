@@ -27,7 +27,7 @@ ALIKE_IS_HIGH = ("token", "embedding_cosine")
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a pair of views."""
+    """One row per pair of views."""
     measured, facts = find_table(tables, "corpus_similarity", "python -m analyses corpus_similarity")
     views = {
         name: as_matrix(measured.filter((pl.col("metric") == metric) & (pl.col("feature") == feature)))
@@ -36,22 +36,24 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     }
     embedding = None
     if (tables / "semantic_similarity.csv").exists():
-        semantic, told = find_table(tables, "semantic_similarity", "python -m analyses semantic_similarity --data DIR")
-        embedding = told["model"]
+        semantic, semantic_facts = find_table(
+            tables, "semantic_similarity", "python -m analyses semantic_similarity --data DIR"
+        )
+        embedding = semantic_facts["model"]
         for name, metric in SEMANTIC.items():
             matrix = as_matrix(semantic.filter(pl.col("metric") == metric))
             views[name] = (matrix + matrix.T) / 2 * (1 if metric in ALIKE_IS_HIGH else -1)
     rows = []
     for a, b in itertools.combinations(views, 2):
-        found = cells_agreement(views[a], views[b])
+        result = cells_agreement(views[a], views[b])
         rows.append(
             {
                 "view_a": a,
                 "view_b": b,
-                "n_cells": found.n,
-                "spearman": found.spearman,
-                "low": found.low,
-                "high": found.high,
+                "n_cells": result.n,
+                "spearman": result.spearman,
+                "low": result.low,
+                "high": result.high,
             }
         )
     return pl.DataFrame(rows), {"views": VIEWS, "stand_ins": facts["stand_ins"], "embedding": embedding}

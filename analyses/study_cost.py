@@ -22,12 +22,12 @@ STUDIES = {
 
 
 def make() -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a study, and one for all of them on one trunk: tokens_shared, tokens_separate, n_runs."""
+    """One row per study, and one for all of them on one trunk: tokens_shared, tokens_separate, n_runs."""
     rows = [{"study": name, **cost(forks)} for name, forks in STUDIES.items()]
     together = (CONTROL, *(fork for name, forks in STUDIES.items() if name != "five mixtures" for fork in forks[1:]))
     rows.append({"study": "all of them", **cost(together)})
     return pl.DataFrame(rows), {
-        "source": "arXiv:2510.14865: steps, tokens a step, starts of the mixtures, grids of starts and weights",
+        "source": "arXiv:2510.14865: steps, tokens per step, starts of the mixtures, grids of starts and weights",
         "unit": "tokens, of one model and seed, without fine-tuning",
     }
 

@@ -20,13 +20,13 @@ EFFECTS = ("start 10 points earlier", "weight 10 points more", "both at once, be
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a size, target, design and effect: change of the relative improvement with its 95% interval."""
+    """One row per size, target, design and effect: change of the relative improvement with its 95% interval."""
     timing, facts = find_table(tables, "study_timing", "simtool train-eval")
     rows = []
     for (size, target, design), cells in timing.group_by("size", "target", "design", maintain_order=True):
         for effect, (value, low, high) in _effects(cells).items():
-            told = {"size": str(size), "target": target, "design": design, "effect": effect, "n_cells": cells.height}
-            rows.append({**told, "value": value, "low": low, "high": high})
+            labels = {"size": str(size), "target": target, "design": design, "effect": effect, "n_cells": cells.height}
+            rows.append({**labels, "value": value, "low": low, "high": high})
     table = pl.DataFrame(rows, schema_overrides={"value": pl.Float64, "low": pl.Float64, "high": pl.Float64})
     return table.with_columns(pl.selectors.float().fill_nan(None)), {"study": facts, "draws": DRAWS}
 
@@ -42,14 +42,14 @@ def _effects(cells: pl.DataFrame) -> dict[str, tuple[float, float, float]]:
         EFFECTS[1]: more if np.ptp(weight) > 0 else None,
         EFFECTS[2]: earlier * more if min(len(set(start)), len(set(weight))) > 1 else None,
     }
-    there = {name: column for name, column in terms.items() if column is not None}
-    plane = np.column_stack([np.ones(len(value)), *there.values()])
+    known = {name: column for name, column in terms.items() if column is not None}
+    plane = np.column_stack([np.ones(len(value)), *known.values()])
     if np.linalg.matrix_rank(plane) < plane.shape[1]:
         return dict.fromkeys(EFFECTS, (np.nan, np.nan, np.nan))
     spread = (high - low) / (2 * NormalDist().inv_cdf(TAILS[1]))  # of a normal cell with that 95% interval
     drawn = value + np.random.default_rng(0).normal(size=(DRAWS, len(value))) * spread
     solve = np.linalg.pinv(plane)
-    found, around = solve @ value, drawn @ solve.T
+    estimate, around = solve @ value, drawn @ solve.T
     ends = np.quantile(around, TAILS, axis=0)
-    fitted = {name: (float(found[i]), *map(float, ends[:, i])) for i, name in enumerate(there, 1)}
+    fitted = {name: (float(estimate[i]), *map(float, ends[:, i])) for i, name in enumerate(known, 1)}
     return {name: fitted.get(name, (np.nan, np.nan, np.nan)) for name in EFFECTS}

@@ -22,7 +22,7 @@ RESAMPLES = 100
 
 
 def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a tokenizer, metric and cell."""
+    """One row per tokenizer, metric and cell."""
     if data is None:
         raise Missing("It needs the text of the corpora and the tokenizers: --data DIR or SIMTOOL_DATA.")
     absent = [name for name in TOKENIZERS if find_tokenizer_file(name, data) is None]
@@ -35,8 +35,8 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
         profiles = {corpus: _count(corpus, tokenizer, data) for corpus in CORPORA}
         sizes[name] = {corpus: profile.size for corpus, profile in profiles.items()}
         for metric in METRICS:
-            found = similarity_matrix(profiles, metric=metric, feature="token", resamples=RESAMPLES)
-            parts.append(found.to_polars().with_columns(tokenizer=pl.lit(name)))
+            matrix = similarity_matrix(profiles, metric=metric, feature="token", resamples=RESAMPLES)
+            parts.append(matrix.to_polars().with_columns(tokenizer=pl.lit(name)))
     columns = ["tokenizer", "metric", "row", "column", "value", "low", "high", "at_ceiling", "tokens"]
     return pl.concat(parts).select(columns), {
         "sizes": sizes,

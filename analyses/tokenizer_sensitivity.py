@@ -16,7 +16,7 @@ from simtool.statistics import cells_agreement
 
 
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """One row a metric and pair of tokenizers."""
+    """One row per metric and pair of tokenizers."""
     cells, facts = find_table(tables, "tokenizer_cells", "python -m analyses tokenizer_cells --data DIR")
     rows = []
     for metric in cells["metric"].unique(maintain_order=True):
@@ -24,7 +24,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         matrices = {name: as_matrix(of_metric.filter(pl.col("tokenizer") == name)) for name in facts["fingerprints"]}
         corpora = of_metric["row"].unique(maintain_order=True).to_list()
         for a, b in itertools.combinations(matrices, 2):
-            found = cells_agreement(matrices[a], matrices[b])
+            result = cells_agreement(matrices[a], matrices[b])
             moved = np.triu(np.abs(matrices[a] - matrices[b]), 1)
             i, j = np.unravel_index(moved.argmax(), moved.shape)
             rows.append(
@@ -32,10 +32,10 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
                     "metric": metric,
                     "tokenizer_a": a,
                     "tokenizer_b": b,
-                    "n_cells": found.n,
-                    "spearman": found.spearman,
-                    "low": found.low,
-                    "high": found.high,
+                    "n_cells": result.n,
+                    "spearman": result.spearman,
+                    "low": result.low,
+                    "high": result.high,
                     "mean_difference": float(moved[np.triu_indices(len(corpora), 1)].mean()),
                     "largest_difference": float(moved.max()),
                     "largest_in": f"{corpora[i]} and {corpora[j]}",

@@ -104,8 +104,8 @@ def published_matrix(paths: list[Path], orders: tuple[int, ...]) -> dict[tuple[i
     for i, first in enumerate(paths):
         for j, second in enumerate(paths[i:], i):
             p, q = word_counts(first, orders), word_counts(second, orders)
-            shared = sum(min(count, other[key]) for one, other in zip(p, q, strict=True) for key, count in one.items())
-            cells[i, j] = shared / sum(one.total() for one in p)
+            shared = sum(min(count, b[key]) for a, b in zip(p, q, strict=True) for key, count in a.items())
+            cells[i, j] = shared / sum(order.total() for order in p)
     return cells
 
 

@@ -79,7 +79,7 @@ def gigatoken(definition: str, name: str, threads: int) -> Encode:
 def tiktoken(definition: str, name: str, threads: int) -> Encode:
     from tiktoken import Encoding
 
-    # It has no NFC and no added tokens that are not special, so it is not asked for Pythia's ids.
+    # It has no NFC and no added tokens that are not special, so it is not run on Pythia.
     model = json.loads(definition)
     letters = byte_of_letter()
     special = {token["content"]: token["id"] for token in model["added_tokens"]}
@@ -94,7 +94,7 @@ def tiktoken(definition: str, name: str, threads: int) -> Encode:
 
     def encode(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         ids = encoding.encode_ordinary_batch(texts, num_threads=threads)
-        return np.concatenate([np.asarray(one, np.uint32) for one in ids]), np.array([*map(len, ids)])
+        return np.concatenate([np.asarray(document, np.uint32) for document in ids]), np.array([*map(len, ids)])
 
     return encode
 
@@ -181,17 +181,17 @@ def measure(tool: str, tokenizer: str, data: Path, text: Path, threads: int) -> 
         together.update(ids.astype("<u4").tobytes())
     strings = random_strings()
     ids, counts = encode(strings)
-    each = [one.tolist() for one in np.split(ids, np.cumsum(counts)[:-1])]
+    each = [document.tolist() for document in np.split(ids, np.cumsum(counts)[:-1])]
     return {"seconds": seconds, "ids": together.hexdigest(), "strings": each}
 
 
 def run(tool: str, tokenizer: str, data: Path, text: Path, threads: int) -> dict:
-    one = {"FASTOKENS_BPE_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    single = {"FASTOKENS_BPE_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     many = {"TOKENIZERS_PARALLELISM": "true"}
-    arguments = ["--one", tool, tokenizer, str(data), str(text), str(threads)]
+    arguments = ["--single", tool, tokenizer, str(data), str(text), str(threads)]
     done = subprocess.run(
         [sys.executable, __file__, *arguments],
-        env=os.environ | (one if threads == 1 else many),
+        env=os.environ | (single if threads == 1 else many),
         capture_output=True,
         text=True,
     )
@@ -218,10 +218,10 @@ def table(data: Path, megabytes: float, repeats: int) -> Iterator[str]:
             for _ in range(repeats):  # in turn, so that whatever else runs here slows all of them alike
                 for tool in tools:
                     for threads in (1, cores):
-                        one = run(tool, tokenizer, data, text, threads)
-                        runs.setdefault((tool, threads), []).append(one)
+                        measured = run(tool, tokenizer, data, text, threads)
+                        runs.setdefault((tool, threads), []).append(measured)
             speed = {
-                key: n_bytes / 1e6 / statistics.median(one["seconds"] for one in repeated)
+                key: n_bytes / 1e6 / statistics.median(measured["seconds"] for measured in repeated)
                 for key, repeated in runs.items()
             }
             right = runs[tools[0], 1][0]
@@ -261,10 +261,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with NAME.jsonl.zst and tokenizers/")
     parser.add_argument("--megabytes", type=float, default=20, help="text to encode, MB (default 20)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each tool (default 3)")
-    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--single", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        tool, tokenizer, data, text, threads = options.one
+    if options.single:
+        tool, tokenizer, data, text, threads = options.single
         json.dump(measure(tool, tokenizer, Path(data), Path(text), int(threads)), sys.stdout)
     elif options.data is None:
         parser.error("--data is needed")

@@ -11,7 +11,7 @@ from simtool.plots.style import DOUBLE
 
 
 def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage_agreement: pl.DataFrame) -> Figure:
-    """A row a predictor, a column a size: published sizes, then those of our study."""
+    """A row per predictor, a column per size: published sizes, then those of our study."""
     predictors = advantage_benefit["predictor"].unique(maintain_order=True).to_list()
     sizes = sorted(advantage_benefit.select("source", "size").unique(maintain_order=True).rows(), key=by_size)
     figure = empty_figure(DOUBLE, 0.9 + 1.75 * len(predictors))

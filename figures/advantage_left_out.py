@@ -11,8 +11,8 @@ PAIRS = 4  # that matter most, of each predictor
 
 
 def draw(advantage_agreement: pl.DataFrame) -> Figure:
-    """A row a source of results, of which the size with the most; a column a predictor: all, each target left out, the
-    pairs that matter most."""
+    """A row per source of results, in its size with the most pairs; a column per predictor: all, each target left
+    out, the pairs that matter most."""
     sizes = advantage_agreement.filter((pl.col("left_out") == "") & (pl.col("size") != "pooled"))
     largest = sizes.sort("n", maintain_order=True).unique("source", keep="last", maintain_order=True)
     predictors = advantage_agreement["predictor"].unique(maintain_order=True).to_list()

@@ -16,9 +16,9 @@ def draw(corpus_similarity: pl.DataFrame) -> Figure:
 
 
 def ceilings(cells: pl.DataFrame, axes: Axes) -> None:
-    """One line a corpus: its ceiling (bar) and its nearest neighbours (dots), cells of one similarity."""
+    """One line per corpus: its ceiling (bar) and its nearest neighbours (dots), cells of one similarity."""
     corpora = cells["row"].unique(maintain_order=True).to_list()
-    stand_ins = dict(cells.select("row", "row_stand_in").iter_rows())
+    proxies = dict(cells.select("row", "row_is_proxy").iter_rows())
     for y, corpus in enumerate(corpora):
         own = cells.filter(pl.col("row") == corpus)
         ceiling = own.filter(pl.col("column") == corpus).row(0, named=True)
@@ -33,7 +33,9 @@ def ceilings(cells: pl.DataFrame, axes: Axes) -> None:
             title_of(nearest["column"]), (nearest["value"], y), xytext=(0, 3), textcoords="offset points",
             ha="center", fontsize=5.5, color="0.25",
         )  # fmt: skip
-    axes.set_yticks(range(len(corpora)), [title_of(name, stand_ins[name]) for name in corpora])
+    axes.set_yticks(range(len(corpora)), [title_of(name, proxies[name]) for name in corpora])
     axes.set_ylim(len(corpora) - 0.5, -0.8)
-    axes.set_xlabel(f"token score at {cells['tokens'][0]:,} tokens a corpus")
-    axes.set_title(f"| ceiling with its 95% interval\n● the {NEAREST} nearest corpora, the nearest named\n†: stand-in")
+    axes.set_xlabel(f"token score at {cells['tokens'][0]:,} tokens per corpus")
+    axes.set_title(
+        f"| ceiling with its 95% interval\n● the {NEAREST} nearest corpora, the nearest named\n*: proxy corpus"
+    )

@@ -15,5 +15,5 @@ def draw(corpus_similarity: pl.DataFrame) -> Figure:
     figure = empty_figure(SINGLE, 3.0)
     axes = figure.subplots()
     heatmap(cells.filter(pl.col("row").is_in(CORPORA) & pl.col("column").is_in(CORPORA)), axes, size=7)
-    axes.set_title(f"token score, {cells['tokens'][0]:,} tokens a corpus\ndiagonal: ceiling; †: stand-in")
+    axes.set_title(f"token score, {cells['tokens'][0]:,} tokens per corpus\ndiagonal: ceiling; *: proxy corpus")
     return figure

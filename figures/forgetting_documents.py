@@ -10,7 +10,7 @@ from simtool.plots.style import arm_color, title_of
 
 
 def draw(forgetting_documents: pl.DataFrame) -> Figure:
-    """A panel a target, a dot a document and arm; the last size."""
+    """A panel per target, a dot per document and arm; the last size."""
     rows = largest_size(forgetting_documents)
     arms = rows["arm"].unique(maintain_order=True).to_list()
     figure, panels = target_panels(rows)
@@ -18,10 +18,10 @@ def draw(forgetting_documents: pl.DataFrame) -> Figure:
         documents(rows.filter(pl.col("target") == target), axes, arms)
         axes.set_title(f"SFT on {title_of(target)}, {rows['size'][0]}")
         axes.set_xlabel(
-            "likeness of its tokens to the target's\n(bits a token against general text; right: more alike)"
+            "likeness of its tokens to the target's\n(bits per token against general text; right: more alike)"
         )
     first = next(iter(panels.values()))
-    first.set_ylabel("rise of a document's loss (nats a token)")
+    first.set_ylabel("rise of a document's loss (nats per token)")
     legend_below(figure, *first.get_legend_handles_labels(), columns=4)
     return figure
 

@@ -11,7 +11,7 @@ from simtool.plots.style import DOUBLE, color_of, title_of
 
 
 def draw(gradient_alignment: pl.DataFrame) -> Figure:
-    """Left the cosine of the two gradients before SFT; right what was forgotten. A row a run; the last size."""
+    """Left the cosine of the two gradients before SFT; right what was forgotten. A row per run; the last size."""
     rows = largest_size(gradient_alignment).sort("target", "arm", "seed")
     figure = empty_figure(DOUBLE, 1.1 + 0.16 * rows.height)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -42,4 +42,4 @@ def costs(rows: pl.DataFrame, places: np.ndarray, axes: Axes) -> None:
     )
     axes.hlines(places, rows["forgetting_low"], rows["forgetting_high"], color="black", linewidth=0.8)
     axes.set_title("Rise of the general loss during SFT")
-    axes.set_xlabel("nats a token, with its 95% interval")
+    axes.set_xlabel("nats per token, with its 95% interval")

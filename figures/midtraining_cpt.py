@@ -13,8 +13,8 @@ NAMES = {"control": "control", "midtrain": "midtraining", "cpt": "continued pret
 
 
 def draw(midtraining_cpt: pl.DataFrame) -> Figure:
-    """A panel a source and size: improvement against what general text costs more than after the control, on the target
-    that each corpus helps most when it is mixed in."""
+    """A panel per source and size: improvement against what general text costs more than after the control, on the
+    target that each corpus helps most when it is mixed in."""
     helped = (
         midtraining_cpt.filter(pl.col("kind") == "midtrain")
         .sort("relative_improvement", descending=True, maintain_order=True)
@@ -55,7 +55,7 @@ def trade(rows: pl.DataFrame, axes: Axes) -> None:
             textcoords="offset points", ha="center", fontsize=6,
         )  # fmt: skip
     axes.margins(0.15)
-    axes.set_xlabel(f"{rows['general_is'][0]}\n(nats a token, against the control; right: worse)")
+    axes.set_xlabel(f"{rows['general_is'][0]}\n(nats per token, against the control; right: worse)")
 
 
 def keys(table: pl.DataFrame) -> tuple[list[Line2D], list[str]]:

@@ -3,15 +3,14 @@
 import polars as pl
 from matplotlib.figure import Figure
 
+from simtool.corpora.catalogue import SAME_DOMAIN
 from simtool.plots.panels import empty_figure, legend_below
 from simtool.plots.style import COLORS
 
-GUESS = "matched domain"
-
 
 def tournament(table: pl.DataFrame, title: str) -> Figure:
-    """The fixed candidates and the plain guess, the best when any one target is left out on top; one size of model."""
-    rows = table.filter(pl.col("candidate") | (pl.col("predictor") == GUESS)).sort("lowest_without_a_target")
+    """Fixed candidates and same-domain baseline of one size of model, ordered by their lowest r without a target."""
+    rows = table.filter(pl.col("candidate") | (pl.col("predictor") == SAME_DOMAIN)).sort("lowest_without_a_target")
     figure = empty_figure(4.4, 1.1 + 0.155 * rows.height)
     axes = figure.subplots()
     places = range(rows.height)

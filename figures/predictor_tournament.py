@@ -3,10 +3,10 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from figures.panels import GUESS, tournament
+from figures.panels import tournament
 
 
 def draw(predictor_tournament: pl.DataFrame) -> Figure:
     rows = predictor_tournament.filter(pl.col("size") == "410m")
-    title = f"Predictors fixed beforehand, and the guess '{GUESS}'\npublished 410M results, stand-in corpora"
+    title = "Predictors fixed beforehand, and the same-domain baseline\npublished 410M results, proxy corpora"
     return tournament(rows, title)

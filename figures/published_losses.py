@@ -25,7 +25,7 @@ def draw(published_results: pl.DataFrame) -> Figure:
 
 
 def latex(published_results: pl.DataFrame) -> str:
-    """Every published loss, a row a mixture and a column a target."""
+    """Every published loss, a row per mixture and a column per target."""
     blocks = []
     for size in published_results["size"].unique(maintain_order=True):
         rows = published_results.filter(pl.col("size") == size)
@@ -34,14 +34,16 @@ def latex(published_results: pl.DataFrame) -> str:
         for mix, weight in rows.select("mix", "weight").unique(maintain_order=True).iter_rows():
             cells = [loss_of(rows, mix, weight, target, "loss") for target in targets]
             body.append([f"{title_of(mix)} {weight:.0%}", *cells])
-        caption = f"Losses after SFT as published (arXiv:2510.14865), {size}, nats a token; without intervals there."
+        caption = (
+            f"Losses after SFT as published (arXiv:2510.14865), {size}, nats per token; published without intervals."
+        )
         blocks.append(latex_table(["mixture", *map(title_of, targets)], body, caption))
     return "\n".join(blocks)
 
 
 def loss_of(rows: pl.DataFrame, mix: str | None, weight: float | None, target: str, column: str) -> str:
     """A loss as it is printed; a dash where none was published."""
-    found = rows.filter(pl.col("target") == target)
+    cells = rows.filter(pl.col("target") == target)
     if mix is not None:
-        found = found.filter((pl.col("mix") == mix) & (pl.col("weight") == weight))
-    return f"{found[column][0]:.3f}" if found.height else "--"
+        cells = cells.filter((pl.col("mix") == mix) & (pl.col("weight") == weight))
+    return f"{cells[column][0]:.3f}" if cells.height else "--"

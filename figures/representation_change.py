@@ -13,7 +13,7 @@ STYLES = ("-", "--", ":", "-.")
 
 
 def draw(representation_change: pl.DataFrame) -> Figure:
-    """A panel a target, a line an arm; the last size. Below: changed more."""
+    """A panel per target, a line per arm; the last size. Below: changed more."""
     rows = largest_size(representation_change)
     arms = rows["arm"].unique(maintain_order=True).to_list()
     figure, panels = target_panels(rows)

@@ -34,7 +34,7 @@ def draw(sample_size: pl.DataFrame) -> Figure:
 
 
 def curves(table: pl.DataFrame, axes: Axes) -> None:
-    """Score against tokens, one line a pair: tokens drawn from many documents; dots: whole documents."""
+    """Score against tokens, one line per pair: tokens drawn from many documents; dots: whole documents."""
     for pair, color in COLOR_OF_PAIR.items():
         a, b = pair.split(" and ")
         rows = table.filter((pl.col("a") == a) & (pl.col("b") == (a if b == "itself" else b))).sort("tokens_b")

@@ -15,14 +15,14 @@ def draw(study_cost: pl.DataFrame) -> Figure:
 
 
 def cost(table: pl.DataFrame, axes: Axes) -> None:
-    """Two bars a study, relative to separate runs, with the tokens written beside them."""
+    """Two bars per study, relative to separate runs, with the tokens written beside them."""
     names = table["study"].to_list()
     share = (table["tokens_shared"] / table["tokens_separate"] * 100).to_list()
     axes.barh(range(len(names)), [100.0] * len(names), 0.72, color="0.88", label="separate runs")
     axes.barh(range(len(names)), share, 0.72, color=COLORS[0], label="shared prefixes")
     for y, row in enumerate(table.iter_rows(named=True)):
-        told = f"{amount(row['tokens_shared'])} of {amount(row['tokens_separate'])}"
-        axes.text(98, y, told, ha="right", va="center", fontsize=6)
+        amounts = f"{amount(row['tokens_shared'])} of {amount(row['tokens_separate'])}"
+        axes.text(98, y, amounts, ha="right", va="center", fontsize=6)
         axes.text(share[y] - 1.5, y, f"{share[y]:.0f}%", ha="right", va="center", fontsize=6, color="white")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()

@@ -577,6 +577,7 @@ ENTRIES = (
 )
 
 CATALOGUE: dict[str, Corpus] = {entry.name: entry for entry in ENTRIES}
+SAME_DOMAIN = "same-domain baseline"  # the predictor that `same_domain_pairs` are
 
 
 def same_domain_pairs(specials: Iterable[str], targets: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -30,9 +30,9 @@ def heatmap(table: pl.DataFrame, axes: Axes, size: float = 6.2) -> None:
         axes.add_patch(Rectangle((i - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor="white", linewidth=1))
     axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), names)
-    notes = "diagonal: ceiling" + ("; †: stand-in" if table["row_stand_in"].any() else "")
+    notes = "diagonal: ceiling" + ("; *: proxy corpus" if table["row_is_proxy"].any() else "")
     notes += "; ≈: at the ceiling" if at_ceiling.any() else ""
-    axes.set_title(f"{metric} on {feature}, {tokens:,} tokens a corpus; ±: half the 95% interval\n{notes}")
+    axes.set_title(f"{metric} on {feature}, {tokens:,} tokens per corpus; ±: half the 95% interval\n{notes}")
     axes.figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, label=metric)
 
 
@@ -48,7 +48,7 @@ def shade(table: pl.DataFrame, axes: Axes, low: float | None = None, high: float
 
 def names_of(table: pl.DataFrame) -> list[str]:
     first = table.unique("row", keep="first", maintain_order=True)
-    return [title_of(corpus, stand_in) for corpus, stand_in in first.select("row", "row_stand_in").iter_rows()]
+    return [title_of(corpus, proxy) for corpus, proxy in first.select("row", "row_is_proxy").iter_rows()]
 
 
 def cells_of(table: pl.DataFrame, column: str):

@@ -18,7 +18,7 @@ def draw(mixture_frontier: pl.DataFrame) -> Figure:
 
 
 def gains(table: pl.DataFrame, axes: Axes) -> None:
-    """What each target gains for what is forgotten, with intervals over half-samples; one line a target.
+    """What each target gains for what is forgotten, with intervals over half-samples; one line per target.
 
     table   Frontier.to_polars()
     """
@@ -33,7 +33,7 @@ def gains(table: pl.DataFrame, axes: Axes) -> None:
         ends[name] = rows["gain_bits"][-1]
     axes.set_xlim(0, forgotten * 1.001)
     axes.set_ylim(bottom=min(0, table["gain_low"].min()))
-    for name, place in apart(ends, (axes.get_ylim()[1] - axes.get_ylim()[0]) * 0.07).items():
+    for name, place in spread_labels(ends, (axes.get_ylim()[1] - axes.get_ylim()[0]) * 0.07).items():
         axes.annotate(
             title_of(name), (forgotten, place), xytext=(4, 0), textcoords="offset points", va="center", color="0.1",
             bbox={"boxstyle": "square,pad=0.1", "facecolor": color_of(name), "alpha": 0.35, "linewidth": 0},
@@ -43,7 +43,7 @@ def gains(table: pl.DataFrame, axes: Axes) -> None:
     axes.set_title(f"Gain against forgetting, {table['feature'][0]}; bands: 95% over half-samples")
 
 
-def apart(places: dict[str, float], least: float) -> dict[str, float]:
+def spread_labels(places: dict[str, float], least: float) -> dict[str, float]:
     """Places of labels moved upwards until none is nearer to the next than `least`."""
     moved: dict[str, float] = {}
     for name, place in sorted(places.items(), key=lambda item: item[1]):

@@ -13,7 +13,7 @@ from simtool.statistics import t_quantile
 
 
 def draw(study_effects: pl.DataFrame) -> Figure:
-    """The paper's arms of every size, a row a size."""
+    """The paper's arms of every size, a row per size."""
     rows = study_effects.filter(pl.col("design") == first_design(study_effects))
     sizes = rows["size"].cast(str).unique(maintain_order=True).to_list()
     figure = empty_figure(DOUBLE, 0.6 + 1.8 * len(sizes))

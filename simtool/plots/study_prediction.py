@@ -10,7 +10,7 @@ from simtool.plots.style import DOUBLE
 
 
 def draw(study_effects: pl.DataFrame, study_agreement: pl.DataFrame) -> Figure:
-    """A panel a size; r is over midtraining arms, without continued pretraining."""
+    """A panel per size; r is over midtraining arms, without continued pretraining."""
     rows = study_effects.filter(pl.col("design") == first_design(study_effects), pl.col("predicted").is_not_null())
     sizes = rows["size"].cast(str).unique(maintain_order=True).to_list()
     figure = empty_figure(min(DOUBLE, 1.2 + 2.6 * len(sizes)), 3.4)

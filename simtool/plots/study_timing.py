@@ -14,7 +14,7 @@ from simtool.plots.style import DOUBLE, title_of
 
 
 def draw(study_timing: pl.DataFrame) -> Figure:
-    """A row a target, a column a design; the largest size."""
+    """A row per target, a column per design; the largest size."""
     rows = largest_size(study_timing)
     targets = rows["target"].unique(maintain_order=True).to_list()
     designs = designs_of(rows)
@@ -40,7 +40,7 @@ def weight_legend(panels: Iterable[Axes]) -> tuple[list[Any], list[str]]:
 
 
 def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
-    """Improvement against the start, a line a weight: darker is more."""
+    """Improvement against the start, a line per weight: darker is more."""
     axes.axhline(0, color="0.7", linewidth=0.5)
     if "exposure" in rows["design"]:  # every start has a weight of its own
         along = rows.sort("start")

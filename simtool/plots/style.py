@@ -43,14 +43,14 @@ def marker_of(target: str) -> str:
     return (entry and entry.marker) or "o"
 
 
-def title_of(corpus: str, stand_in: bool = False) -> str:
-    """A corpus's name as people write it, with the mark of a stand-in."""
+def title_of(corpus: str, proxy: bool = False) -> str:
+    """A corpus's name as people write it, with the mark of a proxy corpus."""
     name, colon, share = corpus.rpartition(":")
     if not (colon and name in CATALOGUE):
         name, share = corpus, ""
     entry = CATALOGUE.get(name)
     title = (entry and entry.title) or name
-    return f"{title} {share}".rstrip() + (" †" if stand_in else "")
+    return f"{title} {share}".rstrip() + (" *" if proxy else "")
 
 
 def arm_color(arms: list[str], arm: str) -> str:

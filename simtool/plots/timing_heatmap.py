@@ -10,7 +10,7 @@ from simtool.plots.style import DOUBLE, title_of
 
 
 def draw(study_timing: pl.DataFrame) -> Figure:
-    """A row a target, a column a design; the largest size. Bold: its interval leaves 0 out."""
+    """A row per target, a column per design; the largest size. Bold: its interval leaves 0 out."""
     rows = largest_size(study_timing)
     targets, designs = rows["target"].unique(maintain_order=True).to_list(), designs_of(rows)
     starts, weights = (sorted(rows[name].unique()) for name in ("start", "weight"))

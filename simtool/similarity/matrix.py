@@ -65,7 +65,7 @@ class SimilarityMatrix(Tabular):
             f" ({self.low[i, j]:.3f}–{self.high[i, j]:.3f})"
         )
         n = len(self.corpora)
-        marked = [f"{name} †" if name in self.facts.get("stand_ins", ()) else name for name in self.corpora]
+        marked = [f"{name} *" if name in self.facts.get("stand_ins", ()) else name for name in self.corpora]
         rows = [[marked[i], *(cell(i, j) for j in range(n))] for i in range(n)]
         caption = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens a corpus; diagonal: ceiling"
         return html_table(["", *marked], rows, caption)
@@ -91,8 +91,8 @@ class SimilarityMatrix(Tabular):
                 "metric": self.metric.name,
                 "feature": self.feature,
                 "tokens": self.tokens,
-                "row_stand_in": [self.corpora[i] in stand_ins for i in rows],
-                "column_stand_in": [self.corpora[j] in stand_ins for j in columns],
+                "row_is_proxy": [self.corpora[i] in stand_ins for i in rows],
+                "column_is_proxy": [self.corpora[j] in stand_ins for j in columns],
             }
         )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from simtool.corpora.catalogue import SAME_DOMAIN
 from simtool.errors import SimtoolError
 from simtool.statistics import Estimate, agreement, crossed, holm, pseudo_values, t_quantile
 from simtool.studies.losses import KEYS
@@ -186,7 +187,7 @@ def agreements(study: Study, table: pl.DataFrame) -> pl.DataFrame:
             continue
         rows += _agreement_rows(size, "predicted", predicted_MT, observed_MT, arms, study.targets)
         if study.matched:
-            rows += _agreement_rows(size, "matched domain", same_domain_MT, observed_MT, arms, study.targets)
+            rows += _agreement_rows(size, SAME_DOMAIN, same_domain_MT, observed_MT, arms, study.targets)
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.selectors.float().fill_nan(None))
 
 

@@ -71,7 +71,7 @@ def matrix() -> pl.DataFrame:
     names = ("c4", "<script>", "gsm8k")
     rows = [
         {"row": a, "column": b, "value": v, "low": v - 0.05, "high": v + 0.05,
-         "at_ceiling": False, "metric": "token", "feature": "token", "tokens": 1000, "row_stand_in": a == "c4"}
+         "at_ceiling": False, "metric": "token", "feature": "token", "tokens": 1000, "row_is_proxy": a == "c4"}
         for a, b in itertools.product(names, names)
         for v in (0.9 if a == b else 0.5,)
     ]  # fmt: skip

@@ -47,4 +47,4 @@ def test_a_figure_reads_the_catalogue_entry():
     assert marker_of("sciq") == CATALOGUE["sciq"].marker != marker_of("mine.jsonl")
     titles = [title_of(name) for name in ("starcoder", "starcoder:0.2", "wikipedia", "mine.jsonl:0.2")]
     assert titles == ["StarCoder", "StarCoder 0.2", "wikipedia", "mine.jsonl:0.2"]
-    assert title_of("dclm", stand_in=True) == "DCLM †"
+    assert title_of("dclm", proxy=True) == "DCLM *"
