@@ -5,6 +5,7 @@ Each is a function that measures every source against every target on resamples,
 
 import functools
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.prediction.advantage import Measured, Question
 from simtool.prediction.kneser_ney import KneserNey
+from simtool.prediction.spans import TRAINING_TOKENS, span_table
 from simtool.profiles.features import N_FOLDS
 from simtool.similarity.resampling import half_splits
 
@@ -111,6 +113,23 @@ def kneser_ney(question: Question) -> Measured:
         return lambda some: float(-np.log2(model.probabilities(*encode(some))).sum())
 
     return _on_held_out_texts(question, TEXT_TOKENS, model_of, lambda texts: len(encode(texts)[0]))
+
+
+def span_mixture(question: Question) -> Measured:
+    """Bits per token of the target where every few tokens are of one of the source's corpora; see `spans`.
+
+    The interval is over the target's folds alone: each corpus is read once.
+    """
+    assert question.tokenizer is not None
+    corpora = list(dict.fromkeys(corpus for mixture in question.sources for corpus in mixture.weights))
+    table = span_table(
+        {corpus: _documents(question, corpus) for corpus in corpora},
+        {target: _documents(question, target) for target in question.targets},
+        question.tokenizer,
+    )
+    weights = np.array([[mixture.weights.get(corpus, 0.0) for corpus in corpora] for mixture in question.sources])
+    bits = table.nats(weights) / math.log(2)
+    return Measured(_resampled_rates(bits, table.tokens, question), "low", TRAINING_TOKENS)
 
 
 def zstd(question: Question) -> Measured:

@@ -10,18 +10,22 @@ from scipy.special import ndtr
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.prediction import text_predictors
+from simtool.prediction import spans, text_predictors
 from simtool.prediction.advantage import Question
 from simtool.prediction.kneser_ney import KneserNey
 from simtool.prediction.predictors import (
     BAG,
     CANDIDATES,
+    EXPOSURE_POWER,
+    EXPOSURE_SCALE,
+    NEW_CANDIDATES,
     PREDICTORS,
     benefit,
     benefits,
     default_candidates,
     find_predictor,
     makes_sense,
+    unlearnt,
 )
 from simtool.profiles.features import FEATURES, N_FOLDS
 from simtool.profiles.profile import Profile
@@ -168,6 +172,29 @@ def test_the_candidates_are_as_they_were_fixed():
     assert default_candidates() == CANDIDATES
     assert default_candidates("text") == ("kneser_ney", "zstd", "embedding_cosine", "embedding_mmd")
     assert len(default_candidates("profiles")) == 21
+
+
+def test_the_new_candidates_are_as_they_were_frozen():
+    """Fixed on 2026-11-26 with these parameters, before they were scored on anything but RegMix 1M-train."""
+    assert len(set(NEW_CANDIDATES)) == len(NEW_CANDIDATES) == 8
+    assert set(NEW_CANDIDATES) <= set(PREDICTORS) and not set(NEW_CANDIDATES) & set(CANDIDATES)
+    assert (EXPOSURE_SCALE, EXPOSURE_POWER) == (3e-6, 0.5)
+    assert (spans.SPAN, spans.ORDER, spans.WEIGHT_FLOOR) == (3, 3, 5e-4)
+
+
+def test_what_is_left_to_learn():
+    # 0 is never read; at 3 scales 1 / sqrt(1 + 3) is left; at 99 scales 1 / sqrt(100)
+    np.testing.assert_allclose(unlearnt(EXPOSURE_SCALE * np.array([0, 3, 99])), [1, 1 / 2, 1 / 10])
+
+
+def test_relative_cross_entropy_is_the_mean_of_logarithms(question):
+    values = [benefit(f"cross_entropy.{feature}", question) for feature in ("token", "skeleton3")]
+    both = benefit("relative.token+skeleton3", question)
+    for name, value in zip(("token", "skeleton3"), values, strict=True):
+        single = benefit(f"relative.{name}", question)
+        assert single.value == pytest.approx(np.log(value.pretrain_proximity / value.proximity), abs=2e-3)
+    parts = [benefit(f"relative.{name}", question).value for name in ("token", "skeleton3")]
+    np.testing.assert_allclose(both.value, np.mean(parts, axis=0))
 
 
 # --- What is missing ---
