@@ -101,7 +101,7 @@ def test_recipes_stores_and_batches_load_nothing_heavy():
         (["--help"], ["numpy", "torch", "datasets", "matplotlib", "polars", "pyarrow", "rich"]),
         (
             ["matrix", "c4", "gsm8k", "--resamples", "20"],
-            ["torch", "datasets", "matplotlib", "polars", "pandas", "scipy"],
+            ["torch", "datasets", "matplotlib", "polars", "pandas", "scipy.stats"],
         ),
     ],
 )

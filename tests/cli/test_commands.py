@@ -187,24 +187,3 @@ def test_ctrl_c_keeps_what_was_counted(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "10,000" in done.stdout
     assert not list(cache.glob("*.parts"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "absent"),
-    [
-        (["--help"], ["numpy", "torch", "datasets", "matplotlib", "polars", "pyarrow", "rich"]),
-        (
-            ["matrix", "c4", "gsm8k", "--resamples", "20"],
-            ["torch", "datasets", "matplotlib", "polars", "pandas", "scipy"],
-        ),
-    ],
-)
-def test_nothing_heavy_is_loaded_that_is_not_used(arguments, absent):
-    code = (
-        "import sys; from simtool.cli import app\n"
-        f"try: app({arguments!r})\n"
-        "except SystemExit: pass\n"
-        f"print([name for name in {absent!r} if name in sys.modules], file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == "[]", done.stderr
