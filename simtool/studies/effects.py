@@ -176,7 +176,7 @@ def agreements(study: Study, table: pl.DataFrame) -> pl.DataFrame:
     arms = [arm for arm in study.arms if arm.kind == "midtrain" and arm.design == "paper"]
     first = min((arm.start for arm in arms), default=0.0)
     arms = [arm for arm in arms if arm.start == first]
-    same_domain_MT = np.array([[float((arm.special, t) in study.matched) for t in study.targets] for arm in arms])
+    same_domain_MT = np.array([[float((arm.special, t) in study.same_domain) for t in study.targets] for arm in arms])
     rows: list[dict[str, Any]] = []
     for size in study.models:
         cells = table.filter(pl.col("size") == size)
@@ -186,7 +186,7 @@ def agreements(study: Study, table: pl.DataFrame) -> pl.DataFrame:
         if np.isfinite(observed_MT).sum() < 3:
             continue
         rows += _agreement_rows(size, "predicted", predicted_MT, observed_MT, arms, study.targets)
-        if study.matched:
+        if study.same_domain:
             rows += _agreement_rows(size, SAME_DOMAIN, same_domain_MT, observed_MT, arms, study.targets)
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.selectors.float().fill_nan(None))
 
@@ -283,7 +283,7 @@ def timing(study: Study, table: pl.DataFrame) -> pl.DataFrame:
     varied = [design for design, values in starts.items() if len(values) > 1]
     columns = [*KEYS, "target", "n_seeds", "relative_improvement", "low", "high", "forgetting_difference",
                "forgetting_low", "forgetting_high"]  # fmt: skip
-    span = pl.when(pl.col("design") == "both").then(study.decay).otherwise(1 - pl.col("start"))
+    span = pl.when(pl.col("design") == "both").then(study.decay_fraction).otherwise(1 - pl.col("start"))
     return (
         table.filter(pl.col("design").is_in(varied))
         .select(columns)

@@ -98,7 +98,7 @@ def document_losses(folder: Path, table: pl.DataFrame) -> pl.DataFrame:
         run = runs.get(row["node"])
         if run is None:
             raise SimtoolError(f"The run {row['node']} of {folder} is gone, and with it its documents' losses.")
-        by_document = load_losses(run / "losses" / losses_file(row, row["asked"]))
+        by_document = load_losses(run / "losses" / losses_file(row, row["document_limit"]))
         keys = {name: row[name] for name in ("size", "arm", "target", "seed", "phase", "corpus", "role", "loss_on")}
         columns = {"document": by_document.hashes, "nats": by_document.nats, "n_tokens": by_document.n_tokens}
         parts.append(

@@ -72,7 +72,7 @@ class Study:
     held_out      documents measured of each corpus, at most
     profiled      tokens of a corpus that predictions rest on, at most; the profiles that ship hold about 500,000
     sft_rates     learning rates that are tried; with several, one a target is chosen on the validation split
-    matched       (special, target) pairs of one domain: the same-domain baseline that predictions are compared with
+    same_domain   (special, target) pairs of one domain: the baseline that predictions are compared with
     """
 
     name: str
@@ -85,7 +85,7 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
     seeds_from: Literal["start", "sft"] = "start"
     tokens: int = 300_000
-    length: int = 128
+    sequence_length: int = 128
     batch_size: int = 8
     learning_rate: Mapping[str, float] | None = None
     weight_decay: float = 0.1
@@ -95,14 +95,14 @@ class Study:
     train_on: Mapping[str, str] = field(default_factory=dict)
     tokenizer: str = "small"
     precision: Literal["fp32", "bf16"] = "fp32"
-    warmup: float = 0.02
-    floor: float = 0.1
-    decay: float = FORK_DECAY
+    warmup_fraction: float = 0.02
+    min_lr_ratio: float = 0.1
+    decay_fraction: float = FORK_DECAY
     max_epochs: float = 4.0
     target_shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     held_out: int | None = 100
     profiled: int = 500_000
-    matched: tuple[tuple[str, str], ...] = ()
+    same_domain: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -151,30 +151,30 @@ class Study:
     def recipe(self, fingerprint: str, model: str, seed: int, arm: Arm) -> Recipe:
         """The text phases of an arm, its trunk first."""
         schedule = DESIGNS[arm.design][0]
-        step = self.batch_size * self.length
+        step = self.batch_size * self.sequence_length
         total = self.tokens // step * step
         head = max(round(arm.start * total / step), 1) * step
         common = {
             "learning_rate": self.rate_of(model),
-            "warmup_fraction": self.warmup,
-            "min_lr_ratio": self.floor,
-            "decay_fraction": self.decay,
+            "warmup_fraction": self.warmup_fraction,
+            "min_lr_ratio": self.min_lr_ratio,
+            "decay_fraction": self.decay_fraction,
             "batch_size": self.batch_size,
         }
         trunk = Phase("pretrain", self.pretrain, head, schedule=schedule, schedule_tokens=total, **common)
         if arm.design == "both":
             # from the stable rate, decayed within the arm; so the trunk must not have begun to decay
-            if head > total * (1 - self.decay) + step:
+            if head > total * (1 - self.decay_fraction) + step:
                 raise SimtoolError(f"{arm.name} forks at {arm.start:g}, when the trunk decays. Start it earlier.")
-            length = max(round(self.decay * total / step), 1) * step
-            tail = Phase("midtrain", arm.mixture, length, schedule="linear", **{**common, "warmup_fraction": 0.0})
+            tokens = max(round(self.decay_fraction * total / step), 1) * step
+            tail = Phase("midtrain", arm.mixture, tokens, schedule="linear", **{**common, "warmup_fraction": 0.0})
         else:
             tail = Phase(
                 "midtrain", arm.mixture, total - head,
                 schedule=schedule, schedule_done=head, schedule_tokens=total, **common,
             )  # fmt: skip
         return Recipe(
-            model, fingerprint, (trunk, tail), seed, self.length,
+            model, fingerprint, (trunk, tail), seed, self.sequence_length,
             weight_decay=self.weight_decay, precision=self.precision, max_epochs=self.max_epochs,
         )  # fmt: skip
 
@@ -377,9 +377,21 @@ def study_to_json(study: Study) -> dict[str, Any]:
     )
 
 
+RENAMED = {  # fields of studies that were written before 2026-11-26
+    "length": "sequence_length",
+    "warmup": "warmup_fraction",
+    "floor": "min_lr_ratio",
+    "decay": "decay_fraction",
+    "matched": "same_domain",
+}
+
+
 def study_from_json(content: Mapping[str, Any]) -> Study:
     """The inverse of `study_to_json`."""
+    content = {RENAMED.get(name, name): value for name, value in content.items()}
     arms = tuple(Arm(**{**arm, "mixture": Mixture(arm["mixture"])}) for arm in content["arms"])
     tuples = {name: tuple(content[name]) for name in ("targets", "models", "seeds", "sft_rates")}
-    matched = tuple((mix, target) for mix, target in content["matched"])
-    return Study(**{**content, **tuples, "arms": arms, "pretrain": Mixture(content["pretrain"]), "matched": matched})
+    same_domain = tuple((mix, target) for mix, target in content["same_domain"])
+    return Study(
+        **{**content, **tuples, "arms": arms, "pretrain": Mixture(content["pretrain"]), "same_domain": same_domain}
+    )

@@ -14,7 +14,7 @@ from simtool.studies.plan import HALVES, Arm, Study, arms_of
 C4 = Mixture({"c4": 1.0})
 PAPER_STEPS, PAPER_STEP = 61_035, 1_024 * 2_048
 PAPER_TARGETS = ("pycode", "gsm8k", "lima", "sciq")
-PAPER_MATCHED = same_domain_pairs(("starcoder", "math"), PAPER_TARGETS)
+PAPER_SAME_DOMAIN = same_domain_pairs(("starcoder", "math"), PAPER_TARGETS)
 
 
 def quick() -> Study:
@@ -36,7 +36,7 @@ def quick() -> Study:
         sft_batch_size=8,
         held_out=40,
         profiled=300_000,
-        matched=same_domain_pairs([name for name, _ in mids], targets),
+        same_domain=same_domain_pairs([name for name, _ in mids], targets),
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def mini() -> Study:
         batch_size=4,
         sft_batch_size=8,
         held_out=40,
-        matched=PAPER_MATCHED,
+        same_domain=PAPER_SAME_DOMAIN,
     )
 
 
@@ -89,7 +89,7 @@ def graded() -> Study:
         tokens=tokens,
         target_shares=HALVES,
         batch_size=16,
-        matched=(
+        same_domain=(
             *(("starcoder", "pycode"), ("math", "gsm8k"), ("math_deepmind", "gsm8k")),
             *(("openstax_math_textbooks", "gsm8k"), ("knowledgeqa", "sciq"), ("knowledgeqa", "trec")),
             ("imdb_reviews", "mr"),
@@ -110,7 +110,7 @@ def shared_mini() -> Study:
         {**dict.fromkeys(web.weights), **dict.fromkeys(name for name, _ in mids), **dict.fromkeys(PAPER_TARGETS)},
         models=("14m", "31m", "70m"),
         tokens=40_000_000,
-        length=1024,
+        sequence_length=1024,
         batch_size=64,
         sft_rates=(1e-4, 3e-4),
         sft_epochs=2,
@@ -118,7 +118,7 @@ def shared_mini() -> Study:
         tokenizer="pythia",
         precision="bf16",
         held_out=400,
-        matched=PAPER_MATCHED,
+        same_domain=PAPER_SAME_DOMAIN,
     )
 
 
@@ -153,11 +153,11 @@ def paper(model: str) -> Study:
         seeds=(0, 1, 2, 3, 4),
         seeds_from="sft",
         tokens=total,
-        length=2_048,
+        sequence_length=2_048,
         batch_size=1_024,
         learning_rate={model: 3e-4},
-        warmup=0.1,
-        floor=1e-6 / 3e-4,
+        warmup_fraction=0.1,
+        min_lr_ratio=1e-6 / 3e-4,
         sft_rates=(4e-6, 2e-5, 1e-4),
         sft_epochs=4,
         sft_batch_size=64,
@@ -165,7 +165,7 @@ def paper(model: str) -> Study:
         tokenizer="pythia",
         precision="bf16",
         held_out=None,
-        matched=PAPER_MATCHED,
+        same_domain=PAPER_SAME_DOMAIN,
     )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def _timing(name: str, model: str, like: Study, targets: tuple[str, ...]) -> Stu
         targets=targets,
         models=(model,),
         texts={corpus: tokens for corpus, tokens in like.texts.items() if corpus in needed},
-        matched=same_domain_pairs(["starcoder"], targets),
+        same_domain=same_domain_pairs(["starcoder"], targets),
     )
 
 
@@ -244,7 +244,7 @@ def study_of_flags(
         models=(model,),
         seeds=tuple(range(n_seeds)),
         tokens=tokens,
-        length=128 if small else 2_048,
+        sequence_length=128 if small else 2_048,
         batch_size=8 if small else 32,
         sft_rates=(1e-3,) if small else (3e-5, 1e-4, 3e-4),
         sft_epochs=1 if small else 4,

@@ -12,12 +12,16 @@ from simtool.progress import NodeFinished
 from simtool.studies.plan import Node, Plan, Study, text_tokens
 from simtool.tables import atomic_write
 
+RENAMED = {"counted": "loss_on", "asked": "document_limit"}  # columns of records that were written before 2026-11-26
+
 
 class Recorder:
     """Appends the rows of each node once, however often the study is taken up again, and reports how far it is."""
 
     def __init__(self, path: Path, plan: Plan, report: Callable[[Any], None]):
         self.path, self.plan, self.report = Path(path), plan, report
+        if self.path.exists():
+            _cut_unfinished_line(self.path)
         self.recorded = {_identity(row) for row in read_records(path)} if self.path.exists() else set()
         self.n_done = self.tokens = 0
         self.tokens_left = sum(node.tokens for node in plan.nodes.values())
@@ -53,17 +57,26 @@ class Recorder:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The rows of records.jsonl; a last line that a kill cut short is left out, and written anew."""
-    text = Path(path).read_text(encoding="utf-8")
+    """The rows of records.jsonl; a last line without an end is left out: a kill cut it, or it is being written."""
+    whole, _, _ = Path(path).read_text(encoding="utf-8").rpartition("\n")
+    return [current_names(json.loads(line)) for line in whole.splitlines()]
+
+
+def current_names(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the names that columns have today."""
+    return {RENAMED.get(name, name): value for name, value in row.items()}
+
+
+def _cut_unfinished_line(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
     whole, _, rest = text.rpartition("\n")
     if rest:
-        with atomic_write(Path(path)) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(whole + "\n" if whole else "", encoding="utf-8")
-    return [json.loads(line) for line in whole.splitlines()]
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("node", "arm", "seed", "corpus", "split", "loss_on", "asked"))
+    return tuple(row[name] for name in ("node", "arm", "seed", "corpus", "split", "loss_on", "document_limit"))
 
 
 def _columns(study: Study, node: Node, name: str) -> dict[str, Any]:

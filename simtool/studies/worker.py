@@ -14,6 +14,7 @@ from typing import Any
 
 from simtool import executor
 from simtool.errors import SimtoolError, TrainingDiverged
+from simtool.studies.records import current_names
 from simtool.tables import atomic_write
 from simtool.tokens.store import TokenStore, load_store
 from simtool.training.recipes import Recipe, recipe_from_json
@@ -140,7 +141,7 @@ def _measure(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float, 
         loss_on, documents = measurement["loss_on"], job["documents"]
         losses = evaluate(model, store, recipe.sequence_length, device, loss_on, recipe.precision, documents)
         save_losses(losses, folder / "losses" / losses_file(measurement, documents), {"recipe": recipe.fingerprint})
-        rows.append({**losses.row(), "role": measurement["role"], "asked": documents, "seconds": seconds})
+        rows.append({**losses.row(), "role": measurement["role"], "document_limit": documents, "seconds": seconds})
     content = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, _stores(job)), **job["facts"]}
     content |= {"device": _device_name(device, n_models), "torch": torch.__version__}
     with atomic_write(folder / "done.json") as temporary:
@@ -164,8 +165,10 @@ def _finished_rows(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] |
     if not done.exists():
         return None
     content = json.loads(done.read_text(encoding="utf-8"))
-    rows = {(row["corpus"], row["split"], row["loss_on"], row["store"], row["asked"]): row for row in content["rows"]}
-    keys = [(m["corpus"], m["split"], m["loss_on"], m["store"], job["documents"]) for m in job["measured"]]
+    columns = ("corpus", "split", "loss_on", "store", "document_limit")
+    rows = {tuple(row[name] for name in columns): row for row in map(current_names, content["rows"])}
+    limit = {"document_limit": job["documents"]}
+    keys = [tuple((row | limit)[name] for name in columns) for row in job["measured"]]
     if not all(key in rows for key in keys):
         return None
     if job["keep"] and not (done.parent / "checkpoints" / content["recipe"] / "position.json").exists():

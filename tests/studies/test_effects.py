@@ -53,7 +53,7 @@ MIDS = ("code", "sums", "facts")
 TARGETS = ("functions", "problems", "questions")
 STUDY = Study(
     "known", "Known.", WEB, arms_of(WEB, [(name, 0.2) for name in MIDS]), TARGETS,
-    dict.fromkeys(("web", *MIDS, *TARGETS)), matched=tuple(zip(MIDS, TARGETS, strict=True)),
+    dict.fromkeys(("web", *MIDS, *TARGETS)), same_domain=tuple(zip(MIDS, TARGETS, strict=True)),
 )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def measured() -> tuple[pl.DataFrame, pl.DataFrame]:
         for seed in STUDY.seeds:
             of_seed = rng.normal(0, 0.02)
             for target in TARGETS:
-                helped = 0.9 if (arm.special, target) in STUDY.matched else 1.0
+                helped = 0.9 if (arm.special, target) in STUDY.same_domain else 1.0
                 nats = difficulty[target] * helped + of_seed + rng.normal(0, 0.1, 30)
                 key = {"size": "nano", "arm": arm.name, "seed": seed}
                 for phase, corpus, role, values in (
@@ -103,7 +103,7 @@ def test_what_helps_is_found_and_what_does_not_is_not_claimed():
     found = effects(STUDY, lost, documents, Prediction)
     assert found.height == 9
     for row in found.iter_rows(named=True):
-        truth = 0.1 if (row["mix"], row["target"]) in STUDY.matched else 0.0
+        truth = 0.1 if (row["mix"], row["target"]) in STUDY.same_domain else 0.0
         assert row["low"] <= truth <= row["high"]
         assert (row["p_holm"] < 0.05) == (truth > 0)
         if truth:

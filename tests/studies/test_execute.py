@@ -1,11 +1,8 @@
 """A whole study on toy text: predicted, run, killed and gone on with, recorded once, judged."""
 
 import json
-import random
 import shutil
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,60 +10,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("statsmodels")
 
 from simtool.errors import SimtoolError, TrainingDiverged  # noqa: E402
-from simtool.mixture import Mixture  # noqa: E402
 from simtool.page.study import load_study  # noqa: E402
 from simtool.page.study_section import trained  # noqa: E402
-from simtool.profiles.resolve import Options  # noqa: E402
 from simtool.progress import NodeFinished  # noqa: E402
 from simtool.studies import execute as run  # noqa: E402
 from simtool.studies import worker as node  # noqa: E402
 from simtool.studies.conclusions import analyze, save_conclusions  # noqa: E402
 from simtool.studies.execute import StudyExecution, run_study  # noqa: E402
-from simtool.studies.plan import Study, arms_of  # noqa: E402
-from simtool.studies.prepare import bind_folder  # noqa: E402
 from simtool.studies.records import read_records  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-import toys  # noqa: E402, F401  (brings the size "tiny")
-
-WORDS = {
-    "web": ["the", "river", "runs", "by", "a", "quiet", "town", "where", "people", "walk", "and", "talk", "of", "rain"],
-    "code": ["def", "return", "if", "else", "for", "in", "x", "y", "(", ")", ":", "=", "+", "1", "2", "0"],
-    "tasks": ["what", "is", "x", "+", "y", "?", "answer", "1", "2", "3", "4", "5", "return"],
-}
-
-
-def write_texts(folder: Path) -> dict[str, str]:
-    """{kind: path} of three corpora of 120 documents."""
-    paths = {}
-    for kind, words in WORDS.items():
-        rng = random.Random(kind)
-        path = folder / f"{kind}.jsonl"
-        texts = [" ".join(rng.choices(words, k=rng.randint(10, 40))) + f" {i}" for i in range(120)]
-        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-        paths[kind] = str(path)
-    return paths
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("texts")
-    names = write_texts(folder)
-    pretrain = Mixture({names["web"]: 1.0})
-    return Study(
-        "toy", "Toys.", pretrain, arms_of(pretrain, [(names["code"], 0.5)], cpt=[names["code"]]), (names["tasks"],),
-        dict.fromkeys(names.values()), models=("tiny",), seeds=(0, 1), tokens=12 * 4 * 32, length=32, batch_size=4,
-        sft_batch_size=8, held_out=10, max_epochs=50, learning_rate={"tiny": 5e-3},
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def finished(study, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    told = []
-    outcome = run_study(study, folder, Options(tokenizer="small"), StudyExecution("cpu", 1), told.append)
-    assert not outcome.failed and not outcome.skipped
-    return folder, told
 
 
 def test_everything_is_trained_and_recorded_once(study, finished):
@@ -86,16 +37,16 @@ def test_the_prediction_is_older_than_the_first_run(finished):
     assert (folder / "prediction.json").stat().st_mtime <= first
 
 
-def test_a_study_that_is_done_trains_nothing_again(study, finished, monkeypatch):
+def test_a_study_that_is_done_trains_nothing_again(study, finished, monkeypatch, options):
     folder, _ = finished
     monkeypatch.setattr(run, "run_nodes", lambda jobs, report: pytest.fail("a run that is done was handed out"))
     before = (folder / "records.jsonl").read_bytes()
-    outcome = run_study(study, folder, Options(tokenizer="small"), StudyExecution("cpu", 1))
+    outcome = run_study(study, folder, options, StudyExecution("cpu", 1))
     assert (folder / "records.jsonl").read_bytes() == before
     assert len(outcome.results) == 14 and all(result["tokens"] == 0 for result in outcome.results.values())
 
 
-def test_gone_on_with_after_a_kill_it_finds_the_same(study, finished, tmp_path):
+def test_gone_on_with_after_a_kill_it_finds_the_same(study, finished, tmp_path, options):
     """Half of the runs gone, one of the others damaged, and the records cut in the middle of a line."""
     folder = tmp_path / "again"
     shutil.copytree(finished[0], folder)
@@ -104,7 +55,7 @@ def test_gone_on_with_after_a_kill_it_finds_the_same(study, finished, tmp_path):
     next((folder / "runs").glob("*/done.json")).write_text("{")
     text = (folder / "records.jsonl").read_text()
     (folder / "records.jsonl").write_text(text[: len(text) // 2])
-    run_study(study, folder, Options(tokenizer="small"), StudyExecution("cpu", 1))
+    run_study(study, folder, options, StudyExecution("cpu", 1))
 
     def losses(where):
         rows = read_records(where / "records.jsonl")
@@ -114,18 +65,16 @@ def test_gone_on_with_after_a_kill_it_finds_the_same(study, finished, tmp_path):
     assert len(read_records(folder / "records.jsonl")) == len(read_records(finished[0] / "records.jsonl"))
 
 
-def test_another_study_shares_the_runs(study, finished, tmp_path):
-    outcome = run_study(
-        study, tmp_path, Options(tokenizer="small"), StudyExecution("cpu", 1, runs=finished[0] / "runs")
-    )
+def test_another_study_shares_the_runs(study, finished, tmp_path, options):
+    outcome = run_study(study, tmp_path, options, StudyExecution("cpu", 1, runs=finished[0] / "runs"))
     assert len(outcome.results) == 14 and all(result["tokens"] == 0 for result in outcome.results.values())
 
 
-def test_part_of_it_can_be_asked_for(study, tmp_path):
-    outcome = run_study(study, tmp_path, Options(tokenizer="small"), StudyExecution("cpu", 1, only=("control/*",)))
+def test_part_of_it_can_be_asked_for(study, tmp_path, options):
+    outcome = run_study(study, tmp_path, options, StudyExecution("cpu", 1, only=("control/*",)))
     assert len(outcome.results) == 2 * 3
     with pytest.raises(SimtoolError, match=r"^Nothing of the study matches nobody\."):
-        run_study(study, tmp_path, Options(tokenizer="small"), StudyExecution("cpu", 1, only=("nobody",)))
+        run_study(study, tmp_path, options, StudyExecution("cpu", 1, only=("nobody",)))
 
 
 def test_what_was_found_is_in_tables_with_provenance(study, finished):
@@ -146,12 +95,7 @@ def test_what_was_found_is_in_tables_with_provenance(study, finished):
     assert all(f"{name}.csv, {len(rows)} rows" in shown for name, rows in given.tables.items())
 
 
-def test_a_folder_of_another_study_is_refused(study, finished):
-    with pytest.raises(SimtoolError, match="holds another study \\(toy; differs in seeds\\)"):
-        bind_folder(replace(study, seeds=(0,)), finished[0])
-
-
-def test_a_failed_run_is_reported_and_the_others_go_on(study, finished, tmp_path, monkeypatch):
+def test_a_failed_run_is_reported_and_the_others_go_on(study, finished, tmp_path, monkeypatch, options):
     def sometimes(jobs, report):
         if jobs[0]["recipe"]["seed"] == 1:
             raise SimtoolError("no room")
@@ -159,13 +103,13 @@ def test_a_failed_run_is_reported_and_the_others_go_on(study, finished, tmp_path
 
     run_nodes = run.run_nodes
     monkeypatch.setattr(run, "run_nodes", sometimes)
-    outcome = run_study(study, tmp_path, Options(tokenizer="small"), StudyExecution("cpu", 1))
+    outcome = run_study(study, tmp_path, options, StudyExecution("cpu", 1))
     assert len(outcome.results) == 7 and len(outcome.failed) == 1 and len(outcome.skipped) == 6
 
 
-def test_rates_as_an_ensemble_find_what_they_find_one_by_one(study, tmp_path, monkeypatch):
+def test_rates_as_an_ensemble_find_what_they_find_one_by_one(study, tmp_path, monkeypatch, options):
     several = replace(study, sft_rates=(1e-4, 1e-3, 3e-3), seeds=(0,))
-    options, only = Options(tokenizer="small"), ("control/*",)
+    only = ("control/*",)
     run_study(several, tmp_path / "alone", options, StudyExecution("cpu", 1, only=only))
     handed, run_nodes = [], run.run_nodes
     monkeypatch.setattr(run, "run_nodes", lambda jobs, report: handed.append(len(jobs)) or run_nodes(jobs, report))
@@ -210,11 +154,11 @@ def test_an_ensemble_that_diverges_is_trained_in_halves_and_the_last_one_is_told
         node.run_nodes([3], told.append)
 
 
-def test_a_rate_at_which_training_diverges_leaves_the_others_measured(study, tmp_path):
+def test_a_rate_at_which_training_diverges_leaves_the_others_measured(study, tmp_path, options):
     several = replace(study, sft_rates=(1e-3, 1e30, 3e-3), seeds=(0,))
     place = StudyExecution("cpu", 1, only=("control/*",), ensemble=3)
     told = []
-    outcome = run_study(several, tmp_path, Options(tokenizer="small"), place, told.append)
+    outcome = run_study(several, tmp_path, options, place, told.append)
     (failed,) = outcome.failed.values()
     assert "the loss is nan" in str(failed)
     assert len(outcome.results) == 4 and not outcome.skipped
