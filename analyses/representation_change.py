@@ -29,7 +29,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
 def changes(leaves: Sequence[Leaf], probes: TokenStore, length: int) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """One row per leaf and layer; and, of every arm but control, its mean difference from control over the seeds."""
     read = {
-        path: hidden_states(path, probes, DOCUMENTS, length=length)
+        path: hidden_states(path, probes, DOCUMENTS, sequence_length=length)
         for path in dict.fromkeys(path for leaf in leaves for path in (leaf.before, leaf.after))
     }
     by_leaf = {leaf: layer_changes(read[leaf.before], read[leaf.after]) for leaf in leaves}

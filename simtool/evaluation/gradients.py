@@ -41,12 +41,20 @@ OVERALL = "all"
 
 
 def fold_gradients(
-    model: Any, store: TokenStore, folds: Sequence[np.ndarray], length: int, loss_on: LossOn = "text"
+    model: Any, store: TokenStore, folds: Sequence[np.ndarray], sequence_length: int, loss_on: LossOn = "text"
 ) -> tuple[list[dict[str, torch.Tensor]], np.ndarray, np.ndarray]:
-    """Of every fold of documents: the gradient of its summed loss by parameter, its nats and its counted tokens (F,).
+    """Of every fold of documents, the gradient of its summed loss.
 
     The loss is that of `evaluate`: each document behind an end-of-text token, which itself is not predicted. (SFT
     trains on that token too.) The model's own `.grad` is not touched. Memory: F times the model.
+
+    Returns
+    -------
+    gradients : list of dict
+        {parameter: its gradient} of each fold.
+    nats : float64 (F,)
+    tokens : int64 (F,)
+        Tokens that the loss was taken on.
     """
     named = dict(model.named_parameters())
     device = next(iter(named.values())).device
@@ -55,16 +63,16 @@ def fold_gradients(
     model.eval()
     for f, documents in enumerate(folds):
         total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
-        for batch in batched_windows(store, documents.tolist(), length):
+        for batch in batched_windows(store, documents.tolist(), sequence_length):
             ids, targets = (torch.from_numpy(array).to(device) for array in read_windows(store, batch, loss_on))
             with torch.enable_grad():
-                loss, alone = chunked_cross_entropy(model.hidden(ids), model.head, targets)
+                loss, cross_entropy = chunked_cross_entropy(model.hidden(ids), model.head, targets)
                 # what the loss does not reach has no gradient
-                made = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-            for name, gradient in zip(named, made, strict=True):
+                of_batch = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+            for name, gradient in zip(named, of_batch, strict=True):
                 if gradient is not None:
                     total[name] += gradient
-            nats[f] += float(alone)
+            nats[f] += float(cross_entropy)
             tokens[f] += int((targets >= 0).sum())
         gradients.append(total)
     model.train(training)
@@ -104,7 +112,7 @@ def group_of(parameter: str) -> str:
 class Alignment:
     """Two gradients in one group of parameters, with 95% intervals over the choice of documents.
 
-    inner     nats a token, squared, over parameters squared: by how much a small step down one loss lowers the other
+    inner     nats per token, squared, over parameters squared: by how much a small step down one loss lowers the other
     cosine    of the two expected gradients; None where noise leaves no length to either. The estimate can leave
               [-1, 1] by its noise, and is not pushed back.
     plain     the cosine of the measured gradients, noise and all: nearer to 0 than the cosine
@@ -125,37 +133,46 @@ def gradient_alignment(
     model: Path | torch.nn.Module,
     first: TokenStore,
     second: TokenStore,
-    length: int,
+    sequence_length: int,
     loss_on: tuple[LossOn, LossOn] = ("text", "text"),
     documents: int | None = None,
     device: str = "cpu",
 ) -> list[Alignment]:
     """How the gradients of a model's loss on two stores lie to each other: overall, then by group of parameters.
 
-    first, second   no document may be in both: their gradients' noise must be apart for the product to have no bias
-    loss_on         what is measured in each: "response" for an SFT set
-    documents       only the first so many of each
+    Parameters
+    ----------
+    first, second : TokenStore
+        No document may be in both: their gradients' noise must be independent for the product to have no bias.
+    loss_on : pair of str
+        What is measured in each: "response" for an SFT set.
+    documents : int, optional
+        Only the first so many of each.
 
-    Raises SimtoolError when the stores have documents in common, or too few.
+    Raises
+    ------
+    SimtoolError
+        When the stores have documents in common, or too few.
     """
     model = load_model(Path(model)).to(device) if isinstance(model, str | Path) else model
     folds = [deal(store, FOLDS, documents) for store in (first, second)]
-    read = [set(store.hashes[np.concatenate(one)].tolist()) for store, one in zip((first, second), folds, strict=True)]
-    if common := read[0] & read[1]:
+    stores = (first, second)
+    hashes = [set(store.hashes[np.concatenate(parts)].tolist()) for store, parts in zip(stores, folds, strict=True)]
+    if common := hashes[0] & hashes[1]:
         raise SimtoolError(
             f"{first.corpus} ({first.split}) and {second.corpus} ({second.split}) have {len(common):,} documents in"
             " common, whose noise would count as alignment. Give stores apart."
         )
     measured = [
-        fold_gradients(model, store, one, length, part)
-        for store, one, part in zip((first, second), folds, loss_on, strict=True)
+        fold_gradients(model, store, parts, sequence_length, part)
+        for store, parts, part in zip(stores, folds, loss_on, strict=True)
     ]
     gradients = measured[0][0] + measured[1][0]
-    tokens = np.concatenate([one[2] for one in measured])
+    tokens = np.concatenate([n_tokens for _, _, n_tokens in measured])
     groups: dict[str, list[str]] = {OVERALL: list(gradients[0])}
     for name in gradients[0]:
         groups.setdefault(group_of(name), []).append(name)
-    grams = {name: _gram([one[name] for one in gradients]) for name in gradients[0]}
+    grams = {name: _gram([gradient[name] for gradient in gradients]) for name in gradients[0]}
     sizes = {name: parameter.numel() for name, parameter in gradients[0].items()}
     return [
         aligned(group, sum(grams[name] for name in names), tokens, sum(sizes[name] for name in names))
@@ -171,9 +188,14 @@ def _gram(parts: Sequence[torch.Tensor]) -> np.ndarray:
 def aligned(group: str, gram: np.ndarray, tokens: np.ndarray, n_parameters: int = 0) -> Alignment:
     """The alignment from inner products of summed gradients: the folds of one loss, then as many of the other.
 
-    gram     float64 (2F, 2F)
-    tokens   int64 (2F,)   counted, of each fold: divided by once
+    Parameters
+    ----------
+    gram : float64 (2F, 2F)
+    tokens : int64 (2F,)
+        Of each fold: divided by once.
 
+    Notes
+    -----
     Intervals are delete-one jackknives over the folds of either loss, their variances added (two-sample jackknife;
     Efron 1982, The Jackknife, the Bootstrap and Other Resampling Plans, chapter 3), with Student's t. Where noise
     outweighs length the jackknife's variance is too large, not too small (Efron and Stein 1981, Annals of
@@ -183,10 +205,10 @@ def aligned(group: str, gram: np.ndarray, tokens: np.ndarray, n_parameters: int 
     n = tokens.astype(np.float64)
     is_first = np.arange(2 * n_folds) < n_folds
 
-    def estimates(kept: np.ndarray) -> tuple[float, float]:
-        a, b = kept & is_first, kept & ~is_first
+    def estimates(used: np.ndarray) -> tuple[float, float]:
+        a, b = used & is_first, used & ~is_first
         inner = gram[np.ix_(a, b)].sum() / (n[a].sum() * n[b].sum())
-        squares = [_without_diagonal(gram, one) / _without_diagonal(np.outer(n, n), one) for one in (a, b)]
+        squares = [_without_diagonal(gram, part) / _without_diagonal(np.outer(n, n), part) for part in (a, b)]
         cosine = inner / np.sqrt(squares[0] * squares[1]) if min(squares) > 0 else np.nan
         return inner, cosine
 
@@ -199,13 +221,13 @@ def aligned(group: str, gram: np.ndarray, tokens: np.ndarray, n_parameters: int 
     first, second = is_first, ~is_first
     lengths = gram[np.ix_(first, first)].sum() * gram[np.ix_(second, second)].sum()
     plain = gram[np.ix_(first, second)].sum() / np.sqrt(lengths) if lengths > 0 else 0.0
-    # where leaving one fold out leaves no length, there is no interval, and so no value that could be told
-    told = cosine if np.isfinite(cosine).all() else (None, None, None)
-    return Alignment(group, *inner, *told, float(plain), n_parameters)
+    # where leaving a fold out leaves no length, there is no interval, and so no value
+    known = cosine if np.isfinite(cosine).all() else (None, None, None)
+    return Alignment(group, *inner, *known, float(plain), n_parameters)
 
 
-def _without_diagonal(gram: np.ndarray, kept: np.ndarray) -> float:
-    block = gram[np.ix_(kept, kept)]
+def _without_diagonal(gram: np.ndarray, part: np.ndarray) -> float:
+    block = gram[np.ix_(part, part)]
     return float(block.sum() - np.trace(block))
 
 
@@ -214,7 +236,7 @@ def _without_diagonal(gram: np.ndarray, kept: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """Forgetting along a path and its first-order term, nats a token, with 95% intervals over the general documents.
+    """Forgetting along a path and its first-order term, nats per token, with 95% intervals over the general documents.
 
     remainder   forgetting - first_order
     path        summed squared lengths of the updates, parameters squared
@@ -249,7 +271,7 @@ class ForgettingMeter:
     """
 
     store: TokenStore
-    length: int
+    sequence_length: int
     loss_on: LossOn = "text"
     documents: int | None = None
     n_points: int = field(default=0, init=False)
@@ -260,15 +282,15 @@ class ForgettingMeter:
         self._path = 0.0
 
     def see(self, model: Any) -> None:
-        gradients, nats, tokens = fold_gradients(model, self.store, self._folds, self.length, self.loss_on)
+        gradients, nats, tokens = fold_gradients(model, self.store, self._folds, self.sequence_length, self.loss_on)
         now = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         if self.n_points == 0:
             self._nats_before, self._tokens = nats, tokens
         else:
             moved = {name: (now[name] - before).double() for name, before in self._where.items()}
-            self._path += sum(float(one.square().sum()) for one in moved.values())
+            self._path += sum(float(update.square().sum()) for update in moved.values())
             for f, gradient in enumerate(self._gradients):
-                self._first[f] += sum(float((gradient[name].double() * one).sum()) for name, one in moved.items())
+                self._first[f] += sum(float((gradient[name].double() * update).sum()) for name, update in moved.items())
         self._gradients, self._where, self._nats = gradients, now, nats
         self.n_points += 1
 
@@ -277,21 +299,21 @@ class ForgettingMeter:
         if self.n_points < 2:
             raise SimtoolError(f"Forgetting needs a model before and one after. Seen: {self.n_points}.")
         change = self._nats - self._nats_before
-        told = {}
+        values = {}
         for name, sums in (
             ("forgetting", change),
             ("first_order", self._first),
             ("remainder", change - self._first),
         ):
-            told[name], told[f"{name}_low"], told[f"{name}_high"] = _mean_over_folds(sums, self._tokens)
+            values[name], values[f"{name}_low"], values[f"{name}_high"] = _mean_over_folds(sums, self._tokens)
         before = float(self._nats_before.sum() / self._tokens.sum())
-        return Forgetting(**told, loss_before=before, path=self._path, n_steps=self.n_points - 1)
+        return Forgetting(**values, loss_before=before, path=self._path, n_steps=self.n_points - 1)
 
 
 def forgetting_along(
     points: Iterable[Path | torch.nn.Module],
     store: TokenStore,
-    length: int,
+    sequence_length: int,
     loss_on: LossOn = "text",
     documents: int | None = None,
 ) -> Forgetting:
@@ -300,7 +322,7 @@ def forgetting_along(
     Two points, before and after, are one great step; the more there are between, the nearer the first-order term
     comes to the whole of forgetting. With the model after every update it is that of the steps that were made.
     """
-    meter = ForgettingMeter(store, length, loss_on, documents)
+    meter = ForgettingMeter(store, sequence_length, loss_on, documents)
     for point in points:
         meter.see(load_model(Path(point)) if isinstance(point, str | Path) else point)
     return meter.result()

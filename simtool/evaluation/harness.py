@@ -9,11 +9,22 @@ from simtool.errors import SimtoolError
 
 
 def run_harness(folder: Path, tasks: Sequence[str], device: str) -> list[dict[str, Any]]:
-    """Every metric of every task: task, metric, value, standard_error (None where the harness gives none).
+    """Every metric of every task.
 
-    folder   a model and its tokenizer as transformers loads them
+    Parameters
+    ----------
+    folder : Path
+        A model and its tokenizer as transformers loads them.
 
-    Raises SimtoolError where the harness is not installed, or does not know a task.
+    Returns
+    -------
+    list of dict
+        task, metric, value, standard_error (None where the harness gives none).
+
+    Raises
+    ------
+    SimtoolError
+        Where the harness is not installed, or does not know a task.
     """
     try:
         from lm_eval import simple_evaluate
@@ -24,7 +35,7 @@ def run_harness(folder: Path, tasks: Sequence[str], device: str) -> list[dict[st
     if missing := [task for task in tasks if task not in known.all_tasks]:
         raise SimtoolError(f"lm-evaluation-harness knows no task {', '.join(missing)}. List them: lm_eval ls tasks.")
     # fp32, as everything is measured here
-    told = simple_evaluate(
+    scores = simple_evaluate(
         model="hf",
         model_args={"pretrained": str(folder), "dtype": "float32"},
         tasks=list(tasks),
@@ -34,7 +45,7 @@ def run_harness(folder: Path, tasks: Sequence[str], device: str) -> list[dict[st
     )
     return [
         {"task": task, "metric": metric, "value": value, "standard_error": _error_of(metric, values)}
-        for task, values in told["results"].items()
+        for task, values in scores["results"].items()
         for metric, value in values.items()
         if isinstance(value, int | float) and "_stderr," not in metric and "," in metric
     ]

@@ -1,4 +1,4 @@
-"""Loss on held-out documents: nats per token and bits per byte, sums first and divided once, each document kept.
+"""Loss on held-out documents: nats per token and bits per byte, sums first and divided once, document by document.
 
 A document is read behind an end-of-text token, in windows of the model's length that do not overlap, so that every
 token is predicted once and the first tokens of a later window have little before them. End-of-text tokens are not
@@ -31,9 +31,9 @@ WINDOW_TOKENS = 8192  # of a forward pass
 class DocumentLosses:
     """The loss of every document, in the store's order; arrays are read-only.
 
-    nats       float64 (n_documents,)   summed over the counted tokens
-    n_tokens   int64 (n_documents,)     counted tokens
-    n_bytes    int64 (n_documents,)     UTF-8 bytes of what is counted
+    nats       float64 (n_documents,)   summed over its tokens
+    n_tokens   int64 (n_documents,)     tokens that the loss is taken on
+    n_bytes    int64 (n_documents,)     UTF-8 bytes of the same
     hashes     uint64 (n_documents,)    which document it is: losses of two models are paired by it
     """
 
@@ -52,13 +52,13 @@ class DocumentLosses:
 
     @property
     def nats_per_token(self) -> float:
-        """Raises SimtoolError when nothing was counted."""
+        """Raises SimtoolError when there is nothing to measure."""
         return math.fsum(self.nats) / self._some(int(self.n_tokens.sum()), "tokens")
 
     @property
     def bits_per_byte(self) -> float:
         """Comparable across tokenizers (The Pile, arXiv:2101.00027). In responses, a token that straddles the border
-        to the prompt counts as theirs. Raises SimtoolError when nothing was counted."""
+        to the prompt counts as theirs. Raises SimtoolError when there is nothing to measure."""
         return math.fsum(self.nats) / math.log(2) / self._some(int(self.n_bytes.sum()), "bytes")
 
     def _some(self, n: int, what: str) -> int:
@@ -84,7 +84,7 @@ class DocumentLosses:
 def evaluate(
     model: Path | torch.nn.Module,
     store: TokenStore,
-    length: int | None = None,
+    sequence_length: int | None = None,
     device: str | torch.device = "cpu",
     loss_on: LossOn = "text",
     precision: str = "fp32",
@@ -93,18 +93,30 @@ def evaluate(
 ) -> DocumentLosses:
     """The loss of a model on the documents of a store, in their order.
 
-    model       a checkpoint, an export, any folder of transformers, or a model with `hidden` and `head`
-    length      tokens a window; for a folder, what its config allows by default
-    loss_on     "text": every token; "response": those behind the prompt, for SFT sets
-    documents   only the first so many
+    Under torchrun every process measures its part of the documents, and all get the whole.
 
-    Under torchrun every process measures its part of the documents, and all get the whole. Raises SimtoolError when
-    the model's vocabulary is smaller than the tokenizer's, or the store is empty.
+    Parameters
+    ----------
+    model : Path or torch.nn.Module
+        A checkpoint, an export, any folder of transformers, or a model with `hidden` and `head`.
+    sequence_length : int, optional
+        Tokens of a window; for a folder, what its config allows by default.
+    loss_on : {"text", "response"}
+        Every token, or those behind the prompt, for SFT sets.
+    documents : int, optional
+        Only the first so many.
+    report : callable
+        Is called with the fraction that is done.
+
+    Raises
+    ------
+    SimtoolError
+        When the model's vocabulary is smaller than the tokenizer's, or the store is empty.
     """
     if isinstance(model, str | Path):
-        length = length or window_length(Path(model))
+        sequence_length = sequence_length or window_length(Path(model))
         model = load_model(Path(model)).to(device)
-    length = length or 2048
+    sequence_length = sequence_length or 2048
     n = store.n_documents if documents is None else min(documents, store.n_documents)
     if not n:
         raise SimtoolError(f"{store.corpus} ({store.split}) holds no documents to measure.")
@@ -122,7 +134,7 @@ def evaluate(
     read = 0
     with torch.inference_mode():
         # lengths differ by document: alike ones go together, so that little is padding
-        for batch in batched_windows(store, range(rank, n, size), length):
+        for batch in batched_windows(store, range(rank, n, size), sequence_length):
             losses = _losses(model, store, batch, device, precision, loss_on)
             np.add.at(nats, [window.document for window in batch], losses)
             read += sum(window.stop - window.start for window in batch)
@@ -176,7 +188,7 @@ def batched_windows(
 
 
 def read_windows(store: TokenStore, batch: list[Window], loss_on: LossOn) -> tuple[np.ndarray, np.ndarray]:
-    """What is read and what is to be predicted: ids and targets, int64 (windows, longest); -100 is not counted."""
+    """What is read and what is to be predicted: ids and targets, int64 (windows, longest); IGNORED without a target."""
     width = max(window.stop - window.start for window in batch)
     ids, targets = np.zeros((len(batch), width), np.int64), np.full((len(batch), width), IGNORED, np.int64)
     for row, window in enumerate(batch):
@@ -222,18 +234,18 @@ def window_length(folder: Path) -> int:
 def save_losses(losses: DocumentLosses, path: Path, facts: dict[str, Any] | None = None) -> None:
     """Document-level losses in one compressed file (.npz, nothing pickled), for statistics paired by document."""
     named = {name: getattr(losses, name) for name in ("nats", "n_tokens", "n_bytes", "hashes")}
-    told = {name: value for name, value in asdict(losses).items() if name not in named}
+    facts = {name: value for name, value in asdict(losses).items() if name not in named} | {"facts": facts or {}}
     with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **named, facts=np.array(json.dumps({**told, "facts": facts or {}})))
+        np.savez_compressed(file, **named, facts=np.array(json.dumps(facts)))
 
 
 def load_losses(path: Path) -> DocumentLosses:
     """The inverse of `save_losses`. Raises SimtoolError when the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            told = json.loads(str(file["facts"]))
+            facts = json.loads(str(file["facts"]))
             arrays = {name: file[name] for name in ("nats", "n_tokens", "n_bytes", "hashes")}
     except (OSError, ValueError, KeyError) as error:
         raise SimtoolError(f"{path} cannot be read as document losses: {error}.") from error
-    named = {name: told[name] for name in ("corpus", "split", "loss_on", "store")}
+    named = {name: facts[name] for name in ("corpus", "split", "loss_on", "store")}
     return DocumentLosses(**named, **arrays)

@@ -58,20 +58,29 @@ def hidden_states(
     store: TokenStore,
     documents: int | None = None,
     tokens_per_document: int = 64,
-    length: int | None = None,
+    sequence_length: int | None = None,
     device: str | torch.device = "cpu",
 ) -> Hidden:
     """Every layer of a model on the first tokens of the first documents of a store.
 
-    model                 a checkpoint, an export, any folder of transformers, or such a model
-    documents             how many; all where None
-    tokens_per_document   so that a long document does not outweigh many short ones
-    length                what the model reads at most; for a folder, what its config allows
+    Parameters
+    ----------
+    model : Path or torch.nn.Module
+        A checkpoint, an export, any folder of transformers, or such a model.
+    documents : int, optional
+        How many; all where None.
+    tokens_per_document : int
+        So that a long document does not outweigh many short ones.
+    sequence_length : int, optional
+        What the model reads at most; for a folder, what its config allows.
 
-    Raises SimtoolError when there is nothing to read, or the model's vocabulary is smaller than the tokenizer's.
+    Raises
+    ------
+    SimtoolError
+        When there is nothing to read, or the model's vocabulary is smaller than the tokenizer's.
     """
     if isinstance(model, str | Path):
-        length = length or window_length(Path(model))
+        sequence_length = sequence_length or window_length(Path(model))
         model = load_model(Path(model)).to(device)
     if store.vocabulary_size > model.vocabulary_size:
         raise SimtoolError(
@@ -80,7 +89,7 @@ def hidden_states(
         )
     n = store.n_documents if documents is None else min(documents, store.n_documents)
     # the end-of-text token takes one place
-    most = min(tokens_per_document, (length or 2048) - 1)
+    most = min(tokens_per_document, (sequence_length or 2048) - 1)
     lengths = np.minimum(np.diff(store.offsets[: n + 1]), most)
     starts = np.concatenate([[0], np.cumsum(lengths)])
     if not starts[-1]:
@@ -90,16 +99,17 @@ def hidden_states(
     model.eval()
     with torch.inference_mode():
         for batch in batched_windows(store, range(n), most, first_only=True):
-            ids = np.full((len(batch), 1 + max(one.stop for one in batch)), first_token(store), np.int64)
-            for row, one in enumerate(batch):
-                ids[row, 1 : 1 + one.stop] = store.document(one.document)[: one.stop]
+            ids = np.full((len(batch), 1 + max(window.stop for window in batch)), first_token(store), np.int64)
+            for row, window in enumerate(batch):
+                ids[row, 1 : 1 + window.stop] = store.document(window.document)[: window.stop]
             # attention looks back only, so the padding behind a document changes nothing in it
             read = [layer.float().cpu().numpy() for layer in _layers(model, torch.from_numpy(ids).to(device))]
             if not layers:
                 layers = [np.empty((starts[-1], layer.shape[-1]), np.float32) for layer in read]
-            for kept, layer in zip(layers, read, strict=True):
-                for row, one in enumerate(batch):
-                    kept[starts[one.document] : starts[one.document] + one.stop] = layer[row, 1 : 1 + one.stop]
+            for states, layer in zip(layers, read, strict=True):
+                for row, window in enumerate(batch):
+                    at = starts[window.document]
+                    states[at : at + window.stop] = layer[row, 1 : 1 + window.stop]
     model.train(training)
     return Hidden(
         store.corpus, store.split, tuple(layers), np.repeat(np.arange(n), lengths), np.array(store.hashes[:n])
@@ -115,7 +125,7 @@ def _layers(model: Any, ids_BT: torch.Tensor) -> Sequence[torch.Tensor]:
     seen: list[torch.Tensor] = []
     # the final norm stands for the last layer
     watched = [body.embed_in, *body.layers[:-1], body.final_layer_norm]
-    hooks = [part.register_forward_hook(lambda part, given, made: seen.append(made)) for part in watched]
+    hooks = [part.register_forward_hook(lambda part, inputs, output: seen.append(output)) for part in watched]
     try:
         body(ids_BT)
     finally:
@@ -246,7 +256,11 @@ def layer_changes(before: Hidden, after: Hidden, resamples: int = RESAMPLES, see
     Documents are dealt to folds; a half-sample is half of the folds, drawn without replacement: a document drawn twice
     would count as two that agree, and undo the debiasing. The spread of half-samples about the whole is the sampling
     error of the whole (McCarthy 1969, Review of the ISI 37), widened by Student's t.
-    Raises SimtoolError when the probes or the layers are not the same, or fewer than twice the dimensions.
+
+    Raises
+    ------
+    SimtoolError
+        When the probes or the layers are not the same, or fewer than twice the dimensions.
     """
     if not (np.array_equal(before.hashes, after.hashes) and np.array_equal(before.documents, after.documents)):
         raise SimtoolError("The two models read different probes. Give both the same documents and settings.")
@@ -279,12 +293,12 @@ def _layer_change(
     parts = [pair_sums(x[folds == f], y[folds == f]) for f in range(FOLDS)]
     stacked = {name: np.stack([getattr(part, name) for part in parts]) for name in PairSums.__dataclass_fields__}
 
-    def cka(chosen: np.ndarray) -> float:
-        return cka_of(PairSums(**{name: np.tensordot(chosen, one, 1) for name, one in stacked.items()}))
+    def cka(fold_weights: np.ndarray) -> float:
+        return cka_of(PairSums(**{name: np.tensordot(fold_weights, sums, 1) for name, sums in stacked.items()}))
 
     weights = halves.astype(np.float64)
     of_fold = np.array([[values[folds == f].sum() for f in range(FOLDS)] for values in (moved, spread)])
-    drawn = np.array([cka(chosen) for chosen in weights])
+    drawn = np.array([cka(half) for half in weights])
     distorted = np.sqrt((weights @ of_fold[0]) / (weights @ of_fold[1]))
     whole, distortion = cka(np.ones(FOLDS)), float(np.sqrt(moved.sum() / spread.sum()))
     low, high = half_sample_interval(drawn, FOLDS, whole)
