@@ -80,7 +80,9 @@ def feature() -> dict:
     from simtool.profiles.resolve import Options, local_text
     from simtool.tokens.tokenizer import load_tokenizer
 
-    profile = count_corpus(local_text("toy_talk", Options(data=Path("data"))), load_tokenizer("default"), ("toy_pairs",))
+    profile = count_corpus(
+        local_text("toy_talk", Options(data=Path("data"))), load_tokenizer("default"), ("toy_pairs",)
+    )
     return {
         "counted": int(np.sum(profile.features["toy_pairs"])),
         "profiled": shown("profile", "toy_talk", "--data", "data"),
