@@ -315,9 +315,12 @@ class _Processes:
 
     def wait(self, running: list[Any]) -> list[Any]:
         finished, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+        self._pass_on()
+        return [handle for handle in running if handle in finished]
+
+    def _pass_on(self) -> None:
         while not self.channel.empty():
             self.report(self.channel.get())
-        return [handle for handle in running if handle in finished]
 
     def collect(self, handle: Future) -> Any:
         return handle.result()
@@ -327,6 +330,7 @@ class _Processes:
             for process in list((self.executor._processes or {}).values()):
                 process.terminate()
         self.executor.shutdown(wait=True, cancel_futures=True)
+        self._pass_on()  # a worker's last message may come after its result: it is sent by a thread of its own
 
 
 def _call_plainly(function: Any, task: Any) -> Any:
