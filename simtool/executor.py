@@ -330,7 +330,8 @@ class _Processes:
             for process in list((self.executor._processes or {}).values()):
                 process.terminate()
         self.executor.shutdown(wait=True, cancel_futures=True)
-        self._pass_on()  # a worker's last message may come after its result: it is sent by a thread of its own
+        if not kill:  # a killed worker may leave half a message
+            self._pass_on()  # a worker's last message may come after its result: it is sent by a thread of its own
 
 
 def _call_plainly(function: Any, task: Any) -> Any:
