@@ -38,8 +38,8 @@ PRETRAIN_TOKENS, MIDTRAIN_TOKENS = 100_000, 24_576
 TEXT, EXAMPLES = {"train": 0.8, "validation": 0.2}, {"train": 0.5, "validation": 0.5}
 TOKENS = {GENERAL: (200_000, TEXT), "gen_drills": (20_000, TEXT), **dict.fromkeys(TARGETS, (25_000, EXAMPLES))}
 SETTINGS = Request(
-    SIZE, pretrain=ARMS["control"], tokens=PRETRAIN_TOKENS, midtrain_tokens=MIDTRAIN_TOKENS, schedule="constant",
-    sequence_length=128, batch_size=16, epochs=1, sft_learning_rate=1e-3, sft_batch_size=24, train_on="response",
+    SIZE, pretrain=ARMS["control"], pretrain_tokens=PRETRAIN_TOKENS, mid_tokens=MIDTRAIN_TOKENS, schedule="constant",
+    sequence_length=128, batch_size=16, sft_epochs=1, sft_learning_rate=1e-3, sft_batch_size=24, train_on="response",
 )  # fmt: skip
 MEASURED = {GENERAL: 160, **dict.fromkeys(TARGETS, 64)}  # held-out documents
 METERED = 32  # held-out documents whose gradient is taken at every step of SFT
@@ -94,7 +94,7 @@ def tiny_study() -> Tiny:
         trunk = recipe_for(request, tokenizer)
         trunk_run = train(trunk, training, root / f"trunk{seed}", CPU)
         for arm, mixture in ARMS.items():
-            mid = replace(request, pretrain=None, midtrain=mixture, tokens=MIDTRAIN_TOKENS, schedule="linear")
+            mid = replace(request, pretrain=None, mid=mixture, mid_tokens=MIDTRAIN_TOKENS, schedule="linear")
             middle = recipe_for(mid, tokenizer, trunk)
             before = train(middle, training, root / f"{arm}{seed}", CPU, [trunk_run.folder])
             losses.append(_documents(before, stores, {"arm": arm, "target": None, "seed": seed, "phase": "midtrain"}))

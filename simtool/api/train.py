@@ -1,4 +1,4 @@
-"""Training and measuring models: `simtool.train(simtool.Request(pretrain=..., tokens=2_000_000), "run")`."""
+"""Training and measuring models: `simtool.train(simtool.Request(pretrain="c4", pretrain_tokens=2_000_000), "run")`."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -19,6 +19,7 @@ from simtool.cli.options import (
     TextField,
     TokenizerName,
     Tokens,
+    Top,
     Workers,
     options_of,
 )
@@ -67,7 +68,7 @@ def compare(
     feature: Annotated[
         list[str], typer.Option(help="Take apart the difference on this feature. May be given several times.")
     ] = ["token", "token2", "skeleton3"],  # noqa: B006 (typer copies it)
-    top: Annotated[int, typer.Option(help="Rows a side.", min=1)] = 12,
+    top: Top = 12,
     tokenizer: TokenizerName = "default",
     tokens: Tokens = None,
     resamples: Resamples = 200,

@@ -9,7 +9,9 @@ from simtool.cli.options import (
     Data,
     Feature,
     Format,
+    MaxEpochs,
     Mid,
+    MidTokens,
     OutputFormat,
     Pretrain,
     Resamples,
@@ -18,6 +20,7 @@ from simtool.cli.options import (
     Targets,
     TokenizerName,
     Tokens,
+    Top,
     Unit,
     Workers,
     amount,
@@ -80,26 +83,35 @@ def mix(
     pretrain: Pretrain = "c4",
     candidates: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="The same: a corpus that may be mixed in; more may follow."),
+        typer.Option(help="The same: a corpus that may be mixed in; more may follow.", show_default=False),
     ] = None,
     target: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="What the model is to get better at, with a weight if there are several: gsm8k:0.5."),
+        typer.Option(
+            help="What the model is to get better at, with a weight if there are several: gsm8k:0.5.",
+            show_default=False,
+        ),
     ] = None,
-    keep: Annotated[Optional[list[str]], typer.Option(help='A floor: "c4>=0.5".')] = None,  # noqa: UP045
-    cap: Annotated[Optional[list[str]], typer.Option(help='A cap: "starcoder<=0.3".')] = None,  # noqa: UP045
-    tokens: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Length of the midtraining phase, such as 2B; with --available it limits repetition."),
+    min_share: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Least share of a corpus: c4=0.5. Repeatable.", show_default=False),
     ] = None,
+    max_share: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Largest share of a corpus: starcoder=0.3. Repeatable.", show_default=False),
+    ] = None,
+    mid_tokens: MidTokens = None,
     available: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="How many tokens there are of a corpus: starcoder=300M."),
+        typer.Option(
+            help="How many tokens there are of a corpus: starcoder=300M. With --mid-tokens it limits repetition.",
+            show_default=False,
+        ),
     ] = None,
-    epochs: Annotated[float, typer.Option(help="How often a corpus may be repeated (arXiv:2305.16264).", min=0)] = 4,
-    forgetting: Annotated[
+    max_epochs: MaxEpochs = 4,
+    max_forgetting: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="Budget: bits a symbol that text like the pretraining corpus may cost more.", min=0),
+        typer.Option(help="Bits per symbol that text like the pretraining corpus may cost more.", min=0),
     ] = None,
     feature: Annotated[str, typer.Option(help="What is compared, as in `simtool matrix`.")] = "token",
     tokenizer: TokenizerName = "default",
@@ -114,7 +126,7 @@ def mix(
 
     --save draws the frontier of what is gained on the targets against what is forgotten.
 
-    Example: simtool mix --pretrain c4 --candidates starcoder math flan --target pycode --keep "c4>=0.5"
+    Example: simtool mix --pretrain c4 --candidates starcoder math flan --target pycode --min-share c4=0.5
     """
     from simtool.api import mix as api
     from simtool.display.console import print_saved
@@ -126,12 +138,12 @@ def mix(
     if not named or not target:
         raise SimtoolError("Name at least one candidate (--candidates) and one target (--target).")
     constraints = Constraints(
-        min_share=_shares(keep, ">=", "--keep"),
-        max_share=_shares(cap, "<=", "--cap"),
-        tokens=amount(tokens) if tokens else None,
-        available={name: amount(there) for name, there in _pairs(available, "=", "--available").items()},
-        max_epochs=epochs,
-        max_forgetting=forgetting,
+        min_share=_shares(min_share, "--min-share"),
+        max_share=_shares(max_share, "--max-share"),
+        tokens=mid_tokens,
+        available={name: amount(tokens) for name, tokens in _pairs(available, "--available").items()},
+        max_epochs=max_epochs,
+        max_forgetting=max_forgetting,
     )
     with Counting() as progress:
         options = options_of(tokenizer, data, workers=workers, progress=progress)
@@ -205,7 +217,7 @@ def explain(
         typer.Option(help="This mixture. By default the one that was predicted to be best for the target."),
     ] = None,
     feature: Feature = None,
-    top: Annotated[int, typer.Option(help="Rows a target.", min=1)] = 12,
+    top: Top = 12,
     tokenizer: TokenizerName = "default",
     data: Data = None,
     format: OutputFormat = Format.table,
@@ -221,33 +233,33 @@ def explain(
     print_explanations(result, top, format.value)
 
 
-def _pairs(texts: list[str] | None, sign: str, option: str) -> dict[str, str]:
-    """{"c4": "0.5"} of ["c4>=0.5"]."""
-    found = {}
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    """{"c4": "0.5"} of ["c4=0.5"]."""
+    pairs = {}
     for text in texts or []:
-        name, between, value = text.partition(sign)
-        if not between or not name.strip() or not value.strip():
-            raise SimtoolError(f"{option} {text!r} is not of the form NAME{sign}VALUE.")
-        found[name.strip()] = value.strip()
-    return found
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip() or not value.strip():
+            raise SimtoolError(f"{option} {text!r} is not of the form NAME=VALUE.")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
-def _shares(texts: list[str] | None, sign: str, option: str) -> dict[str, float]:
-    found = {}
-    for name, value in _pairs(texts, sign, option).items():
+def _shares(texts: list[str] | None, option: str) -> dict[str, float]:
+    shares = {}
+    for name, value in _pairs(texts, option).items():
         try:
-            found[name] = float(value)
+            shares[name] = float(value)
         except ValueError:
-            raise SimtoolError(f"{option} {name}{sign}{value}: {value!r} is not a number.") from None
-    return found
+            raise SimtoolError(f"{option} {name}={value}: {value!r} is not a number.") from None
+    return shares
 
 
 def _weighted(targets: list[str]) -> dict[str, float]:
     """{"gsm8k": 0.5} of ["gsm8k:0.5"]; without a weight it is 1."""
     from simtool.mixture import SHARE
 
-    found = {}
+    weights = {}
     for text in targets:
         match = SHARE.match(text)
-        found[match["corpus"] if match else text] = float(match["share"]) if match else 1.0
-    return found
+        weights[match["corpus"] if match else text] = float(match["share"]) if match else 1.0
+    return weights

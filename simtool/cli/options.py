@@ -1,6 +1,10 @@
-"""What several commands take, named once; and how what is typed becomes what the functions want."""
+"""Every option that more than one command takes, by the one name and meaning that it has everywhere.
+
+A number may be written 300k, 2M or 2B wherever one is taken. To add an option for several commands, name it here.
+"""
 
 import os
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from simtool.errors import SimtoolError
+from simtool.training.sizes import SIZES
 
 if TYPE_CHECKING:
     from simtool.profiles.resolve import Options
@@ -32,6 +37,38 @@ class Format(StrEnum):
     latex = "latex"
 
 
+def amount(text: str | int) -> int:
+    """ "2B" is 2,000,000,000; k, M, B and T are thousands, millions, billions (10^9) and trillions.
+
+    Raises
+    ------
+    SimtoolError
+        Where it is no number, or below 1.
+    """
+    factor = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(str(text)[-1:].upper(), 1)
+    try:
+        number = round(float(str(text)[:-1] if factor > 1 else text) * factor)
+    except (ValueError, OverflowError):  # the latter of "inf"
+        number = 0
+    if number < 1:
+        raise SimtoolError(f"{text!r} is not an amount. Write 300k, 2M, 2B or a number.")
+    return number
+
+
+def at_least(least: int) -> Callable[[str | int], int]:
+    """`amount`, where fewer than so many make no sense."""
+
+    def parse(text: str | int) -> int:
+        number = amount(text)
+        if number < least:
+            raise SimtoolError(f"{text!r} is too few: {least} or more.")
+        return number
+
+    return parse
+
+
+# --- What is compared ---
+
 Corpora = Annotated[
     list[str],
     typer.Argument(
@@ -41,6 +78,74 @@ Corpora = Annotated[
         show_default=False,
     ),
 ]
+Metric = Annotated[str, typer.Option("--metric", help="A name from `simtool metrics`.")]
+Feature = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--feature", help="What is compared: token, token2, char4, skeleton3, ... The metric's own by default."
+    ),
+]
+Tokens = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--tokens",
+        help="Tokens taken of each corpus. As many as the smallest holds by default.",
+        parser=at_least(2),
+        metavar="N",
+    ),
+]
+Resamples = Annotated[
+    int,
+    typer.Option("--resamples", help="Random half-splits behind each interval.", parser=at_least(20), metavar="N"),
+]
+Documents = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--documents", help="Documents taken of each corpus. All by default.", parser=amount, metavar="N"),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+
+# --- What is trained on ---
+
+PRETRAIN, MID, CPT, TARGET = ("--pretrain", "--pre"), ("--mid",), ("--cpt",), ("--target",)
+Pretrain = Annotated[str, typer.Option(*PRETRAIN, help="What the model is pretrained on: a corpus or mixture.")]
+OptionalPretrain = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(*PRETRAIN, help="What the model is pretrained on: a corpus or mixture.", show_default=False),
+]
+Mid = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        *MID,
+        help="A midtraining mixture: starcoder:0.2 (the rest is pretraining data). Repeatable.",
+        show_default=False,
+    ),
+]
+Cpt = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(*CPT, help="A corpus of continued pretraining, without any other. Repeatable.", show_default=False),
+]
+Targets = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(*TARGET, help="What the model is to get better at. Repeatable.", show_default=False),
+]
+MidTokens = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--mid-tokens", help="Length of midtraining in tokens, such as 2B.", parser=amount, metavar="N"),
+]
+Model = Annotated[str, typer.Option("--model", help=f"{', '.join(SIZES)}, or a folder with a config.json.")]
+MaxEpochs = Annotated[
+    float, typer.Option("--max-epochs", help="How often a corpus may be repeated (arXiv:2305.16264).", min=0)
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
+SequenceLength = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--sequence-length", help="Tokens of a window. The model's own by default.", parser=at_least(2), metavar="N"
+    ),
+]
+
+# --- Where text is found, and how it is read ---
+
 TokenizerName = Annotated[
     str, typer.Option("--tokenizer", help="A name from `simtool tokenizers`, a tokenizer.json, or a hub id.")
 ]
@@ -48,42 +153,29 @@ Data = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads it)
     typer.Option("--data", help="Folder with corpora as NAME_SPLIT.jsonl.zst and the like.", envvar="SIMTOOL_DATA"),
 ]
+Stores = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--stores", help="Folder of tokenized corpora. In the cache by default.", envvar="SIMTOOL_STORES"),
+]
 TextField = Annotated[
     str, typer.Option("--text-field", help="Field(s) of your files that hold the text: question,answer.")
 ]
 Split = Annotated[str, typer.Option("--split", help="Which split of the named corpora.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable rows out, and count them.")]
 Workers = Annotated[
-    int, typer.Option("--workers", help="Processes that count. 0: one a core.", min=0, show_default=True)
+    int, typer.Option("--workers", help="Processes beside each other. 0: one per core, or one per GPU.", min=0)
 ]
-Resamples = Annotated[int, typer.Option("--resamples", help="Random half-splits behind each interval.", min=20)]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-Metric = Annotated[str, typer.Option("--metric", help="A name from `simtool metrics`.")]
-Tokens = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option("--tokens", help="Tokens taken of each corpus. As many as the smallest holds by default.", min=2),
-]
-Feature = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        "--feature", help="What is compared: token, token2, char4, skeleton3, ... The metric's own by default."
-    ),
-]
+EngineName = Annotated[Engine, typer.Option("--engine", help="local: processes on this machine. ray: a Ray cluster.")]
+
+# --- What comes out ---
+
 Save = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
         "--save", help="Folder for the table, its provenance and the picture (png, svg, pdf).", file_okay=False
     ),
 ]
-Pretrain = Annotated[str, typer.Option("--pretrain", help="What the model is pretrained on: a corpus or mixture.")]
-Mid = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--mid", help="A midtraining mixture: starcoder:0.2 (the rest is pretraining data). Repeatable."),
-]
-Targets = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option("--target", help="What the model is to get better at. Repeatable."),
-]
+Top = Annotated[int, typer.Option("--top", help="Rows of each table.", parser=amount, metavar="N")]
 OutputFormat = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 
 
@@ -112,15 +204,3 @@ def options_of(
         engine=engine,
         **({"report": progress.report} if progress else {}),
     )
-
-
-def amount(text: str | int) -> int:
-    """ "2B" is 2,000,000,000; K, M, B and T are thousands, millions, billions (10^9) and trillions."""
-    factor = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(str(text)[-1:].upper(), 1)
-    try:
-        tokens = round(float(str(text)[:-1] if factor > 1 else text) * factor)
-    except (ValueError, OverflowError):  # the latter of "inf"
-        tokens = 0
-    if tokens < 1:
-        raise SimtoolError(f"{text!r} is not an amount of tokens. Write 300M, 2B or a number.")
-    return tokens

@@ -7,13 +7,16 @@ import typer
 from simtool.cli.options import (
     Corpora,
     Data,
+    Documents,
     Engine,
+    EngineName,
     Format,
     OutputFormat,
     SkipBad,
     Split,
     TextField,
     TokenizerName,
+    Tokens,
     Workers,
     options_of,
 )
@@ -26,14 +29,8 @@ def profile(
         typer.Option(help="Count this feature only. May be given several times. All of them by default."),
     ] = None,
     tokenizer: TokenizerName = "default",
-    tokens: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Count whole documents up to so many tokens. All of them by default.", min=1),
-    ] = None,
-    documents: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Count so many documents. All of them by default.", min=1),
-    ] = None,
+    tokens: Tokens = None,
+    documents: Documents = None,
     seed: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Take a random sample with this seed, not the first documents. Reads all the text."),
@@ -43,9 +40,7 @@ def profile(
     text_field: TextField = "text",
     skip_bad: SkipBad = False,
     workers: Workers = 0,
-    engine: Annotated[
-        Engine, typer.Option(help="local: processes on this machine. ray: a Ray cluster.")
-    ] = Engine.local,
+    engine: EngineName = Engine.local,
 ) -> None:
     """Count corpora now and keep the profiles, so that other commands find them.
 

@@ -9,6 +9,7 @@ from simtool.cli.options import (
     Corpora,
     Data,
     Mid,
+    OptionalPretrain,
     Resamples,
     Seed,
     SkipBad,
@@ -28,10 +29,7 @@ def report(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder of a study (`simtool train-eval --out`), to show what training gave as well."),
     ] = None,
-    pretrain: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="What the model is pretrained on. By default the first general corpus named."),
-    ] = None,
+    pretrain: OptionalPretrain = None,
     mid: Mid = None,
     target: Targets = None,
     view: Annotated[
@@ -50,7 +48,8 @@ def report(
     """Write one self-contained page: similarities, what brings a target closer, which mixture to train on.
 
     It opens from disk, loads nothing from a network, and says of every number what it means and how sure it is.
-    Without --mid each specialised corpus among those named is mixed in at 0.2; without --target every SFT set is one.
+    Without --pretrain it is the first general corpus named; without --mid each specialised corpus is mixed in at 0.2;
+    without --target every SFT set is one.
 
     Example: simtool report c4 starcoder math pycode gsm8k --out report.html
     """

@@ -5,42 +5,48 @@ from typing import Annotated, Optional
 
 import typer
 
-from simtool.cli.options import Data, Engine, Format, OutputFormat, Save, amount, options_of
-from simtool.cli.train import Device
+from simtool.cli.options import (
+    Cpt,
+    Data,
+    Device,
+    Engine,
+    EngineName,
+    Format,
+    Mid,
+    Model,
+    OptionalPretrain,
+    OutputFormat,
+    Save,
+    Targets,
+    Workers,
+    amount,
+    options_of,
+)
 from simtool.errors import SimtoolError
+from simtool.studies.presets import PRESETS
 
 
 def train_eval(
     preset: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(
-            help="quick (the default), mini, mini-timing, graded, shared-mini, timing-weight, paper-70m, paper-160m,"
-            " paper-410m or paper-1b.",
+            help=f"A study by name: {', '.join(PRESETS)}. quick by default.",
             show_default=False,
         ),
     ] = None,
-    pre: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Instead of a preset: what is pretrained on, a corpus or mixture.", show_default=False),
-    ] = None,
-    mid: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="A midtraining arm: starcoder:0.2. Repeatable.", show_default=False),
-    ] = None,
-    cpt: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="A corpus for continued pretraining, alone. Repeatable.", show_default=False),
-    ] = None,
-    target: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="What is fine-tuned on and measured. Repeatable.", show_default=False),
-    ] = None,
-    model: Annotated[str, typer.Option(help="With --pre: nano, micro, 14m, 31m, 70m, 160m, 410m, 1b, 1.4b.")] = "nano",
-    tokens: Annotated[
-        int, typer.Option(help="With --pre: tokens of text to an arm's end.", parser=amount, metavar="N")
+    pretrain: OptionalPretrain = None,
+    mid: Mid = None,
+    cpt: Cpt = None,
+    target: Targets = None,
+    model: Model = "nano",
+    train_tokens: Annotated[
+        int,
+        typer.Option(help="With --pretrain: tokens of text to the end of each arm.", parser=amount, metavar="N"),
     ] = 300_000,
-    seeds: Annotated[int, typer.Option(help="With --pre: how many, from initial weights on.", min=1)] = 3,
-    start: Annotated[float, typer.Option(help="With --pre: share of the text read before arms fork.")] = 0.5,
+    seeds: Annotated[
+        int, typer.Option(help="With --pretrain: how many, from initial weights on.", parser=amount, metavar="N")
+    ] = 3,
+    start: Annotated[float, typer.Option(help="With --pretrain: share of the text read before arms fork.")] = 0.5,
     plan: Annotated[
         bool, typer.Option("--plan", "--dry-run", help="Show the tree and what it costs; run nothing.")
     ] = False,
@@ -51,9 +57,9 @@ def train_eval(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Run what matches: 'starcoder:0.2', 'control/gsm8k', 'seed 0'; * stands for any."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Runs at a time. 0: one a core, or one a GPU.", min=0)] = 0,
+    workers: Workers = 0,
     device: Device = "auto",
-    engine: Annotated[Engine, typer.Option(help="Where runs run: local, or a Ray cluster.")] = Engine.local,
+    engine: EngineName = Engine.local,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder of the study; the same command goes on in it. studies/NAME by default."),
@@ -86,7 +92,7 @@ def train_eval(
     from simtool.display.progress import Counting
     from simtool.display.study import Studying, print_conclusions, print_plan
 
-    study = api.define_study(preset, pre, mid or (), cpt or (), target or (), model, tokens, seeds, start)
+    study = api.define_study(preset, pretrain, mid or (), cpt or (), target or (), model, train_tokens, seeds, start)
     execution = api.StudyExecution(device, workers, engine.value, runs, tuple(only or ()), ensemble, keep_leaves)
     if plan:
         print_plan(*api.plan_study(study, options_of(study.tokenizer, data), execution), format.value)

@@ -1,45 +1,45 @@
 """Commands that train and measure models: tokenize, train, evaluate, export."""
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from simtool.cli.options import (
+    CPT,
+    MID,
+    TARGET,
     Corpora,
     Data,
+    Device,
+    Documents,
     Format,
+    MaxEpochs,
+    MidTokens,
+    Model,
+    OptionalPretrain,
     OutputFormat,
     Seed,
+    SequenceLength,
     SkipBad,
     Split,
+    Stores,
     TextField,
     TokenizerName,
     amount,
     options_of,
 )
 from simtool.errors import SimtoolError
-
-
-def _mixture(text: str | None) -> Any:
-    from simtool.mixture import parse_mixture
-
-    return None if text is None else parse_mixture(text)
-
-
-Stores = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--stores", help="Folder of tokenized corpora. In the cache by default.", envvar="SIMTOOL_STORES"),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
-AmountOption = Optional[int]  # noqa: UP045
+from simtool.training.schedules import SCHEDULES
+from simtool.training.tracking import TRACKERS
 
 
 def tokenize(
     corpora: Corpora,
     tokenizer: TokenizerName = "default",
     tokens: Annotated[
-        AmountOption, typer.Option(help="Stop at so many tokens (2M). All by default.", parser=amount, metavar="N")
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Tokens taken of each corpus. All by default.", parser=amount, metavar="N"),
     ] = None,
     shares: Annotated[
         Optional[str],  # noqa: UP045
@@ -64,47 +64,45 @@ def tokenize(
     from simtool.api import train as api
     from simtool.display.progress import Training
     from simtool.display.train import print_stores
+    from simtool.mixture import parse_mixture
 
     with Training() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, 1, progress)
-        division = None if shares is None else dict(_mixture(shares).weights)
+        division = None if shares is None else parse_mixture(shares).weights
         tokenized = api.tokenize(corpora, stores, division, tokens, options)
         print_stores(tokenized, format.value)
 
 
 def train(
-    pretrain: Annotated[
+    pretrain: OptionalPretrain = None,
+    mid: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Corpus or mixture to start on: c4, or c4:0.9+wikipedia:0.1.", show_default=False),
-    ] = None,
-    midtrain: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Mixture to go on with, the optimizer carried: c4:0.8+starcoder:0.2.", show_default=False),
+        typer.Option(
+            *MID,
+            help="What to go on with, the optimizer carried: starcoder:0.2 (the rest is pretraining data).",
+            show_default=False,
+        ),
     ] = None,
     cpt: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Corpus to go on with alone: continued pretraining.", show_default=False),
+        typer.Option(*CPT, help="A corpus to go on with, without any other.", show_default=False),
     ] = None,
     sft: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Corpus of examples to fine-tune on last: gsm8k.", show_default=False),
+        typer.Option("--sft", *TARGET, help="Corpus of examples to fine-tune on last: gsm8k.", show_default=False),
     ] = None,
-    tokens: Annotated[
-        AmountOption, typer.Option(help="Tokens of the text phase: 2M.", parser=amount, metavar="N")
+    pretrain_tokens: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Length of pretraining in tokens, such as 2M.", parser=amount, metavar="N"),
     ] = None,
-    midtrain_tokens: Annotated[
-        AmountOption,
-        typer.Option(help="Tokens of --midtrain or --cpt beside --pretrain.", parser=amount, metavar="N"),
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="nano, micro, 14m, 31m, 70m, 160m, 410m, 1b, 1.4b, or a folder with a config.json.")
-    ] = "nano",
+    mid_tokens: MidTokens = None,
+    model: Model = "nano",
     out: Annotated[Path, typer.Option(help="Folder of the run. The same command goes on in it.")] = Path("run"),
     base: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--from", help="A finished run to go on from: its model, length and phases are taken over."),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the examples in --sft.", min=1)] = 4,
+    sft_epochs: Annotated[int, typer.Option(help="Passes over the examples in --sft.", parser=amount, metavar="N")] = 4,
     learning_rate: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Peak rate of text phases. The size's own by default."),
@@ -116,28 +114,26 @@ def train(
             " selected, and reported on the test split."
         ),
     ] = None,
-    schedule: Annotated[str, typer.Option(help="cosine, wsd, constant or linear.")] = "cosine",
-    length: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Tokens a sequence. 256 for nano and micro, 2048 otherwise.", min=8),
-    ] = None,
+    schedule: Annotated[str, typer.Option(help=f"{', '.join(SCHEDULES)}.")] = "cosine",
+    sequence_length: SequenceLength = None,
     batch_size: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Sequences a step. 16 for nano and micro, 32 otherwise.", min=1),
+        typer.Option(help="Sequences of a step. The model's own by default.", parser=amount, metavar="N"),
     ] = None,
-    sft_batch_size: Annotated[int, typer.Option(help="Examples a step in --sft.", min=1)] = 64,
+    sft_batch_size: Annotated[int, typer.Option(help="Examples of a step in --sft.", parser=amount, metavar="N")] = 64,
     train_on: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="What --sft learns: response or text. As the corpus says by default."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="A new optimizer for --cpt.")] = False,
     evaluate_on: Annotated[
-        str, typer.Option("--evaluate", help="More corpora to measure, with commas: gsm8k,pycode.")
-    ] = "",
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--evaluate", help="One more corpus to measure. Repeatable.", show_default=False),
+    ] = None,
     evaluate_split: Annotated[str, typer.Option(help="The split that is measured.")] = "validation",
     evaluate_documents: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Measure so many documents of each. All by default.", min=1),
+        typer.Option(help="Documents measured of each corpus. All by default.", parser=amount, metavar="N"),
     ] = None,
     precision: Annotated[
         str, typer.Option(help="fp32, bf16 (over fp32 weights), or auto: bf16 on a GPU, fp32 on a CPU.")
@@ -146,11 +142,11 @@ def train(
         bool, typer.Option("--mask-documents", help="Attention ends where a document does, in text phases too.")
     ] = False,
     z_loss: Annotated[float, typer.Option(help="Weight of the square of logsumexp; 1e-4 is usual.", min=0)] = 0.0,
-    max_epochs: Annotated[float, typer.Option(help="More passes over a corpus than that are an error.")] = 4.0,
+    max_epochs: MaxEpochs = 4,
     device: Device = "auto",
     micro_batch: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Rows of a forward pass; halved when they do not fit.", min=1),
+        typer.Option(help="Rows of a forward pass; halved when they do not fit.", parser=amount, metavar="N"),
     ] = None,
     compile: Annotated[bool, typer.Option("--compile", help="torch.compile the model.")] = False,
     deterministic: Annotated[
@@ -163,7 +159,7 @@ def train(
     ] = False,
     track: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Mirror the metrics in tensorboard, wandb or trackio, if installed.", show_default=False),
+        typer.Option(help=f"Mirror the metrics in {', '.join(TRACKERS)}, if installed.", show_default=False),
     ] = None,
     seed: Seed = 0,
     tokenizer: TokenizerName = "default",
@@ -178,7 +174,7 @@ def train(
     weights. Corpora that are not tokenized yet are, if their text is here. Under torchrun, all GPUs train together:
     torchrun --nproc-per-node 8 -m simtool.cli train ...
 
-    Example: simtool train --model nano --pretrain c4 --tokens 2M --data ../shared/data
+    Example: simtool train --model nano --pretrain c4 --pretrain-tokens 2M --data ../shared/data
     """
     from simtool.api import train as api
     from simtool.display.progress import Training
@@ -186,17 +182,17 @@ def train(
 
     request = api.Request(
         model=model,
-        pretrain=_mixture(pretrain),
-        midtrain=_mixture(midtrain),
-        cpt=_mixture(cpt),
+        pretrain=pretrain,
+        mid=mid,
+        cpt=cpt,
         sft=sft,
-        tokens=tokens,
-        midtrain_tokens=midtrain_tokens,
-        epochs=epochs,
+        pretrain_tokens=pretrain_tokens,
+        mid_tokens=mid_tokens,
+        sft_epochs=sft_epochs,
         learning_rate=learning_rate,
         sft_learning_rate=(sft_learning_rate or [None])[0],
         schedule=schedule,
-        sequence_length=length,
+        sequence_length=sequence_length,
         batch_size=batch_size,
         sft_batch_size=sft_batch_size,
         seed=seed,
@@ -208,11 +204,20 @@ def train(
         z_loss=z_loss,
     )
     execution = api.Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
-    more = [name for name in evaluate_on.split(",") if name]
     with Training() as progress:
         options = options_of(tokenizer, data, "train", text_field, False, 1, progress)
         rows = api.train(
-            *(request, out, base, more, evaluate_split, evaluate_documents, sft_learning_rate or (), execution, track),
+            *(
+                request,
+                out,
+                base,
+                evaluate_on or (),
+                evaluate_split,
+                evaluate_documents,
+                sft_learning_rate or (),
+                execution,
+                track,
+            ),
             *(stores, options),
         )
     if api.is_main_process():
@@ -231,14 +236,8 @@ def evaluate(
         typer.Argument(metavar="[CORPUS]...", help="Corpora by name, or files.", show_default=False),
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Which split of the tokenized corpora.")] = "validation",
-    documents: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Measure so many documents. All by default.", min=1),
-    ] = None,
-    length: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="Tokens a window. What the model was made for by default.", min=2),
-    ] = None,
+    documents: Documents = None,
+    sequence_length: SequenceLength = None,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     device: Device = "auto",
     tokenizer: TokenizerName = "default",
@@ -269,7 +268,7 @@ def evaluate(
     with Training() as progress:
         options = options_of(tokenizer, data, progress=progress)
         losses = api.evaluate(
-            checkpoint, corpora or (), split, documents, length, precision, device, save, stores, options
+            checkpoint, corpora or (), split, documents, sequence_length, precision, device, save, stores, options
         )
     if losses:
         print_losses([measured.row() for measured in losses], format.value)

@@ -123,7 +123,7 @@ def print_advice(advice: Advice, form: str) -> None:
     lines += [*best.notes, *sources(advice.facts)]
     lines += [f"To train it: {best.command(target)}" for target in best.targets]
     if best.constraints.tokens is None:
-        lines.append("Add --tokens and --midtrain-tokens: how long to pretrain, and then to train on the mixture.")
+        lines.append("Add --pretrain-tokens and --mid-tokens: how long to pretrain, and then to train on the mixture.")
     print_notes(form, lines)
 
 

@@ -41,7 +41,7 @@ class Constraints:
         if self.available and self.tokens is None:
             raise SimtoolError(
                 "Available tokens limit a share only when the length of training is known.\n"
-                "Give the tokens of the phase as well, as in --tokens 2B."
+                "Give the tokens of the phase as well, as in --mid-tokens 2B."
             )
         amounts = {"tokens": self.tokens, "max_epochs": self.max_epochs}
         for name, amount in (*amounts.items(), *self.available.items()):

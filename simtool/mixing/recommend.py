@@ -112,9 +112,9 @@ class Recommendation:
 
         It belongs to the training wing, and pretrains for as long as it midtrains where `tokens` says how long.
         """
-        parts = ["simtool", "train", "--pretrain", self.corpora[0], "--midtrain", str(rounded(self.mixture))]
+        parts = ["simtool", "train", "--pretrain", self.corpora[0], "--mid", str(rounded(self.mixture))]
         if self.constraints.tokens is not None:
-            parts += ["--tokens", str(self.constraints.tokens), "--midtrain-tokens", str(self.constraints.tokens)]
+            parts += ["--pretrain-tokens", str(self.constraints.tokens), "--mid-tokens", str(self.constraints.tokens)]
         return shlex.join([*parts, "--sft", target])
 
     def to_polars(self) -> "pl.DataFrame":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from simtool.errors import SimtoolError
-from simtool.mixture import Mixture
+from simtool.mixture import Mixture, parse_midtraining, parse_mixture
 from simtool.tokens.tokenizer import Tokenizer
 from simtool.training.recipes import WARMUP_FRACTION, Phase, Recipe
 from simtool.training.sizes import find_defaults
@@ -18,13 +18,13 @@ class Request:
     """Phases in order, after those of the run that it goes on from; what is None has the size's own value."""
 
     model: str = "nano"
-    pretrain: Mixture | None = None
-    midtrain: Mixture | None = None
-    cpt: Mixture | None = None
+    pretrain: Mixture | str | None = None
+    mid: Mixture | str | None = None  # "starcoder:0.2": the rest is pretraining data
+    cpt: Mixture | str | None = None
     sft: str | None = None
-    tokens: int | None = None  # of pretraining, or of the only text phase
-    midtrain_tokens: int | None = None
-    epochs: int = 4
+    pretrain_tokens: int | None = None
+    mid_tokens: int | None = None  # of continued pretraining, too
+    sft_epochs: int = 4
     learning_rate: float | None = None
     sft_learning_rate: float | None = None
     schedule: str = "cosine"
@@ -38,12 +38,6 @@ class Request:
     mask_documents: bool = False
     max_epochs: float = 4.0
     z_loss: float = 0.0
-
-    @property
-    def text_phases(self) -> dict[str, Mixture]:
-        """{phase: mixture} of those that read text, in order."""
-        mixtures = {"pretrain": self.pretrain, "midtrain": self.midtrain, "cpt": self.cpt}
-        return {name: mixture for name, mixture in mixtures.items() if mixture is not None}
 
 
 def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = None) -> Recipe:
@@ -66,7 +60,7 @@ def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = Non
     rate = request.learning_rate or usual.learning_rate
     batch_size = request.batch_size or usual.batch_size
     phases = list(base.phases) if base else []
-    for name, mixture in request.text_phases.items():
+    for name, mixture in _text_mixtures(request, base).items():
         phases.append(_text_phase(request, name, mixture, rate, batch_size, phases))
     if request.sft is not None:
         phases.append(_sft_phase(request, request.sft, request.sft_learning_rate or SFT_SHARE * rate, phases))
@@ -105,10 +99,22 @@ def _text_phase(
     )
 
 
+def _text_mixtures(request: Request, base: Recipe | None) -> dict[str, Mixture]:
+    """{phase: mixture} of those that read text, in order."""
+    pretrain = base.phases[0].mixture if base else _as_mixture(request.pretrain)
+    mid = parse_midtraining(request.mid, pretrain) if isinstance(request.mid, str) else request.mid
+    mixtures = {"pretrain": None if base else pretrain, "midtrain": mid, "cpt": _as_mixture(request.cpt)}
+    return {name: mixture for name, mixture in mixtures.items() if mixture is not None}
+
+
+def _as_mixture(named: Mixture | str | None) -> Mixture | None:
+    return parse_mixture(named) if isinstance(named, str) else named
+
+
 def _tokens_of(request: Request, name: str) -> int:
-    option, tokens = "--midtrain-tokens", request.midtrain_tokens
-    if name == "pretrain" or len(request.text_phases) == 1:
-        option, tokens = "--tokens", request.tokens
+    option, tokens = "--mid-tokens", request.mid_tokens
+    if name == "pretrain":
+        option, tokens = "--pretrain-tokens", request.pretrain_tokens
     if tokens is None:
         raise SimtoolError(f"How many tokens for {name}? Say so: {option} 2M.")
     return tokens
@@ -120,7 +126,7 @@ def _sft_phase(request: Request, corpus: str, rate: float, earlier: Sequence[Pha
         Mixture({corpus: 1.0}),
         None,
         rate,
-        epochs=request.epochs,
+        epochs=request.sft_epochs,
         warmup_fraction=SFT_WARMUP,
         min_lr_ratio=0.0,
         batch_size=request.sft_batch_size,

@@ -238,7 +238,7 @@ class ExampleBatches:
         if not len(self.examples):
             raise SimtoolError(
                 f"{self.store.corpus} has no example with anything to learn in its first {self.sequence_length:,}"
-                " tokens. Give a greater --length."
+                " tokens. Give a greater --sequence-length."
             )
 
     @cached_property

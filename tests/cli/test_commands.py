@@ -134,7 +134,7 @@ BAD = {
         r"simtool: No text or profile for 'novels'\. Tried, in this order:\n  - data folder: none given",
     ),
     "an unwritable folder": (["matrix", "c4", "gsm8k", "--resamples", "20", "--save", "/proc/x"], r"simtool: Cannot write /proc/x"),
-    "too few resamples": (["matrix", "c4", "--resamples", "3"], r"(?s).*Invalid value for '--resamples'"),
+    "too few resamples": (["matrix", "c4", "--resamples", "3"], r"simtool: '3' is too few: 20 or more\.\n"),
     "no corpus": (["matrix"], r"(?s).*Missing argument 'CORPUS\.\.\.'"),
 }  # fmt: skip
 

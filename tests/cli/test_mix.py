@@ -51,13 +51,13 @@ def test_a_curve_begins_at_the_pretraining_corpus(tmp_path):
 
 def test_mix_keeps_its_floor_and_is_certified(tmp_path):
     done = simtool(
-        "mix", "--pretrain", "c4", "--candidates", "starcoder", "math", "--target", "pycode", "--keep", "c4>=0.5",
+        "mix", "--pretrain", "c4", "--candidates", "starcoder", "math", "--target", "pycode", "--min-share", "c4=0.5",
         "--resamples", "20", "--save", tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Binding: c4>=0.5" in done.stdout
     assert "Certified: no mixture within the constraints is better by more than" in done.stdout
-    assert "To train it: simtool train --pretrain c4 --midtrain c4:0.5+starcoder:0." in done.stdout
+    assert "To train it: simtool train --pretrain c4 --mid c4:0.5+starcoder:0." in done.stdout
     rows = {row["corpus"]: float(row["share"]) for row in table_of(tmp_path / "mixture.csv")}
     assert rows["c4"] == pytest.approx(0.5)
     assert sum(rows.values()) == pytest.approx(1)
@@ -67,8 +67,8 @@ def test_mix_keeps_its_floor_and_is_certified(tmp_path):
 def test_mix_within_every_limit(tmp_path):
     done = simtool(
         "mix", "--candidates", "starcoder", "math", "flan", "--target", "pycode", "--target", "gsm8k:0.5",
-        "--keep", "c4>=0.5", "--cap", "math<=0.1", "--tokens", "2B", "--available", "starcoder=300M", "--epochs", "1",
-        "--forgetting", "0.4", "--resamples", "20", "--format", "json",
+        "--min-share", "c4=0.5", "--max-share", "math=0.1", "--mid-tokens", "2B", "--available", "starcoder=300M", "--max-epochs", "1",
+        "--max-forgetting", "0.4", "--resamples", "20", "--format", "json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = {row["corpus"]: row for row in json.loads(done.stdout)["rows"]}
@@ -122,20 +122,20 @@ BAD = {
     "no target": (["advantage", "--mid", "math:0.2"], "simtool: Name at least one mixture (--mid) and one target"),
     "no candidate": (["mix", "--target", "gsm8k"], "simtool: Name at least one candidate (--candidates)"),
     "an infeasible floor": (
-        ["mix", "--candidates", "math", "--target", "gsm8k", "--keep", "c4>=0.7", "--keep", "math>=0.6"],
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--min-share", "c4=0.7", "--min-share", "math=0.6"],
         "simtool: The minimum shares c4>=0.7, math>=0.6 sum to 1.3, and the whole is 1.",
     ),
     "a floor that is none": (
-        ["mix", "--candidates", "math", "--target", "gsm8k", "--keep", "c4=0.5"],
-        "simtool: --keep 'c4=0.5' is not of the form NAME>=VALUE.",
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--min-share", "c4>0.5"],
+        "simtool: --min-share 'c4>0.5' is not of the form NAME=VALUE.",
     ),
     "an amount that is none": (
-        ["mix", "--candidates", "math", "--target", "gsm8k", "--tokens", "lots"],
-        "simtool: 'lots' is not an amount of tokens. Write 300M, 2B or a number.",
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--mid-tokens", "lots"],
+        "simtool: 'lots' is not an amount. Write 300k, 2M, 2B or a number.",
     ),
     "an amount below 1": (
-        ["mix", "--candidates", "math", "--target", "gsm8k", "--tokens", "2B", "--available", "math=-3"],
-        "simtool: '-3' is not an amount of tokens. Write 300M, 2B or a number.",
+        ["mix", "--candidates", "math", "--target", "gsm8k", "--mid-tokens", "2B", "--available", "math=-3"],
+        "simtool: '-3' is not an amount. Write 300k, 2M, 2B or a number.",
     ),
     "an unknown predictor": (
         ["predict", "--mid", "math:0.2", "--target", "gsm8k", "--predictor", "js.tokn", "--out", "x.json"],

@@ -40,7 +40,19 @@ def test_tokenize_train_evaluate_export(corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("SIMTOOL_STORES", str(tmp_path / "stores"))
     told = simtool("tokenize", corpus, "--format", "json").stdout
     assert [row["split"] for row in json.loads(told)] == ["train", "validation", "test"]
-    given = ("train", "--pretrain", corpus, "--tokens", "4k", "--length", 32, "--batch-size", 8, "--device", "cpu")
+    given = (
+        "train",
+        "--pretrain",
+        corpus,
+        "--pretrain-tokens",
+        "4k",
+        "--sequence-length",
+        32,
+        "--batch-size",
+        8,
+        "--device",
+        "cpu",
+    )
     first = simtool(*given, "--out", tmp_path / "run", "--format", "json").stdout
     assert json.loads(first)[0]["phase"] == "pretrain"
     simtool("evaluate", tmp_path / "run", corpus, "--device", "cpu", "--save", tmp_path / "losses")
@@ -58,18 +70,18 @@ def test_every_option_of_train_is_understood(tmp_path, monkeypatch):
     corpus = stories(tmp_path, 70)  # few: many a CPU has no bf16, and takes its time over it
     monkeypatch.setenv("SIMTOOL_STORES", str(tmp_path / "stores"))
     simtool(
-        "train", "--pretrain", corpus, "--tokens", "1k", "--length", 32, "--batch-size", 8, "--schedule", "wsd",
+        "train", "--pretrain", corpus, "--pretrain-tokens", "1k", "--sequence-length", 32, "--batch-size", 8, "--schedule", "wsd",
         "--learning-rate", 1e-3, "--precision", "bf16", "--mask-documents", "--z-loss", 1e-4, "--max-epochs", 2,
         "--micro-batch", 4, "--save-seconds", 1, "--deterministic", "--seed", 1, "--evaluate-split", "test",
         "--evaluate-documents", 5, "--tokenizer", "small", "--device", "cpu", "--out", tmp_path / "base",
     )  # fmt: skip
     simtool(
-        "train", "--from", tmp_path / "base", "--cpt", corpus, "--fresh", "--tokens", "512", "--max-epochs", 8,
+        "train", "--from", tmp_path / "base", "--cpt", corpus, "--fresh", "--mid-tokens", "512", "--max-epochs", 8,
         "--schedule", "linear", "--device", "cpu", "--evaluate", corpus, "--evaluate-documents", 5,
         "--tokenizer", "small", "--out", tmp_path / "cpt",
     )  # fmt: skip
     told = simtool(
-        "train", "--from", tmp_path / "cpt", "--sft", corpus, "--train-on", "text", "--epochs", 1,
+        "train", "--from", tmp_path / "cpt", "--sft", corpus, "--train-on", "text", "--sft-epochs", 1,
         "--sft-batch-size", 128, "--sft-learning-rate", 1e-3, "--sft-learning-rate", 1e-4, "--device", "cpu",
         "--out", tmp_path / "sft", "--evaluate-documents", 5, "--tokenizer", "small", "--format", "json",
     ).stdout  # fmt: skip
@@ -84,4 +96,4 @@ def test_amounts():
 
 def test_a_corpus_that_is_not_here(tmp_path):
     with pytest.raises(SimtoolError, match=r"c4 is not tokenized under 'default'"):
-        simtool("train", "--pretrain", "c4", "--tokens", "8k", "--stores", tmp_path, "--out", tmp_path / "run")
+        simtool("train", "--pretrain", "c4", "--pretrain-tokens", "8k", "--stores", tmp_path, "--out", tmp_path / "run")

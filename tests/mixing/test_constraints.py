@@ -42,7 +42,7 @@ def mix(profiles, constraints=None, candidates=("code", "maths"), targets=("targ
         (
             {"available": {"web": 5}},
             "Available tokens limit a share only when the length of training is known.\n"
-            "Give the tokens of the phase as well, as in --tokens 2B.",
+            "Give the tokens of the phase as well, as in --mid-tokens 2B.",
         ),
         (
             {"tokens": 5, "available": {"web": 0}},

@@ -99,7 +99,7 @@ def test_a_mixture_leaves_out_what_has_no_share(profiles):
     result = mix(profiles, candidates=("useless", "maths"), targets=["other"])
     assert result.weights[1] < 1e-6 and set(result.mixture.weights) == {"web", "maths"}
     shares = parse_mixture(str(rounded(result.mixture)))
-    assert result.command("other") == f"simtool train --pretrain web --midtrain {shares} --sft other"
+    assert result.command("other") == f"simtool train --pretrain web --mid {shares} --sft other"
     assert shares.weights["maths"] == pytest.approx(result.weights[2], abs=1e-4)
 
 

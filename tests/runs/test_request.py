@@ -13,9 +13,9 @@ MIX = Mixture({"c4": 0.8, "starcoder": 0.2})
 
 
 def test_a_fork_goes_on_from_the_run_it_names():
-    base = recipe_for(Request(pretrain=C4, tokens=2_000_000, schedule="constant"), TOKENIZER)
+    base = recipe_for(Request(pretrain=C4, pretrain_tokens=2_000_000, schedule="constant"), TOKENIZER)
     arms = [
-        recipe_for(Request(midtrain=mixture, tokens=500_000, schedule="linear"), TOKENIZER, base)
+        recipe_for(Request(mid=mixture, mid_tokens=500_000, schedule="linear"), TOKENIZER, base)
         for mixture in (C4, MIX)
     ]
     for arm in arms:
@@ -29,11 +29,14 @@ def test_a_fork_goes_on_from_the_run_it_names():
 @pytest.mark.parametrize(
     ("incomplete", "message"),
     [
-        (Request(tokens=1000), "Name what to pretrain on (--pretrain c4), or a run to go on from (--from RUN)."),
-        (Request(pretrain=C4), "How many tokens for pretrain? Say so: --tokens 2M."),
         (
-            Request(pretrain=C4, midtrain=MIX, tokens=10**6),
-            "How many tokens for midtrain? Say so: --midtrain-tokens 2M.",
+            Request(pretrain_tokens=1000),
+            "Name what to pretrain on (--pretrain c4), or a run to go on from (--from RUN).",
+        ),
+        (Request(pretrain=C4), "How many tokens for pretrain? Say so: --pretrain-tokens 2M."),
+        (
+            Request(pretrain=C4, mid=MIX, pretrain_tokens=10**6),
+            "How many tokens for midtrain? Say so: --mid-tokens 2M.",
         ),
     ],
 )
@@ -41,3 +44,10 @@ def test_what_is_missing_is_named(incomplete, message):
     with pytest.raises(SimtoolError) as error:
         recipe_for(incomplete, TOKENIZER)
     assert str(error.value) == message
+
+
+def test_what_is_mixed_in_may_be_typed_as_a_share_of_it():
+    base = recipe_for(Request(pretrain="c4", pretrain_tokens=2_000_000), TOKENIZER)
+    forked = recipe_for(Request(mid="starcoder:0.2", mid_tokens=500_000), TOKENIZER, base)
+    assert forked.phases[1].mixture.weights == {"starcoder": 0.2, "c4": 0.8}
+    assert recipe_for(Request(cpt="math", mid_tokens=500_000), TOKENIZER, base).phases[1].mixture.weights == {"math": 1}
