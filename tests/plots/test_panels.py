@@ -1,0 +1,36 @@
+"""Parts of figures: bars with the intervals that there are, a panel per target, a figure that shows itself."""
+
+import polars as pl
+import pytest
+from matplotlib.figure import Figure
+
+from simtool.plots.panels import empty_figure, improvement_bars, single_panel, target_panels
+from simtool.plots.style import DOUBLE, SINGLE
+from tests.plots.example_tables import effects
+
+
+def test_a_figure_shows_itself_in_a_notebook():
+    assert empty_figure(1, 1)._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_single_panel_gets_its_tables_and_then_the_axes():
+    table = pl.DataFrame({"x": [1, 2]})
+    figure = single_panel(lambda frame, axes: axes.plot(frame["x"], frame["x"]), 2, 1, table)
+    assert [line.get_xdata().tolist() for line in figure.axes[0].lines] == [[1, 2]]
+
+
+@pytest.mark.parametrize(("targets", "width"), [(["pycode"], SINGLE), (["pycode", "gsm8k"], DOUBLE)])
+def test_each_target_has_a_panel(targets, width):
+    figure, panels = target_panels(effects().filter(pl.col("target").is_in(targets)))
+    assert list(panels) == targets and figure.get_figwidth() == width
+
+
+def test_bars_are_relative_improvements_with_intervals_where_there_are_any():
+    rows = effects().filter(pl.col("size") == "tiny")
+    axes = Figure().subplots()
+    improvement_bars(rows.with_columns(low=pl.when(pl.col("mix") == "math").then("low")), axes)
+    heights = [bar.get_height() for bars in axes.containers if hasattr(bars, "patches") for bar in bars]
+    assert sorted(heights) == pytest.approx(sorted(rows["relative_improvement"] * 100))
+    spans = [segment for lines in axes.collections for segment in lines.get_segments()]
+    assert len(spans) == (rows["mix"] == "math").sum()  # none where an end is not known
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["PyCode (2.000)", "GSM8K (2.000)"]

@@ -1,0 +1,27 @@
+"""Which rows of a study are drawn: the last size, the paper's design, the earliest start."""
+
+import polars as pl
+
+from simtool.plots.rows import designs_of, earliest, first_design, largest_size
+from tests.plots.example_tables import effects, timing
+
+
+def test_the_largest_size_is_the_last():
+    assert largest_size(effects())["size"].unique().to_list() == ["small"]  # tiny comes before it
+
+
+def test_the_design_of_the_paper_is_first_where_it_was_run():
+    assert first_design(effects()) == "paper"
+    assert first_design(timing()) == "confounded"
+
+
+def test_a_mixture_with_several_starts_counts_by_its_earliest():
+    cells = timing().filter(pl.col("design") == "confounded")
+    shown = earliest(cells)
+    assert shown["start"].unique().to_list() == [0.1]
+    assert shown.height == cells.select("mix", "weight", "target").n_unique()
+
+
+def test_designs_come_in_the_order_in_which_more_is_held_fixed():
+    rows = pl.DataFrame({"design": ["both", "my own", "rate", "paper", "exposure"]})
+    assert designs_of(rows) == ["paper", "exposure", "rate", "both", "my own"]
