@@ -1,10 +1,10 @@
 """Every corpus against every corpus: values, intervals and ceilings at one sample size."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 RESAMPLES = 200
+Name = TypeVar("Name")
 HALVES_BYTES = 64 << 20  # resamples are worked through in chunks of this size
 
 
@@ -147,46 +148,59 @@ def equal_samples(
     nested, so that comparisons between them are paired. Features that are not tokens (characters, skeletons)
     keep the shares in tokens, and are then brought to one number of their own symbols.
     """
-    used = {corpus for mixture in mixtures.values() for corpus in mixture.weights}
-    check_same_tokenizer([profiles[corpus] for corpus in sorted(used)])
-    counts = feature_counts({corpus: profiles[corpus] for corpus in sorted(used)}, feature)
+    used = sorted({corpus for mixture in mixtures.values() for corpus in mixture.weights})
+    check_same_tokenizer([profiles[corpus] for corpus in used])
+    counts = feature_counts({corpus: profiles[corpus] for corpus in used}, feature)
     n_tokens = {corpus: profiles[corpus].size["tokens"] for corpus in used}
-    tokens = common_size(n_tokens, mixtures, tokens)
-    symbols_per_token = {corpus: counts[corpus].sum() / n_tokens[corpus] for corpus in used}
-    per_mixture = {
-        name: sum(share * symbols_per_token[corpus] for corpus, share in mixture.weights.items())
-        for name, mixture in mixtures.items()
-    }
-    fewest = min(per_mixture.values())
-    wanted = {
-        (name, corpus): int(tokens * share * symbols_per_token[corpus] * fewest / per_mixture[name])
-        for name, mixture in mixtures.items()
-        for corpus, share in mixture.weights.items()
-    }
-    dimension = next(iter(counts.values())).shape[1]
-    samples = np.zeros((len(mixtures), next(iter(counts.values())).shape[0], dimension), np.float32)
-    place = {name: i for i, name in enumerate(mixtures)}
-    for corpus in sorted(used):
-        kept = counts[corpus]
-        takers = sorted((n, name) for (name, taken), n in wanted.items() if taken == corpus)
-        for n, name in reversed(takers):
-            kept = thin(kept, n, rng)
-            samples[place[name]] += kept
+    tokens = common_size(n_tokens, {name: mixture.weights for name, mixture in mixtures.items()}, tokens)
+    samples = np.zeros((len(mixtures), *next(iter(counts.values())).shape), np.float32)
+    for i, _, part in thin_equally(counts, n_tokens, [mixture.weights for mixture in mixtures.values()], tokens, rng):
+        samples[i] += part
     return samples, tokens
 
 
-def common_size(n_tokens: Mapping[str, int], mixtures: Mapping[str, Mixture], tokens: int | None) -> int:
+def thin_equally(
+    counts: Mapping[Name, np.ndarray],
+    n_tokens: Mapping[Name, int],
+    mixtures: Sequence[Mapping[Name, float]],
+    tokens: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[int, Name, np.ndarray]]:
+    """What `tokens` tokens of each mixture hold of each corpus: (mixture, corpus, int64 (n_folds, dimension)).
+
+    Parameters
+    ----------
+    counts
+        int64 (n_folds, dimension) of each corpus, or of whatever the mixtures name.
+    n_tokens
+        Tokens that these counts come from.
+    """
+    symbols_per_token = {name: counts[name].sum() / n_tokens[name] for name in counts}
+    per_mixture = [sum(share * symbols_per_token[name] for name, share in mixture.items()) for mixture in mixtures]
+    sizes: dict[Name, list[tuple[int, int]]] = {name: [] for name in counts}
+    for i, mixture in enumerate(mixtures):
+        for name, share in mixture.items():
+            n_symbols = tokens * share * symbols_per_token[name] * min(per_mixture) / per_mixture[i]
+            sizes[name].append((int(n_symbols), i))
+    for name, of_mixtures in sizes.items():
+        left = counts[name]
+        for n, i in sorted(of_mixtures, reverse=True):  # nested: the smaller sample is a part of the larger one
+            left = thin(left, n, rng)
+            yield i, name, left
+
+
+def common_size(n_tokens: Mapping[str, int], mixtures: Mapping[str, Mapping[str, float]], tokens: int | None) -> int:
     """Tokens that every mixture can give; checks the number asked for."""
     room = {
         (corpus, name): int(n_tokens[corpus] / share)
         for name, mixture in mixtures.items()
-        for corpus, share in mixture.weights.items()
+        for corpus, share in mixture.items()
     }
     (scarcest, name), most = min(room.items(), key=lambda item: item[1])
     if tokens is None:
         return most
     if tokens > most:
-        within = "" if mixtures[name].weights[scarcest] == 1 else f" (its share of {name})"
+        within = "" if mixtures[name][scarcest] == 1 else f" (its share of {name})"
         raise SimtoolError(
             f"{scarcest} holds {n_tokens[scarcest]:,} tokens, too few for --tokens {tokens:,}{within}.\n"
             f"Ask for at most {most:,}, or leave it out."
