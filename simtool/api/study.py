@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simtool.api.compare import matrix
 from simtool.errors import SimtoolError
-from simtool.executor import Outcome
-from simtool.plots import COMMAND_FIGURES
-from simtool.profiles.resolve import Options
-from simtool.similarity.matrix import SimilarityMatrix
+from simtool.executor import Outcome, Report
 from simtool.studies import execute, prepare, presets
-from simtool.studies.conclusions import Conclusions, analyze, save_conclusions
 from simtool.studies.cost import Cost, estimate_cost
 from simtool.studies.execute import StudyExecution
-from simtool.studies.losses import filter_records, load_records
 from simtool.studies.plan import Plan, Study
+from simtool.studies.prepare import is_prepared
 from simtool.tokens.tokenizer import load_tokenizer
 
+# What counts text or makes tables is imported where it is used: a study that is prepared goes on without it
 if TYPE_CHECKING:
     import polars as pl
+
+    from simtool.profiles.resolve import Options
+    from simtool.similarity.matrix import SimilarityMatrix
+    from simtool.studies.conclusions import Conclusions
 
 HERE = StudyExecution()
 RESAMPLES = 100  # behind the matrix that is shown before training
@@ -58,8 +58,10 @@ def define_study(
     return presets.find_preset(preset or "quick")
 
 
-def plan_study(study: Study, options: Options | None = None, execution: StudyExecution = HERE) -> tuple[Plan, Cost]:
+def plan_study(study: Study, options: "Options | None" = None, execution: StudyExecution = HERE) -> tuple[Plan, Cost]:
     """The tree of a study and what it costs; nothing is run."""
+    from simtool.profiles.resolve import Options
+
     options = options or Options()
     tokenizer = load_tokenizer(study.tokenizer, options.data)
     tree = prepare.plan_ahead(study, tokenizer, options, execution.only)
@@ -67,18 +69,22 @@ def plan_study(study: Study, options: Options | None = None, execution: StudyExe
     return tree, estimate_cost(tree, tokenizer.vocabulary_size, execution.device, workers)
 
 
-def study_matrix(study: Study, options: Options | None = None) -> SimilarityMatrix:
+def study_matrix(study: Study, options: "Options | None" = None) -> "SimilarityMatrix":
     """How similar the corpora of a study are, counted as its prediction counts them."""
+    from simtool.api.compare import matrix
+    from simtool.profiles.resolve import Options
+
     return matrix(study.corpora, resamples=RESAMPLES, options=prepare.counting_options(study, options or Options()))
 
 
 def train_eval(
     study: Study | str = "quick",
     folder: Path | None = None,
-    options: Options | None = None,
+    options: "Options | None" = None,
     execution: StudyExecution = HERE,
     resume: bool = False,
-) -> tuple[Outcome, Conclusions]:
+    report: Report = lambda message: None,
+) -> "tuple[Outcome, Conclusions | None]":
     """Predict, train each arm, measure, and say what was found; tables and figures go to the folder.
 
     Parameters
@@ -87,6 +93,8 @@ def train_eval(
         A study, or the name of a preset.
     folder
         Of the study, studies/NAME by default; the same call goes on in it.
+    options
+        How its texts are found and counted. A folder that is prepared needs none.
     execution
         How and where it runs.
     resume
@@ -94,19 +102,47 @@ def train_eval(
 
     Returns
     -------
-    What ran and what failed, and the conclusions from whatever is done.
+    What ran and what failed, and the conclusions from whatever is done; None where no effect is measured because of
+    what failed, and where the libraries that tables are made with are not installed.
     """
     study = presets.find_preset(study) if isinstance(study, str) else study
-    folder, options = folder_of(study, folder), options or Options()
+    folder = folder_of(study, folder)
     if resume and not (folder / "study.json").exists():
         raise SimtoolError(f"There is no study in {folder} to go on with. Leave --resume out, or name its --out.")
-    outcome = execute.run_study(study, folder, options, execution, options.report)
+    outcome = execute.run_study(study, folder, options or options_for(folder), execution, report)
+    try:
+        return outcome, conclude(folder, report)
+    except SimtoolError:
+        if not outcome.failed:
+            raise
+    except ModuleNotFoundError as error:
+        report(
+            f"All runs of {folder} are measured. Its tables need {error.name}, which is not installed here: copy the"
+            f" folder to where it is, and simtool results {folder}"
+        )
+    return outcome, None
+
+
+def options_for(folder: Path) -> "Options | None":
+    """The usual options of a study's folder: none where it is prepared."""
+    if is_prepared(folder):
+        return None
+    from simtool.profiles.resolve import Options
+
+    return Options()
+
+
+def conclude(folder: Path, report: Report = lambda message: None) -> "Conclusions":
+    """The conclusions of a study's folder, after their tables and figures are written into it."""
+    from simtool.plots import COMMAND_FIGURES
+    from simtool.studies.conclusions import analyze, save_conclusions
+
     conclusions = analyze(folder)
     paths = save_conclusions(conclusions, folder / "tables")
     for name in COMMAND_FIGURES.drawable(folder / "tables"):
         paths += COMMAND_FIGURES.draw_from_folder(name, folder / "tables", folder / "figures")
-    options.report(f"Saved {len(paths)} tables and figures in {folder}.")
-    return outcome, conclusions
+    report(f"Saved {len(paths)} tables and figures in {folder}.")
+    return conclusions
 
 
 def folder_of(study: Study, folder: Path | None = None) -> Path:
@@ -114,8 +150,10 @@ def folder_of(study: Study, folder: Path | None = None) -> Path:
     return Path(folder or Path("studies") / study.name)
 
 
-def study_results(folder: Path) -> Conclusions:
+def study_results(folder: Path) -> "Conclusions":
     """What a study found so far: losses, effects, agreement of prediction and outcome, and sentences."""
+    from simtool.studies.conclusions import analyze
+
     return analyze(folder)
 
 
@@ -128,5 +166,7 @@ def study_records(
     seed: int | None = None,
 ) -> "pl.DataFrame":
     """Each measurement of a study, one row each: only those of this arm, target, phase, corpus and seed."""
+    from simtool.studies.losses import filter_records, load_records
+
     conditions = {"arm": arm, "target": target, "phase": phase, "corpus": corpus, "seed": seed}
     return filter_records(load_records(folder), conditions)

@@ -87,7 +87,6 @@ def train_eval(
     Example: simtool train-eval --plan
     """
     from simtool.api import study as api
-    from simtool.display.compare import print_matrix
     from simtool.display.console import console
     from simtool.display.progress import Counting
     from simtool.display.study import Studying, print_conclusions, print_plan
@@ -97,19 +96,24 @@ def train_eval(
     if plan:
         print_plan(*api.plan_study(study, options_of(study.tokenizer, data), execution), format.value)
         return
-    if format is Format.table:
+    folder = api.folder_of(study, out)
+    prepared = api.is_prepared(folder)  # then it needs no text, and what was shown of its corpora is not shown again
+    if format is Format.table and not prepared:
+        from simtool.display.compare import print_matrix
+
         with Counting() as progress:
             print_matrix(api.study_matrix(study, options_of(study.tokenizer, data, progress=progress)), format.value)
     with Studying(format.value) as progress:
-        options = options_of(study.tokenizer, data, progress=progress)
-        outcome, conclusions = api.train_eval(study, out, options, execution, resume)
-    print_conclusions(conclusions, format.value)
+        options = None if prepared else options_of(study.tokenizer, data, progress=progress)
+        outcome, conclusions = api.train_eval(study, folder, options, execution, resume, progress.report)
+    if conclusions is not None:
+        print_conclusions(conclusions, format.value)
     if outcome.failed:
         raise SimtoolError(
             f"{len(outcome.failed)} runs failed, {len(outcome.skipped)} could not be tried; the others are measured."
             " The same command tries them again."
         )
-    console(stderr=True).print(f"Everything is in {api.folder_of(study, out)}.", markup=False)
+    console(stderr=True).print(f"Everything is in {folder}.", markup=False)
 
 
 def results(
@@ -139,5 +143,7 @@ def results(
         return
     conclusions = api.study_results(folder)
     if save is not None:
-        print_saved(api.save_conclusions(conclusions, save))
+        from simtool.studies.conclusions import save_conclusions
+
+        print_saved(save_conclusions(conclusions, save))
     print_conclusions(conclusions, format.value)

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal, NamedTuple, Protocol
 
-import xxhash
-
 from simtool.errors import SimtoolError
 
 Row = dict[str, Any]
@@ -124,6 +122,8 @@ class Corpus:
 def document_hash(utf8: bytes, seed: int = 0) -> int:
     """64-bit content hash (xxh3) of a document. Folds, samples and splits are read off it, so that they depend
     on the text alone, not on order, file or machine."""
+    import xxhash  # here, so that the catalogue can be read where only torch and its kin are
+
     return xxhash.xxh3_64_intdigest(utf8, seed=seed)
 
 

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import xxhash
-
-from simtool.corpora.corpus import Reading, Row
+from simtool.corpora.corpus import Reading, Row, document_hash
 from simtool.corpora.generated.dice import Dice
 from simtool.corpora.generated.drills import drill
 from simtool.corpora.generated.problems import problem
@@ -55,4 +53,4 @@ class Generated:
 
     def _seed(self) -> int:
         """Of document 0. By the kind's name, and with room for every document below the next kind's."""
-        return xxhash.xxh3_64_intdigest(self.kind.encode()) << 40
+        return document_hash(self.kind.encode()) << 40

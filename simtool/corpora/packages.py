@@ -17,9 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import xxhash
-
-from simtool.corpora.corpus import Reading, Row
+from simtool.corpora.corpus import Reading, Row, document_hash
 from simtool.errors import SimtoolError
 
 LIST_BYTES = 1_000_000  # of source between two looks at whether that was enough
@@ -64,6 +62,8 @@ class Packages:
         return f"installed packages ({self.view}{part}), Python {platform.python_version()}"
 
     def identity(self) -> str:
+        import xxhash
+
         digest = xxhash.xxh3_128()
         for file in self.files():
             digest.update(f"{file.distribution}\0{file.name}\0{file.mark}\0".encode())
@@ -151,12 +151,12 @@ def _file(distribution: str, name: str, path: str, mark: str) -> Iterator[File]:
 
 
 def _order(file: File) -> int:
-    return xxhash.xxh3_64_intdigest(f"{file.distribution}/{file.name}".encode())
+    return document_hash(f"{file.distribution}/{file.name}".encode())
 
 
 def _half(file: File) -> int:
     # another seed than the order's, whose lowest bit would otherwise be the half
-    return xxhash.xxh3_64_intdigest(f"{file.distribution}/{file.name}".encode(), seed=1) % 2
+    return document_hash(f"{file.distribution}/{file.name}".encode(), seed=1) % 2
 
 
 def _within_share(files: list[File], share: float) -> list[File]:

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simtool.display.console import console, print_rows
-from simtool.display.mix import print_prediction
 from simtool.display.progress import Training, time_left
-from simtool.prediction.predict import load_prediction
 from simtool.progress import NodeFailed, NodeFinished, PredictionWritten
-from simtool.studies.conclusions import Conclusions
 from simtool.studies.cost import Cost
 from simtool.studies.plan import DESIGNS, Plan
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from simtool.studies.conclusions import Conclusions
 
 
 class Studying(Training):
@@ -26,6 +25,10 @@ class Studying(Training):
     def report(self, message: Any) -> None:
         if isinstance(message, PredictionWritten):
             if self.form == "table":
+                # here: a study that is prepared goes on where neither of them can be had
+                from simtool.display.mix import print_prediction
+                from simtool.prediction.predict import load_prediction
+
                 print_prediction(load_prediction(message.path))
         elif isinstance(message, NodeFailed):
             super().report(f"{message.label} failed: {message.error}")
@@ -80,7 +83,7 @@ def _long(seconds: float) -> str:
     return f"{seconds / 3_600:,.1f} hours" if seconds < 4 * 86_400 else f"{seconds / 86_400:,.0f} days"
 
 
-def print_conclusions(conclusions: Conclusions, form: str) -> None:
+def print_conclusions(conclusions: "Conclusions", form: str) -> None:
     """Losses, effects, agreement and sentences."""
     if form in ("csv", "json"):
         table = conclusions.tables["study_effects"]
@@ -108,7 +111,7 @@ def print_records(table: "pl.DataFrame", form: str) -> None:
     print_rows([*RECORD_COLUMNS], cells, form)
 
 
-def print_losses(conclusions: Conclusions, form: str) -> None:
+def print_losses(conclusions: "Conclusions", form: str) -> None:
     """Loss on each target after SFT, and general loss before and after: means over seeds."""
     import polars as pl
 
@@ -125,7 +128,7 @@ def print_losses(conclusions: Conclusions, form: str) -> None:
     print_rows(header, rows, form)
 
 
-def print_effects(conclusions: Conclusions, form: str) -> None:
+def print_effects(conclusions: "Conclusions", form: str) -> None:
     """Relative improvement over the control and forgetting, with intervals, beside what had been predicted."""
     rows = [
         [
@@ -146,7 +149,7 @@ def print_effects(conclusions: Conclusions, form: str) -> None:
     print_rows(header, rows, form)
 
 
-def notes(conclusions: Conclusions) -> list[str]:
+def notes(conclusions: "Conclusions") -> list[str]:
     facts: Mapping[str, Any] = conclusions.facts
     return [
         "improvement: (control loss - loss) / control loss, on held-out documents after SFT, paired by seed and by"

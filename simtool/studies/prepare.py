@@ -59,7 +59,7 @@ def prepare(study: Study, folder: Path, options: "Options | None", report: Repor
 
         report("Predicting from the corpora alone, before anything is trained")
         save_prediction(predict_study(study, options), folder / "prediction.json")
-    report(PredictionWritten(folder / "prediction.json"))
+        report(PredictionWritten(folder / "prediction.json"))
     stores = tokenize_texts(study, folder, options)
     warn_of_leaks(study, stores, folder, report)
     if not is_prepared(folder):
