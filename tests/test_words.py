@@ -13,8 +13,8 @@ FOLDERS = ("simtool", "analyses", "figures", "benchmarks")
 UNFINISHED = (
     *("simtool/api", "simtool/cli", "simtool/display", "simtool/page", "simtool/results", "simtool/errors"),
     *("simtool/corpora", "simtool/profiles", "simtool/tokens", "simtool/evaluation", "simtool/training"),
-    *("simtool/similarity", "simtool/statistics", "simtool/prediction", "simtool/mixing", "simtool/studies"),
-    *("simtool/runs", "benchmarks/advantage", "benchmarks/mixing", "benchmarks/train_throughput"),
+    *("simtool/similarity", "simtool/statistics", "simtool/prediction", "simtool/mixing"),
+    *("benchmarks/advantage", "benchmarks/mixing", "benchmarks/train_throughput"),
     *("benchmarks/pairwise", "README.md", "docs/cli.md", "docs/tutorial.md"),
 )
 

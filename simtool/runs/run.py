@@ -127,7 +127,7 @@ def export(run: Path, folder: Path, tokenizer: str, data: Path | None) -> Path:
 def harness_scores(
     checkpoint: Path, tasks: Sequence[str], device: str, tokenizer: str, data: Path | None
 ) -> list[dict[str, Any]]:
-    """What lm-evaluation-harness measures: one row a metric of a task. A checkpoint is exported first, to a folder
+    """What lm-evaluation-harness measures: one row per metric of a task. A checkpoint is exported first, to a folder
     that is gone afterwards; any other folder must have its tokenizer beside it."""
     from simtool.evaluation.harness import run_harness
 

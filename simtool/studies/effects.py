@@ -45,7 +45,7 @@ def loss_pseudo_values(nats_SD: np.ndarray, control_SD: np.ndarray, tokens_D: np
 
 
 def _difference(nats: np.ndarray, control: np.ndarray, tokens: np.ndarray | float, relative: bool) -> np.ndarray:
-    """(control - nats) / control; or, in nats a token, nats - control."""
+    """(control - nats) / control; or, in nats per token, nats - control."""
     return (control - nats) / control if relative else (nats - control) / tokens
 
 
@@ -228,36 +228,23 @@ def _agreement_rows(
     return rows
 
 
-def mixed_model(found: pl.DataFrame) -> pl.DataFrame:
+def mixed_model(table: pl.DataFrame) -> pl.DataFrame:
     """Relative improvement on the standardised prediction, and on size and weight where they vary, with the target as
-    random effect: one row a term, with its 95% interval. Empty, with a warning, where statsmodels cannot fit it."""
-    import statsmodels.formula.api as smf
-
-    rows = found.filter((pl.col("kind") != "control") & pl.col("predicted").is_not_null())
+    random effect: one row per term, with its 95% interval. Empty, with a warning, where statsmodels cannot fit it."""
+    rows = table.filter((pl.col("kind") != "control") & pl.col("predicted").is_not_null())
     spread = rows["predicted"].std() or 0.0
     if rows.height < 6 or rows["target"].n_unique() < 2 or not spread:
         return pl.DataFrame()
     data = {
         "improvement": rows["relative_improvement"].to_list(),
         "predicted": ((rows["predicted"] - rows["predicted"].mean()) / spread).to_list(),
-        "weight": rows["weight"].to_list(),
-        "size": rows["size"].to_list(),
-        "target": rows["target"].to_list(),
+        **{name: rows[name].to_list() for name in ("weight", "size", "target")},
     }
     terms = ["predicted"] + [name for name in ("weight", "size") if len(set(data[name])) > 1]
-    import pandas as pd
-
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        try:
-            fit = smf.mixedlm(f"improvement ~ {' + '.join(terms)}", pd.DataFrame(data), groups="target").fit(reml=True)
-        except (np.linalg.LinAlgError, ValueError) as error:
-            warnings.warn(f"The mixed-effects model cannot be fitted: {error}.", stacklevel=2)
-            return pl.DataFrame()
+    fit, note = _fit_mixed(f"improvement ~ {' + '.join(terms)}", data)
+    if fit is None:
+        return pl.DataFrame()
     intervals = fit.conf_int()
-    note = "; ".join(
-        sorted({type(one.message).__name__ for one in warned if "Convergence" in type(one.message).__name__})
-    )
     return pl.DataFrame(
         [
             {
@@ -273,6 +260,24 @@ def mixed_model(found: pl.DataFrame) -> pl.DataFrame:
             for term in fit.fe_params.index
         ]
     )
+
+
+def _fit_mixed(formula: str, data: Mapping[str, Sequence[Any]]) -> tuple[Any, str]:
+    """statsmodels' fit, None where it fails, and the names of its warnings about convergence."""
+    import pandas as pd
+    import statsmodels.formula.api as smf
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            fit = smf.mixedlm(formula, pd.DataFrame(data), groups="target").fit(reml=True)
+        except (np.linalg.LinAlgError, ValueError) as error:
+            failure = error
+        else:
+            names = {type(warning.message).__name__ for warning in caught}
+            return fit, "; ".join(sorted(name for name in names if "Convergence" in name))
+    warnings.warn(f"The mixed-effects model cannot be fitted: {failure}.", stacklevel=3)
+    return None, ""
 
 
 def timing(study: Study, table: pl.DataFrame) -> pl.DataFrame:

@@ -5,16 +5,16 @@ Figures of the paper are arXiv:2510.14865's: 61,035 steps of 1,024 sequences of 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from simtool.corpora.catalogue import same_domain_pairs
 from simtool.errors import SimtoolError, unknown
 from simtool.mixture import SHARE, Mixture, parse_mixture
 from simtool.studies.plan import HALVES, Arm, Study, arms_of
+from simtool.training.sizes import find_defaults
 
 C4 = Mixture({"c4": 1.0})
 PAPER_STEPS, PAPER_STEP = 61_035, 1_024 * 2_048
 PAPER_TARGETS = ("pycode", "gsm8k", "lima", "sciq")
-PAPER_SAME_DOMAIN = same_domain_pairs(("starcoder", "math"), PAPER_TARGETS)
 
 
 def quick() -> Study:
@@ -36,7 +36,7 @@ def quick() -> Study:
         sft_batch_size=8,
         held_out=40,
         profiled=300_000,
-        same_domain=same_domain_pairs([name for name, _ in mids], targets),
+        same_domain=_same_domain([name for name, _ in mids], targets),
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def mini() -> Study:
     mids = [("starcoder", 0.2), ("math", 0.12), ("flan", 0.05), ("knowledgeqa", 0.2), ("dclm", 0.2)]
     return Study(
         "mini",
-        "C4, then the paper's five mixtures (most of them stand-ins) and continued pretraining; its four targets.",
+        "C4, then the paper's five mixtures (most of them proxy corpora) and continued pretraining; its four targets.",
         C4,
         arms_of(C4, mids, cpt=["starcoder", "math"]),
         PAPER_TARGETS,
@@ -55,7 +55,7 @@ def mini() -> Study:
         batch_size=4,
         sft_batch_size=8,
         held_out=40,
-        same_domain=PAPER_SAME_DOMAIN,
+        same_domain=_same_domain(("starcoder", "math"), PAPER_TARGETS),
     )
 
 
@@ -103,7 +103,7 @@ def shared_mini() -> Study:
     mids = [("starcoder", 0.2), ("math", 0.12), ("flan", 0.05), ("knowledgeqa", 0.2), ("openstax_math_textbooks", 0.2)]
     return Study(
         "shared-mini",
-        "A blend of general text, then the paper's mixtures (stand-ins) and continued pretraining; its four targets.",
+        "A blend of general text, then the paper's mixtures (proxy corpora) and continued pretraining; four targets.",
         web,
         arms_of(web, mids, cpt=["starcoder", "math"]),
         PAPER_TARGETS,
@@ -118,7 +118,7 @@ def shared_mini() -> Study:
         tokenizer="pythia",
         precision="bf16",
         held_out=400,
-        same_domain=PAPER_SAME_DOMAIN,
+        same_domain=_same_domain(("starcoder", "math"), PAPER_TARGETS),
     )
 
 
@@ -165,7 +165,7 @@ def paper(model: str) -> Study:
         tokenizer="pythia",
         precision="bf16",
         held_out=None,
-        same_domain=PAPER_SAME_DOMAIN,
+        same_domain=_same_domain(("starcoder", "math"), PAPER_TARGETS),
     )  # fmt: skip
 
 
@@ -188,8 +188,15 @@ def _timing(name: str, model: str, like: Study, targets: tuple[str, ...]) -> Stu
         targets=targets,
         models=(model,),
         texts={corpus: tokens for corpus, tokens in like.texts.items() if corpus in needed},
-        same_domain=same_domain_pairs(["starcoder"], targets),
+        same_domain=_same_domain(["starcoder"], targets),
     )
+
+
+def _same_domain(specials: Sequence[str], targets: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    # here: the names of presets stand in the help, which needs no catalogue
+    from simtool.corpora.catalogue import same_domain_pairs
+
+    return same_domain_pairs(specials, targets)
 
 
 PRESETS: dict[str, Callable[[], Study]] = {
@@ -210,6 +217,28 @@ def find_preset(name: str) -> Study:
     return PRESETS[name]()
 
 
+# of sizes that are made for a CPU, and of the others
+SMALL_SETTINGS: dict[str, Any] = {
+    "sequence_length": 128,
+    "batch_size": 8,
+    "sft_rates": (1e-3,),
+    "sft_epochs": 1,
+    "sft_batch_size": 16,
+    "tokenizer": "small",
+    "precision": "fp32",
+}
+LARGE_SETTINGS: dict[str, Any] = {
+    "sequence_length": 2_048,
+    "batch_size": 32,
+    "sft_rates": (3e-5, 1e-4, 3e-4),
+    "sft_epochs": 4,
+    "sft_batch_size": 64,
+    "tokenizer": "default",
+    "precision": "bf16",
+}
+SMALL_SEQUENCES = 512  # a size whose own sequences are no longer is made for a CPU
+
+
 def study_of_flags(
     pre: str,
     mid: Sequence[str],
@@ -219,37 +248,37 @@ def study_of_flags(
     n_seeds: int,
     cpt: Sequence[str] = (),
     start: float = 0.5,
-    tokenizer: str | None = None,
 ) -> Study:
-    """A study from what is typed: a control, an arm for each --mid and --cpt, SFT on every target."""
-    small = model in ("nano", "micro")
-    pretrain = parse_mixture(pre)
-    parts = [SHARE.match(one) for one in mid]
-    if wrong := [one for one, part in zip(mid, parts, strict=True) if part is None or "+" in one]:
-        raise SimtoolError(f"--mid names a corpus and its share, such as starcoder:0.2. Got {', '.join(wrong)}.")
+    """A study from what is typed: a control, an arm for each --mid and --cpt, SFT on each target."""
+    pretrain, mids = parse_mixture(pre), _corpora_and_shares(mid)
     if not (mid or cpt) or not targets:
         raise SimtoolError("A study needs something to mix in (--mid starcoder:0.2) and a target (--target pycode).")
-    mids = [(part["corpus"], float(part["share"])) for part in parts if part is not None]
-    weights = {name: max(w for other, w in [*mids, *((c, 1.0) for c in cpt)] if other == name) for name, _ in
-               [*mids, *((c, 1.0) for c in cpt)]}  # fmt: skip
-    texts: dict[str, int | None] = {name: round(1.3 * tokens * share) for name, share in pretrain.weights.items()}
-    texts |= {name: round(1.3 * tokens * (1 - start) * weight) for name, weight in weights.items()}
+    shares: dict[str, float] = {}
+    for name, share in [*mids, *((name, 1.0) for name in cpt)]:
+        shares[name] = max(share, shares.get(name, 0.0))
+    room = 1.3 * tokens  # a fifth of a text is held out
     return Study(
-        "-".join([model, *weights, *targets]),
+        "-".join([model, *shares, *targets]),
         f"{pretrain}, then {', '.join([*mid, *cpt])}; fine-tuned on {', '.join(targets)}.",
         pretrain,
         arms_of(pretrain, mids, (start,), cpt=cpt),
         tuple(targets),
-        {**texts, **dict.fromkeys(targets)},
+        {
+            **{name: round(room * share) for name, share in pretrain.weights.items()},
+            **{name: round(room * (1 - start) * share) for name, share in shares.items()},
+            **dict.fromkeys(targets),
+        },
         models=(model,),
         seeds=tuple(range(n_seeds)),
         tokens=tokens,
-        sequence_length=128 if small else 2_048,
-        batch_size=8 if small else 32,
-        sft_rates=(1e-3,) if small else (3e-5, 1e-4, 3e-4),
-        sft_epochs=1 if small else 4,
-        sft_batch_size=16 if small else 64,
-        tokenizer=tokenizer or ("small" if small else "default"),
-        precision="fp32" if small else "bf16",
         held_out=200,
+        **(SMALL_SETTINGS if find_defaults(model).sequence_length <= SMALL_SEQUENCES else LARGE_SETTINGS),
     )
+
+
+def _corpora_and_shares(mid: Sequence[str]) -> list[tuple[str, float]]:
+    """[("starcoder", 0.2)] of ["starcoder:0.2"]. Raises SimtoolError where one is not of that form."""
+    parts = [SHARE.match(text) for text in mid]
+    if wrong := [text for text, part in zip(mid, parts, strict=True) if part is None or "+" in text]:
+        raise SimtoolError(f"--mid names a corpus and its share, such as starcoder:0.2. Got {', '.join(wrong)}.")
+    return [(part["corpus"], float(part["share"])) for part in parts if part is not None]

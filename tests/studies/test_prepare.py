@@ -95,7 +95,7 @@ def test_a_copied_folder_runs_where_only_torch_and_its_kin_are(tmp_path, options
     for path in names.values():
         (tmp_path / path).unlink()
     shutil.copytree(here, folder)
-    command = ["train-eval", "--pre", web, "--mid", f"{code}:0.5", "--target", tasks, "--tokens", "2048"]
+    command = ["train-eval", "--pretrain", web, "--mid", f"{code}:0.5", "--target", tasks, "--train-tokens", "2048"]
     command += ["--seeds", "1", "--device", "cpu", "--workers", "1", "--out", str(folder)]
     process = subprocess.run([sys.executable, "-c", BARE, *command], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
