@@ -28,7 +28,7 @@ import transformers
 from simtool.mixture import Mixture
 from simtool.tokens.batches import TextBatches
 from simtool.tokens.store import TokenStore
-from simtool.training.ensemble import train_replicas
+from simtool.training.ensemble import train_ensemble
 from simtool.training.hardware import autocast, measured_peak
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.model import build_model, flops_per_token
@@ -222,7 +222,7 @@ def replicas(size: str, n: int, steps: int, rows: int, length: int, device: str)
     phase = Phase("pre", Mixture({"random": 1.0}), steps * rows * length, 1e-3, batch_size=rows)
     recipes = [Recipe(size, "0" * 16, (phase,), seed, length) for seed in range(n)]
     start = time.perf_counter()
-    train_replicas(recipes, stores, device)
+    train_ensemble(recipes, stores, device)
     together = time.perf_counter() - start
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

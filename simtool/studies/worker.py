@@ -89,7 +89,7 @@ def _run_single(job: Job) -> dict[str, Any]:
 
 def _run_ensemble(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     from simtool.training.checkpoints import find_checkpoint, load_checkpoint, locked
-    from simtool.training.ensemble import train_replicas
+    from simtool.training.ensemble import train_ensemble
     from simtool.training.model import build_model
     from simtool.training.trainer import bind_folder
 
@@ -105,7 +105,7 @@ def _run_ensemble(jobs: Sequence[Job]) -> list[dict[str, Any]]:
             raise SimtoolError("What they go on from is not saved.")
         start = build_model(recipes[0].model, next(iter(stores.values())).vocabulary_size, recipes[0].seed)
         load_checkpoint(begun.folder, start, None, recipes[0])
-        models, _ = train_replicas(recipes, stores, str(device), start)
+        models, _ = train_ensemble(recipes, stores, str(device), start)
         seconds = (time.monotonic() - began) / len(jobs)
         return [
             _measure(job, recipe, model, device, seconds, len(jobs))

@@ -1,20 +1,19 @@
-"""Many small runs as one batched model: replicas that differ in seed, learning rate or data, trained side by side.
+"""Many small runs as one batched model: members that differ in seed, learning rate or data, trained side by side.
 
-Small models leave a GPU idle; stacked, their matrix products become batched ones. Every replica is the run that it
-would be alone, within rounding: its own weights, gradient norm, clipping, optimizer state and learning rate.
+Small models leave a GPU idle; stacked, their matrix products become batched ones, and attention sees the members as
+more rows of one batch. Every member is the run that it would be by itself, within rounding: its own weights, gradient
+norm, clipping, optimizer state and learning rate.
 """
 
-import copy
+import functools
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call, stack_module_state
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn import functional as F
 
 from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
@@ -22,74 +21,67 @@ from simtool.tokens.store import TokenStore
 from simtool.training.hardware import autocast
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.metrics import SPIKE_HISTORY, trouble
-from simtool.training.model import GPTNeoX, build_model
+from simtool.training.model import GPTNeoX, attend, build_model, document_mask, rotary_angles
 from simtool.training.optimizer import BETAS, EPSILON
 from simtool.training.recipes import Recipe
-from simtool.training.sizes import SIZES
-from simtool.training.trainer import (
-    MICRO_TOKENS,
-    PLAIN,
-    batches_of,
-    steps_of,
-)
+from simtool.training.sizes import SIZES, Shape
+from simtool.training.trainer import MICRO_TOKENS, PLAIN, batches_of, steps_of
 
-# R replicas, B row, T position, V vocabulary
+# E members, B row, T position, N = B T, D width, O outputs of a matrix, V vocabulary, P parameters of a member
 
 
-def train_replicas(
+def train_ensemble(
     recipes: Sequence[Recipe],
     stores: Mapping[str, TokenStore],
     device: str = "cpu",
     start: GPTNeoX | None = None,
 ) -> tuple[list[GPTNeoX], np.ndarray]:
-    """The trained models of recipes that differ in their last segment, and its losses: float64 (R, steps).
+    """Train recipes that differ in their last segment side by side.
 
-    start   what all of them go on from, where something comes before the last segment; its optimizer starts anew
+    Nothing is saved on the way: ensembles are for short runs.
 
-    Recipes may differ in seed, learning rate, schedule and text; model, length, batch and steps must be alike.
-    Nothing is saved on the way: replicas are for short runs. Raises SimtoolError where recipes are too different, and
-    where a loss is no number or leaps.
+    Parameters
+    ----------
+    recipes : sequence of Recipe
+        They may differ in seed, learning rate, schedule and text; model, sequence length, batch and steps must be
+        alike.
+    start : GPTNeoX, optional
+        What all of them go on from, where something comes before the last segment; its optimizer starts anew.
+
+    Returns
+    -------
+    models : list of GPTNeoX
+    losses : float64 (E, steps)
+        Of the last segment.
+
+    Raises
+    ------
+    SimtoolError
+        Where recipes are too different.
+    TrainingDiverged
+        Where a loss is no number or leaps.
     """
     if not recipes:
         raise SimtoolError("No recipes to train.")
     batches = [batches_of(recipe, stores)[-1] for recipe in recipes]
     n_steps = check_alike(recipes, batches, start)
-    first, phases = recipes[0], [recipe.segments()[-1] for recipe in recipes]
-    where, size = torch.device(device), next(iter(stores.values())).vocabulary_size
-    models = [copy.deepcopy(start) if start else build_model(recipe.model, size, recipe.seed) for recipe in recipes]
-    models = [model.to(where) for model in models]
-    parameters, _ = stack_module_state(models)
-    parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    optimizer = _Optimizer(parameters, first.weight_decay, first.max_grad_norm)
-    masked = first.mask_documents or phases[0].is_sft
+    phases = [recipe.segments()[-1] for recipe in recipes]
+    vocabulary_size = next(iter(stores.values())).vocabulary_size
+    initial = [start or build_model(recipe.model, vocabulary_size, recipe.seed) for recipe in recipes]
+    ensemble = Ensemble(initial, torch.device(device), recipes[0])
+    masked = recipes[0].mask_documents or phases[0].is_sft
     losses = np.empty((len(recipes), n_steps))
     history = [deque[float](maxlen=SPIKE_HISTORY) for _ in recipes]
     for step in range(n_steps):
-        ids, targets, documents = side_by_side([of_member.batch(step) for of_member in batches])
-        counted_R = torch.from_numpy((targets != IGNORED).sum(axis=(1, 2))).to(where)
-        loss_R = torch.zeros(len(recipes), device=where)
-        rows = max(1, MICRO_TOKENS.get(where.type, MICRO_TOKENS["cpu"]) // (len(recipes) * ids.shape[2]))
-        for at in range(0, ids.shape[1], rows):
-            part = [torch.from_numpy(array[:, at : at + rows]).to(where) for array in (ids, targets, documents)]
-            part = part if masked else part[:2]
-            with autocast(where, first.precision):
-                minimised_R, cross_entropy_R = replica_losses(models[0], parameters, *part, z_loss=first.z_loss)
-            # replicas do not touch each other, so the gradient of the sum is each one's own
-            (minimised_R / counted_R).sum().backward()
-            loss_R += cross_entropy_R
-        norm_R = optimizer.norms()
-        losses[:, step] = (loss_R / counted_R).double().cpu().numpy()
-        for r, norm in enumerate(norm_R.tolist()):
-            if problem := trouble(losses[r, step], norm, history[r], PLAIN.spike):
-                raise TrainingDiverged(f"Step {step:,} of replica {r} ({phases[r].learning_rate:g}): {problem}.")
-            history[r].append(losses[r, step])
+        arrays = side_by_side([of_member.batch(step) for of_member in batches])
+        losses[:, step], norms = ensemble.accumulate(*arrays if masked else arrays[:2])
+        for e, norm in enumerate(norms):
+            if problem := trouble(losses[e, step], norm, history[e], PLAIN.spike):
+                raise TrainingDiverged(f"Step {step:,} of member {e} ({phases[e].learning_rate:g}): {problem}.")
+            history[e].append(losses[e, step])
         rates = [recipe.learning_rate(phase, step, n_steps) for recipe, phase in zip(recipes, phases, strict=True)]
-        optimizer.step(torch.tensor(rates, device=where), norm_R)
-    for r, model in enumerate(models):
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(parameters[name][r])
-    return models, losses
+        ensemble.step(rates)
+    return ensemble.models(), losses
 
 
 def check_alike(
@@ -97,87 +89,167 @@ def check_alike(
 ) -> int:
     """The steps of their last segment. Raises SimtoolError unless they can be trained as one batched model."""
     if unknown := sorted({recipe.model for recipe in recipes} - SIZES.keys()):
-        raise SimtoolError(f"Replicas are for the sizes by name. Train {', '.join(unknown)} one by one.")
+        raise SimtoolError(f"An ensemble is of sizes by name. Train {', '.join(unknown)} one by one.")
     segments = [recipe.segments() for recipe in recipes]
     last = [phases[-1] for phases in segments]
     if start is None and any(len(phases) > 1 for phases in segments):
-        raise SimtoolError("Replicas train one segment of a recipe. Give the model that the earlier ones end with.")
+        raise SimtoolError("An ensemble trains one segment of recipes. Give the model that the earlier ones end with.")
     if start is not None and any(phase.optimizer != "fresh" for phase in last):
-        raise SimtoolError("Replicas that go on from a model start a new optimizer. Train these one by one.")
+        raise SimtoolError("An ensemble that goes on from a model starts a new optimizer. Train these one by one.")
     first = recipes[0]
     common = [replace(recipe, phases=first.phases, seed=first.seed) for recipe in recipes]
-    sizes = [
-        (phase.is_sft, phase.batch_size, steps_of(phase, of_member))
-        for phase, of_member in zip(last, batches, strict=True)
-    ]
-    if any(recipe != first for recipe in common) or len(set(sizes)) > 1:
-        raise SimtoolError("Replicas may differ in seed, learning rate, schedule and text only. These differ in more.")
-    return sizes[0][-1]
+    counts = [steps_of(phase, of_member) for phase, of_member in zip(last, batches, strict=True)]
+    kinds = {(phase.is_sft, phase.batch_size, n) for phase, n in zip(last, counts, strict=True)}
+    if any(recipe != first for recipe in common) or len(kinds) > 1:
+        raise SimtoolError(
+            "Members of an ensemble may differ in seed, learning rate, schedule and text only. These differ in more."
+        )
+    return counts[0]
 
 
 def side_by_side(batches: Sequence[Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """ids, targets and documents (R, B, T); smaller batches are filled up with a document that nobody counts."""
+    """ids, targets and documents (E, B, T); smaller batches are filled up with a document without targets."""
     B, T = (max(batch.ids.shape[axis] for batch in batches) for axis in (0, 1))
     shape = (len(batches), B, T)
     ids, targets, documents = np.zeros(shape, np.int64), np.full(shape, IGNORED), np.full(shape, -1)
-    for r, batch in enumerate(batches):
+    for e, batch in enumerate(batches):
         b, t = batch.ids.shape
-        ids[r, :b, :t], targets[r, :b, :t], documents[r, :b, :t] = batch.ids, batch.targets, batch.documents
+        ids[e, :b, :t], targets[e, :b, :t], documents[e, :b, :t] = batch.ids, batch.targets, batch.documents
     return ids, targets, documents
 
 
-def replica_losses(
-    model: GPTNeoX,
-    parameters: Mapping[str, Tensor],
-    ids_RBT: Tensor,
-    targets_RBT: Tensor,
-    documents_RBT: Tensor | None = None,
-    z_loss: float = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """What to minimise and the cross-entropy alone, summed over each replica's own batch: (R,) and (R,)."""
-    body = {name.removeprefix("gpt_neox."): p for name, p in parameters.items() if name.startswith("gpt_neox.")}
+class Ensemble:
+    """Members' weights and moments, each as one matrix with a row a member: (E, P), of which the parameters are views.
+    So clipping and AdamW are a few kernels over all of it, however many parameters there are."""
 
-    def hidden(own: Mapping[str, Tensor], ids: Tensor, documents: Tensor | None) -> Tensor:
-        return functional_call(model.gpt_neox, dict(own), (ids, documents))
+    def __init__(self, models: Sequence[GPTNeoX], device: torch.device, recipe: Recipe):
+        self.device, self.recipe, self.shape, self.n_steps = device, recipe, models[0].shape, 0
+        self.vocabulary_size = models[0].vocabulary_size
+        self.frequencies = models[0].gpt_neox.frequencies.to(device)
+        shapes = {name: parameter.shape for name, parameter in models[0].named_parameters()}
+        rows = [torch.cat([p.detach().flatten() for p in model.parameters()]) for model in models]
+        self.weights_EP = torch.stack(rows).to(device)
+        self.first_EP, self.second_EP = torch.zeros_like(self.weights_EP), torch.zeros_like(self.weights_EP)
+        # decay on matrices only, as in `parameter_groups`
+        decays = [recipe.weight_decay if len(shape) > 1 else 0.0 for shape in shapes.values()]
+        counts = torch.tensor([shape.numel() for shape in shapes.values()])
+        self.decay_P = torch.tensor(decays).repeat_interleave(counts).to(device)
+        self.parameters = {
+            name: view.detach().requires_grad_() for name, view in _views(self.weights_EP, shapes).items()
+        }
 
-    # vmap has no rule for the CPU's flash attention and would go through the replicas one by one
-    attention = sdpa_kernel(SDPBackend.MATH) if ids_RBT.device.type == "cpu" else nullcontext()
-    with attention:
-        in_dims = (0, 0, None if documents_RBT is None else 0)
-        hidden_RBTD = torch.vmap(hidden, in_dims)(body, ids_RBT, documents_RBT)
-    # the logits are the largest matrix by far, batched or not, and the loss makes them a few rows at a time
-    each = [
-        chunked_cross_entropy(h, head, targets, z_loss)
-        for h, head, targets in zip(hidden_RBTD, parameters["embed_out.weight"], targets_RBT, strict=True)
-    ]
-    minimised, cross_entropy = zip(*each, strict=True)
-    return torch.stack(minimised), torch.stack(cross_entropy)
+    def accumulate(
+        self, ids: np.ndarray, targets: np.ndarray, documents: np.ndarray | None = None
+    ) -> tuple[np.ndarray, list[float]]:
+        """Gradients of each member's mean loss over its batch; that loss, float64 (E,), and the gradient's norm."""
+        n_targets_E = torch.from_numpy((targets != IGNORED).sum(axis=(1, 2))).to(self.device)
+        total_E = torch.zeros(len(ids), device=self.device)
+        tokens = MICRO_TOKENS.get(self.device.type, MICRO_TOKENS["cpu"])
+        rows = max(1, tokens // (len(ids) * ids.shape[2]))
+        for at in range(0, ids.shape[1], rows):
+            piece = [
+                None if array is None else torch.from_numpy(array[:, at : at + rows]).to(self.device)
+                for array in (ids, targets, documents)
+            ]
+            with autocast(self.device, self.recipe.precision):
+                minimised_E, cross_entropy_E = self.losses(*piece)
+            # members do not touch each other, so the gradient of the sum is each one's own
+            (minimised_E / n_targets_E).sum().backward()
+            total_E += cross_entropy_E
+        self.gradient_EP = torch.cat([p.grad.flatten(1) for p in self.parameters.values()], dim=1)
+        self.norm_E = self.gradient_EP.square().sum(1).sqrt()
+        return (total_E / n_targets_E).double().cpu().numpy(), self.norm_E.tolist()
 
-
-class _Optimizer:
-    """AdamW as in the loop, with a learning rate and a gradient norm for each replica."""
-
-    def __init__(self, parameters: Mapping[str, Tensor], weight_decay: float, clip: float):
-        self.parameters, self.clip, self.n = parameters, clip, 0
-        # a matrix of each replica has three dimensions when stacked
-        self.decay = {name: weight_decay if p.dim() > 2 else 0.0 for name, p in parameters.items()}
-        self.first = {name: torch.zeros_like(p) for name, p in parameters.items()}
-        self.second = {name: torch.zeros_like(p) for name, p in parameters.items()}
-
-    def norms(self) -> Tensor:
-        """Of each replica's gradient: (R,)"""
-        return torch.stack([p.grad.flatten(1).square().sum(1) for p in self.parameters.values()]).sum(0).sqrt()
+    def losses(
+        self, ids_EBT: Tensor, targets_EBT: Tensor, documents_EBT: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What to minimise and the cross-entropy by itself, summed over each member's own rows: (E,) and (E,)."""
+        hidden_END = ensemble_hidden(self.shape, self.parameters, self.frequencies, ids_EBT, documents_EBT)
+        return chunked_cross_entropy(hidden_END, self.parameters["embed_out.weight"], targets_EBT, self.recipe.z_loss)
 
     @torch.no_grad()
-    def step(self, rates_R: Tensor, norms_R: Tensor) -> None:
-        self.n += 1
-        shrink_R = (self.clip / (norms_R + 1e-6)).clamp(max=1.0)
-        for name, p in self.parameters.items():
-            shape = (-1,) + (1,) * (p.dim() - 1)
-            rate, gradient = rates_R.view(shape), p.grad * shrink_R.view(shape)
-            p.mul_(1 - rate * self.decay[name])
-            first, second = self.first[name].lerp_(gradient, 1 - BETAS[0]), self.second[name]
-            second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-            root = (second / (1 - BETAS[1] ** self.n)).sqrt_().add_(EPSILON)
-            p.sub_(rate / (1 - BETAS[0] ** self.n) * first / root)
+    def step(self, rates: Sequence[float]) -> None:
+        """AdamW as in the loop, with a learning rate and a clipped norm for each member."""
+        self.n_steps += 1
+        rates_E1 = torch.tensor(rates, device=self.device)[:, None]
+        shrink_E = (self.recipe.max_grad_norm / (self.norm_E + 1e-6)).clamp(max=1.0)
+        gradient_EP = self.gradient_EP.mul_(shrink_E[:, None])
+        self.weights_EP.mul_(1 - rates_E1 * self.decay_P)
+        self.first_EP.lerp_(gradient_EP, 1 - BETAS[0])
+        self.second_EP.mul_(BETAS[1]).addcmul_(gradient_EP, gradient_EP, value=1 - BETAS[1])
+        root_EP = (self.second_EP / (1 - BETAS[1] ** self.n_steps)).sqrt_().add_(EPSILON)
+        self.weights_EP.sub_(rates_E1 / (1 - BETAS[0] ** self.n_steps) * self.first_EP / root_EP)
+        for p in self.parameters.values():
             p.grad = None
+
+    def models(self) -> list[GPTNeoX]:
+        """The members, each a model of its own."""
+        members = [GPTNeoX(self.shape, self.vocabulary_size).to(self.device) for _ in range(len(self.weights_EP))]
+        for e, model in enumerate(members):
+            model.load_state_dict({name: p[e].detach() for name, p in self.parameters.items()})
+        return members
+
+
+def _views(matrix_EP: Tensor, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """{parameter: (E, *shape)} into a matrix of all."""
+    parts = matrix_EP.split([shape.numel() for shape in shapes.values()], dim=1)
+    return {name: part.view(-1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+# ---- the batched forward pass ----------------------------------------------------------------------------
+
+
+def ensemble_hidden(
+    shape: Shape,
+    parameters: Mapping[str, Tensor],
+    frequencies: Tensor,
+    ids_EBT: Tensor,
+    documents_EBT: Tensor | None = None,
+) -> Tensor:
+    """What `GPTNeoX.hidden` is of each member: (E, N, D), from parameters with a leading E."""
+    E, B, T = ids_EBT.shape
+    angles = rotary_angles(T, frequencies)
+    mask = None if documents_EBT is None else document_mask(documents_EBT.view(E * B, T))
+    members = torch.arange(E, device=ids_EBT.device)[:, None]
+    x_END = parameters["gpt_neox.embed_in.weight"][members, ids_EBT.view(E, B * T)]
+    layer = layer_function(ids_EBT.device.type)
+    for i in range(shape.n_layers):
+        prefix = f"gpt_neox.layers.{i}."
+        of_layer = {name.removeprefix(prefix): p for name, p in parameters.items() if name.startswith(prefix)}
+        x_END = layer(x_END, of_layer, shape.n_heads, T, *angles, mask)
+    return batched_norm(
+        x_END, parameters["gpt_neox.final_layer_norm.weight"], parameters["gpt_neox.final_layer_norm.bias"]
+    )
+
+
+def ensemble_layer(
+    x_END: Tensor, p: Mapping[str, Tensor], n_heads: int, T: int, cos: Tensor, sin: Tensor, mask: Tensor | None
+) -> Tensor:
+    """`Layer` of each member, from its parameters by their names within the layer."""
+
+    def linear(name: str, inputs: Tensor) -> Tensor:
+        return batched_linear(inputs, p[f"{name}.weight"], p[f"{name}.bias"])
+
+    def norm(name: str) -> Tensor:
+        return batched_norm(x_END, p[f"{name}.weight"], p[f"{name}.bias"])
+
+    E, N, D = x_END.shape
+    qkv_END = linear("attention.query_key_value", norm("input_layernorm"))
+    # to attention a member is more rows of the batch
+    read_END = attend(qkv_END.view(E * N // T, T, 3 * D), n_heads, cos, sin, mask).view(E, N, D)
+    inner_END = F.gelu(linear("mlp.dense_h_to_4h", norm("post_attention_layernorm")))
+    return x_END + linear("attention.dense", read_END) + linear("mlp.dense_4h_to_h", inner_END)
+
+
+def batched_linear(x_END: Tensor, weight_EOD: Tensor, bias_EO: Tensor) -> Tensor:
+    return torch.baddbmm(bias_EO[:, None], x_END, weight_EOD.mT)
+
+
+def batched_norm(x_END: Tensor, weight_ED: Tensor, bias_ED: Tensor) -> Tensor:
+    return F.layer_norm(x_END, x_END.shape[-1:]) * weight_ED[:, None] + bias_ED[:, None]
+
+
+@functools.cache
+def layer_function(device: str) -> Callable[..., Tensor]:
+    """`ensemble_layer`, on a GPU compiled: once for all layers, because their weights are its arguments."""
+    return torch.compile(ensemble_layer) if device == "cuda" else ensemble_layer

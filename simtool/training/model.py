@@ -1,7 +1,7 @@
 """GPT-NeoX (Pythia) by size name, and any other causal model of transformers by its config. To add a size: `sizes.py`.
 
-The module is our own, because it compiles without breaks, runs under `vmap` for batched replicas and masks
-documents; its parameters have the names of Pythia's checkpoints, so that saving it is exporting it. Tests hold its
+The module is our own, because it compiles without breaks, masks documents, and shares its parts with an ensemble of
+such models; its parameters have the names of Pythia's checkpoints, so that saving it is exporting it. Tests hold its
 logits against those of transformers.
 """
 
@@ -34,13 +34,17 @@ class Attention(nn.Module):
         self.dense = nn.Linear(shape.width, shape.width)
 
     def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
-        B, T, D = x_BTD.shape
-        # a head's query, key and value lie side by side
-        qkv = self.query_key_value(x_BTD).view(B, T, self.n_heads, 3 * D // self.n_heads).transpose(1, 2)
-        q, k, v = qkv.chunk(3, dim=-1)
-        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.dense(y.transpose(1, 2).reshape(B, T, D))
+        return self.dense(attend(self.query_key_value(x_BTD), self.n_heads, cos, sin, mask))
+
+
+def attend(qkv_BTD: Tensor, n_heads: int, cos_TK: Tensor, sin_TK: Tensor, mask: Tensor | None) -> Tensor:
+    """What the heads read, side by side: (B, T, D) from queries, keys and values (B, T, 3 D)."""
+    B, T, D = qkv_BTD.shape
+    # a head's query, key and value lie side by side
+    q, k, v = qkv_BTD.view(B, T, n_heads, D // n_heads).transpose(1, 2).chunk(3, dim=-1)
+    q, k = apply_rotary(q, cos_TK, sin_TK), apply_rotary(k, cos_TK, sin_TK)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    return y.transpose(1, 2).reshape(B, T, D // 3)
 
 
 def apply_rotary(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -85,16 +89,22 @@ class Body(nn.Module):
         self.register_buffer("frequencies", frequencies(shape), persistent=False)
 
     def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
-        T = ids_BT.shape[1]
-        # angles are relative, so a document in the middle of a row need not be counted from zero
-        angles = torch.arange(T, device=ids_BT.device).float()[:, None] * self.frequencies
-        angles = torch.cat((angles, angles), dim=-1)
-        cos, sin = angles.cos(), angles.sin()
+        cos, sin = rotary_angles(ids_BT.shape[1], self.frequencies)
         mask = None if documents_BT is None else document_mask(documents_BT)
         x = self.embed_in(ids_BT)
         for layer in self.layers:
             x = layer(x, cos, sin, mask)
         return self.final_layer_norm(x)
+
+
+def rotary_angles(n_positions: int, frequencies: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the angle of each turned dimension: (T, turned) each.
+
+    Angles are relative, so a document in the middle of a row need not begin at zero.
+    """
+    angles = torch.arange(n_positions, device=frequencies.device).float()[:, None] * frequencies
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
 
 
 def frequencies(shape: Shape) -> Tensor:
