@@ -6,8 +6,7 @@ import pytest
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.studies.plan import Study, arms_of, plan, study_from_json, study_to_json
-from simtool.studies.presets import PRESETS, find_preset, study_of_flags
+from simtool.studies.plan import Study, arms_of, plan
 
 WEB = Mixture({"web": 1.0})
 STEP = 8 * 128
@@ -87,17 +86,6 @@ def test_seeds_of_sft_share_all_text():
     assert sum(bool(node.target) for node in shared.nodes.values()) == 2 * 8
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_planned_and_comes_back_from_its_file(name):
-    study = find_preset(name)
-    assert study_from_json(study_to_json(study)) == study
-    assert study.about.endswith(".") and PRESETS[name] is not None
-    made = tree(study)
-    assert made.tokens < made.tokens_by_arm <= made.tokens_by_run
-    controls = {arm.name for arm in study.arms if arm.kind == "control"}
-    assert all(arm.control in controls for arm in study.arms if arm.kind != "control")
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -109,12 +97,6 @@ def test_every_preset_is_planned_and_comes_back_from_its_file(name):
          "Arms need names of their own. Twice: code:0.25."),
         (lambda: arms_of(WEB, [("code", 0.9)], (0.2, 0.9), "exposure", reference=0.2),
          "code at 0.9 from 0.2 on cannot be matched from 0.9 on: its share would be 7.2."),
-        (lambda: find_preset("quik"), "Unknown study 'quik'. Did you mean 'quick'?\nKnown: graded, mini, mini-timing,"
-         " paper-160m, paper-1b, paper-410m, paper-70m, quick, shared-mini, timing-weight."),
-        (lambda: study_of_flags("web", ["code"], ["tasks"], "nano", 10_000, 1),
-         "--mid names a corpus and its share, such as starcoder:0.2. Got code."),
-        (lambda: study_of_flags("web", [], ["tasks"], "nano", 10_000, 1),
-         "A study needs something to mix in (--mid starcoder:0.2) and a target (--target pycode)."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_planned_is_said(make, message):
