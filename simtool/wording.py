@@ -239,6 +239,20 @@ def indistinguishable_shares(a: str, b: str) -> str:
 # --- What training gave ---
 
 
+def regime(loss: float, unigram: float) -> str:
+    """How much more than token frequencies a study's control models know; both in nats per token of general text."""
+    start = f"before SFT the control's loss on general text is {loss:.2f} nats per token"
+    if loss < unigram:
+        return (
+            f"{start}, {unigram - loss:.2f} below the unigram entropy of that text ({unigram:.2f}): these models use"
+            " context."
+        )
+    return (
+        f"{start}, {loss - unigram:.2f} above the unigram entropy of that text ({unigram:.2f}): these models know"
+        " little more than how frequent each token is, and so do the effects below."
+    )
+
+
 def effect(target: str, value: float | None, low: float | None, high: float | None, p: float | None) -> str:
     """What an arm did to the loss on a target, against its control: a clause without its subject.
 

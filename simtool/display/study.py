@@ -121,16 +121,18 @@ def print_losses(conclusions: "Conclusions", form: str) -> None:
     import polars as pl
 
     table = conclusions.tables["study_losses"].group_by("size", "arm", "target", maintain_order=True)
-    means = table.agg(pl.col("loss", "loss_before", "general_before", "general_after", "forgetting").mean(), n=pl.len())
+    columns = ("loss", "loss_before", "general_unigram", "general_before", "general_after", "forgetting")
+    means = table.agg(pl.col(columns).mean(), n=pl.len())
     rows = [
         [
             row["target"], row["arm"], row["size"], f"{row['loss_before']:.3f}", f"{row['loss']:.3f}",
+            "not known" if row["general_unigram"] is None else f"{row['general_unigram']:.3f}",
             f"{row['general_before']:.3f}", f"{row['general_after']:.3f}", f"{row['forgetting']:+.3f}", str(row["n"]),
         ]
         for row in means.iter_rows(named=True)
     ]  # fmt: skip
-    header = ["target", "arm", "size", "loss before SFT", "after", "general before", "after", "rise", "seeds"]
-    print_rows(header, rows, form, keys=3)
+    header = ["target", "arm", "size", "loss before SFT", "after", "unigram entropy", "general before", "after", "rise"]
+    print_rows([*header, "seeds"], rows, form, keys=3)
 
 
 def print_effects(conclusions: "Conclusions", form: str) -> None:

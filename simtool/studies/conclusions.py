@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from simtool.studies.effects import agreements, effects, mixed_model, timing
-from simtool.studies.losses import document_losses, load_records, losses
+from simtool.studies.effects import agreements, effects, mixed_model, nothing_done, timing
+from simtool.studies.losses import document_losses, load_records, losses, unigram_entropies
 from simtool.studies.plan import Study
 from simtool.studies.prepare import find_study
 from simtool.tables import atomic_write, provenance, save_table
-from simtool.wording import agreement, difference, effect, predictor_name
+from simtool.wording import agreement, difference, effect, predictor_name, regime
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ def analyze(folder: Path) -> Conclusions:
     folder = Path(folder)
     study, records = find_study(folder), load_records(folder)
     prediction = load_prediction(folder / "prediction.json")
-    by_run, by_document = losses(records), document_losses(folder, records)
+    by_run = losses(records, unigram_entropies(study, folder))
+    if by_run.is_empty():
+        raise nothing_done()
+    by_document = document_losses(folder, records)
     by_arm = effects(study, by_run, by_document, prediction)
     agreed = agreements(study, by_arm)
     tables = {
@@ -64,7 +67,7 @@ def analyze(folder: Path) -> Conclusions:
         intervals="95%, over seeds and documents (crossed); p by Student's t, Holm over the study's effects",
     )
     tables = {name: table for name, table in tables.items() if table.height}
-    return Conclusions(study, tables, by_document, tuple(sentences(by_arm, agreed)), facts)
+    return Conclusions(study, tables, by_document, (*regime_sentences(by_run), *sentences(by_arm, agreed)), facts)
 
 
 def save_conclusions(conclusions: Conclusions, folder: Path) -> list[Path]:
@@ -82,6 +85,13 @@ def save_conclusions(conclusions: Conclusions, folder: Path) -> list[Path]:
 
 
 # ---- sentences -------------------------------------------------------------------------------------------
+
+
+def regime_sentences(by_run: pl.DataFrame) -> list[str]:
+    """Whether the models of each size have learnt more than how frequent each token is."""
+    controls = by_run.filter(pl.col("kind") == "control", pl.col("general_unigram").is_not_null())
+    means = controls.group_by("size", maintain_order=True).agg(pl.col("general_before", "general_unigram").mean())
+    return [f"{size}: {regime(loss, unigram)}" for size, loss, unigram in means.iter_rows()]
 
 
 def sentences(by_arm: pl.DataFrame, agreed: pl.DataFrame) -> list[str]:

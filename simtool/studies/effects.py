@@ -95,8 +95,12 @@ def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, predi
             }
         )
     if not rows:
-        raise SimtoolError("No arm and its control are done on any target yet. Let the study go on.")
+        raise nothing_done()
     return _ranked(pl.DataFrame(rows, infer_schema_length=None))
+
+
+def nothing_done() -> SimtoolError:
+    return SimtoolError("No arm and its control are done on any target yet. Let the study go on.")
 
 
 def _ranked(table: pl.DataFrame) -> pl.DataFrame:
