@@ -158,7 +158,12 @@ Stores = Annotated[
     typer.Option("--stores", help="Folder of tokenized corpora. In the cache by default.", envvar="SIMTOOL_STORES"),
 ]
 TextField = Annotated[
-    str, typer.Option("--text-field", help="Field(s) of your files that hold the text: question,answer.")
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--text-field",
+        help="Field(s) of your files that hold the text: question,answer, or question->answer where the first is the"
+        " prompt. Repeatable. Told from the first rows by default; of one corpus alone: FILE#FIELD.",
+    ),
 ]
 Split = Annotated[str, typer.Option("--split", help="Which split of the named corpora.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable rows out, and count them.")]
@@ -176,10 +181,6 @@ Save = Annotated[
     ),
 ]
 Top = Annotated[int, typer.Option("--top", help="Rows of each table.", parser=amount, metavar="N")]
-Provenance = Annotated[
-    bool, typer.Option("--provenance", help="Show sources and hashes of all text; they are always saved and in json.")
-]
-Full = Annotated[bool, typer.Option("--full", help="Show every column and interval, however wide.")]
 OutputFormat = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 
 
@@ -187,7 +188,7 @@ def options_of(
     tokenizer: str,
     data: Path | None,
     split: str = "train",
-    text_field: str = "text",
+    text_field: list[str] | None = None,
     skip_bad: bool = False,
     workers: int = 0,
     progress: Any = None,
@@ -201,7 +202,7 @@ def options_of(
         tokenizer=tokenizer,
         data=data,
         split=split,
-        text_field=text_field,
+        text_field=",".join(text_field) if text_field else None,
         skip_bad=skip_bad,
         workers=workers or os.cpu_count() or 1,
         budget=budget,

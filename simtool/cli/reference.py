@@ -37,7 +37,7 @@ def profile(
     ] = None,
     data: Data = None,
     split: Split = "train",
-    text_field: TextField = "text",
+    text_field: TextField = None,
     skip_bad: SkipBad = False,
     workers: Workers = 0,
     engine: EngineName = Engine.local,
@@ -83,11 +83,12 @@ def corpora(
     Example: simtool corpora gsm8k
     """
     from simtool.api import reference as api
-    from simtool.display.reference import print_corpora, print_facts
+    from simtool.display.console import print_rows
+    from simtool.display.reference import print_facts
 
     options = options_of(tokenizer, data)
     if name is None:
-        print_corpora(*api.list_corpora(options), format.value)
+        print_rows(*api.list_corpora(options), format.value)
     else:
         print_facts(api.describe_corpus(name, options))
 
@@ -100,7 +101,7 @@ def metrics(format: OutputFormat = Format.table) -> None:
     from simtool.api import reference as api
     from simtool.display.console import print_rows
 
-    print_rows(*api.list_metrics(), format.value, prose=("when to use it", "source"))
+    print_rows(*api.list_metrics(), format.value)
 
 
 def tokenizers(data: Data = None, format: OutputFormat = Format.table) -> None:
@@ -111,4 +112,4 @@ def tokenizers(data: Data = None, format: OutputFormat = Format.table) -> None:
     from simtool.api import reference as api
     from simtool.display.console import print_rows
 
-    print_rows(*api.list_tokenizers(data), format.value, prose=("what it is",))
+    print_rows(*api.list_tokenizers(data), format.value)

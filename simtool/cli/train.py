@@ -51,7 +51,7 @@ def tokenize(
     stores: Stores = None,
     data: Data = None,
     split: Split = "train",
-    text_field: TextField = "text",
+    text_field: TextField = None,
     skip_bad: SkipBad = False,
     format: OutputFormat = Format.table,
 ) -> None:
@@ -165,7 +165,7 @@ def train(
     tokenizer: TokenizerName = "default",
     stores: Stores = None,
     data: Data = None,
-    text_field: TextField = "text",
+    text_field: TextField = None,
     format: OutputFormat = Format.table,
 ) -> None:
     """Train a model through its phases, and measure held-out loss at the end of each.

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from simtool.corpora.corpus import Corpus, Document, Row, TextFields
+from simtool.corpora.corpus import Corpus, Document, Row, Segment, plain_text, prompt_and_response
 from simtool.corpora.generators import Generated
 from simtool.corpora.hub import Hub, Hubs
+from simtool.corpora.layouts import TextFields
 from simtool.corpora.packages import Packages
 from simtool.errors import unknown
 
@@ -26,7 +27,7 @@ class Pair:
     response: str
 
     def __call__(self, row: Row) -> Document:
-        return Document(_first(row, self.prompt) + "\n", _first(row, self.response) + "")
+        return prompt_and_response(_first(row, self.prompt), _first(row, self.response), "\n")
 
 
 def _first(row: Row, names: str) -> str:
@@ -39,17 +40,17 @@ STARCODER_TAGS = re.compile(r"\A(?:<(?:reponame|filename|gh_stars)>[^<\n]*)+\n?"
 
 def render_starcoder(row: Row) -> Document:
     """Without the repository's name and stars, which open some files of the hub as tags."""
-    return Document("", STARCODER_TAGS.sub("", _first(row, "content|text")))
+    return plain_text(STARCODER_TAGS.sub("", _first(row, "content|text")))
 
 
 def render_wikipedia(row: Row) -> Document:
     """The hub keeps the title apart; in the files the text begins with it."""
     text, title = row["text"], row.get("title") or ""
-    return Document("", text if text.startswith(title) else f"{title}\n\n{text}")
+    return plain_text(text if text.startswith(title) else f"{title}\n\n{text}")
 
 
 def render_imdb(row: Row) -> Document:
-    return Document("", re.sub(r"(<br ?/?>)+", "\n", row["text"]))
+    return plain_text(re.sub(r"(<br ?/?>)+", "\n", row["text"]))
 
 
 def render_knowledge(row: Row) -> Document:
@@ -59,13 +60,13 @@ def render_knowledge(row: Row) -> Document:
         answer = answer["value"]
     elif isinstance(answer, list):
         answer = answer[0]
-    return Document(row["question"] + "\n", answer) if answer else Document("", "")
+    return prompt_and_response(row["question"], answer, "\n") if answer else Document(())
 
 
 def render_pycode(row: Row) -> Document:
     """The whole docstring, then the function without it: on the hub the function still holds it."""
     documentation, code = row["func_documentation_string"], row["func_code_string"]
-    return Document(documentation + "\n", _without_docstring(code, documentation))
+    return prompt_and_response(documentation, _without_docstring(code, documentation), "\n")
 
 
 def _without_docstring(code: str, documentation: str) -> str:
@@ -82,20 +83,26 @@ def _without_docstring(code: str, documentation: str) -> str:
 
 
 def render_lima(row: Row) -> Document:
-    """All turns before the last reply, then that reply; LIMA's test questions have none."""
+    """Questions and replies in turn, of which the last reply is learnt; LIMA's test questions have none."""
     turns = row["conversations"]
-    before_reply = turns[: max(1, len(turns) // 2 * 2 - 1)]
-    return Document("\n".join(before_reply) + "\n", turns[len(before_reply)] if len(turns) > len(before_reply) else "")
+    n_read = max(1, len(turns) // 2 * 2)  # a last question without a reply is left out
+    segments: list[Segment] = []
+    for n, text in enumerate(turns[:n_read], 1):
+        is_reply = n % 2 == 0
+        segments.append(Segment("assistant" if is_reply else "user", text + "", is_reply and n == n_read))
+        if not segments[-1].counted:
+            segments.append(Segment("template", "\n", False))
+    return Document(tuple(segments))
 
 
 def render_sciq(row: Row) -> Document:
     support = row["support"]
-    return Document((support + "\n" if support else "") + row["question"] + "\n", row["correct_answer"] + "")
+    return prompt_and_response((support + "\n" if support else "") + row["question"], row["correct_answer"], "\n")
 
 
 def render_social_iqa(row: Row) -> Document:
     right = {"1": "answerA", "2": "answerB", "3": "answerC"}[str(row["label"]).strip()]
-    return Document(row["context"] + " " + row["question"] + "\n", row[right] + "")
+    return prompt_and_response(row["context"] + " " + row["question"], row[right], "\n")
 
 
 TREC_CLASSES = {
@@ -112,12 +119,12 @@ def render_trec(row: Row) -> Document:
     """The class is a number on the hub and a code in the files; it is answered in words."""
     label = row["coarse_label"]
     code = list(TREC_CLASSES)[label] if isinstance(label, int) else label
-    return Document(row["text"] + "\n", TREC_CLASSES[code])
+    return prompt_and_response(row["text"], TREC_CLASSES[code], "\n")
 
 
 def render_mr(row: Row) -> Document:
     """The label is a number on the hub and text in the files."""
-    return Document(row["text"].strip() + "\n", {"0": "negative", "1": "positive"}[str(row["label"])])
+    return prompt_and_response(row["text"].strip(), {"0": "negative", "1": "positive"}[str(row["label"])], "\n")
 
 
 FUNCTION_EXAMPLE = {

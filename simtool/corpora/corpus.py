@@ -6,24 +6,65 @@ The data's way, in one line: `Source.read` gives lists of rows, `Corpus.render` 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Literal, NamedTuple, Protocol
 
 from simtool.errors import SimtoolError
 
 Row = dict[str, Any]
 Role = Literal["general", "specialised", "sft"]
+SegmentRole = Literal["text", "system", "user", "assistant", "tool", "reasoning", "template"]
+VIEWS: tuple[SegmentRole, ...] = ("text", "system", "user", "assistant", "tool", "reasoning")
+
+
+class Segment(NamedTuple):
+    """A part of a document, in one role.
+
+    role      "text" in plain corpora; "template" is what stands between the others: a line break, a chat marker
+    counted   whether SFT on responses learns it
+    """
+
+    role: SegmentRole
+    text: str
+    counted: bool = True
 
 
 class Document(NamedTuple):
-    """One text. What a model is asked stands apart from what it must answer, because SFT masks prompts."""
+    """One text, as the parts that it is put together from."""
 
-    prompt: str  # "" in plain corpora
-    response: str
+    segments: tuple[Segment, ...]
 
     @property
     def text(self) -> str:
-        return self.prompt + self.response
+        segments = self.segments
+        return segments[0].text if len(segments) == 1 else "".join([segment.text for segment in segments])
+
+    @property
+    def prompt(self) -> str:
+        """What comes before the first part that SFT on responses learns; "" in plain text."""
+        return "".join(segment.text for segment in takewhile(lambda segment: not segment.counted, self.segments))
+
+    @property
+    def response(self) -> str:
+        """All behind the prompt."""
+        return self.text[len(self.prompt) :]
+
+    def in_role(self, role: SegmentRole) -> "Document":
+        """Its segments of one role alone, each on a line of its own."""
+        return plain_text("\n".join(segment.text for segment in self.segments if segment.role == role))
+
+
+def plain_text(text: str) -> Document:
+    """A document without parts."""
+    return Document((Segment("text", text),)) if text else Document(())
+
+
+def prompt_and_response(prompt: str, response: str, between: str = "") -> Document:
+    """What a model is asked, and what it must answer; SFT masks the former and what stands between."""
+    if not (isinstance(prompt, str) and isinstance(response, str)):
+        raise TypeError(f"prompt and response must be text, not {type(prompt).__name__} and {type(response).__name__}")
+    parts = (Segment("user", prompt, False), Segment("template", between, False), Segment("assistant", response))
+    return Document(tuple(part for part in parts if part.text))
 
 
 class Source(Protocol):
@@ -48,17 +89,21 @@ class Reading:
 
     skip_bad   leave bad rows out and count them; otherwise the first one ends the reading
     fraction   of the source read so far, as it lies on disk; None where that is not known
+    columns    the fields that are needed, where the source can leave out others; None: all
+    n_empty    rows that hold no text
     """
 
     skip_bad: bool = False
     n_skipped: int = 0
     reasons: list[str] = field(default_factory=list)
     fraction: float | None = None
+    columns: tuple[str, ...] | None = None
+    n_empty: int = 0
 
     def bad(self, reason: str) -> None:
         """A row cannot be read: raises SimtoolError, or notes the reason (the first five are kept)."""
         if not self.skip_bad:
-            raise SimtoolError(f"{reason}\nMend it, or leave such rows out and count them with --skip-bad.")
+            raise SimtoolError(f"{reason}\nFix it, or leave such rows out and count them with --skip-bad.")
         self.n_skipped += 1
         if len(self.reasons) < 5:
             self.reasons.append(reason)
@@ -72,7 +117,7 @@ class Corpus:
     about: str
     role: Role
     licence: str
-    render: Callable[[Row], Document]
+    render: Callable[[Row], Document] | None  # a layout, or an entry's own; None until it is told from the rows
     example: Row  # written by us: the entry's documentation and its offline test
     source: Source | None  # the hub for a catalogue entry; files once they are found
     # File stems that serve this corpus in a data folder, best first, each with None or, when the text is of
@@ -81,6 +126,8 @@ class Corpus:
     access: str | None = None  # how to get in, where the hub asks for an agreement
     train_on: Literal["response", "text"] = "text"  # what SFT counts in its loss
     stand_in: str | None = None
+    layout: str = ""  # how rows are read, where that was told from them: "messages, 3 turns on average"
+    view: SegmentRole | None = None  # only the segments of this role are read; None: all
     same_domain: str | None = None  # of a target: what to mix in by its domain alone, the same-domain baseline
     n_examples: int | None = None  # for SFT: the paper's, or those of the set's training split
     has_reference: bool = False  # its profile ships with the package
@@ -90,24 +137,46 @@ class Corpus:
 
     def batches(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Document]]:
         """Documents in lists of a few MB; empty ones are left out."""
-        if self.source is None:
+        if self.source is None or self.render is None:
             raise SimtoolError(f"{self.name} has no source to read from.")
         reading = reading or Reading()
+        reading.columns = getattr(self.render, "columns", None)
         for rows in self.source.read(shard, n_shards, reading):
             documents = []
             for row in rows:
-                try:
-                    document = self.render(row)
-                except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-                    reading.bad(self._cannot_render(row, error))
+                document = self._document(row, reading)
+                if document is None:
                     continue
-                if document.prompt or document.response:
+                if document.segments:
                     documents.append(document)
+                else:
+                    reading.n_empty += 1
             if documents:
                 yield documents
 
+    def _document(self, row: Row, reading: Reading) -> Document | None:
+        """A row as it is read; None where it cannot be."""
+        assert self.render is not None
+        try:
+            document = self.render(row)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            reading.bad(self._cannot_render(row, error))
+            return None
+        return document if self.view is None else document.in_role(self.view)
+
     def documents(self, limit: int | None = None) -> Iterator[Document]:
         return islice((document for batch in self.batches() for document in batch), limit)
+
+    def describe(self) -> str:
+        """Where the text comes from and how it is read, for the provenance column."""
+        where = self.source.describe() if self.source else self.name
+        view = f"{self.view} only" if self.view else ""
+        return ", ".join(filter(None, [where, self.layout, view]))
+
+    def reading_identity(self) -> str:
+        """Changes when rows are read in another way: what profiles and stores are filed under, with the source's."""
+        render = repr(self.render) if hasattr(self.render, "columns") else self.name
+        return f"{render} {self.view or ''}".strip()
 
     def _cannot_render(self, row: Row, error: Exception) -> str:
         where = self.source.describe() if self.source else self.name
@@ -119,25 +188,16 @@ class Corpus:
         return f"{where}: a row cannot be read as {self.name} ({type(error).__name__}: {error}). {has}"
 
 
+def why_empty(n_skipped: int, reasons: list[str], n_empty: int) -> str:
+    """What is to be said of a corpus in which nothing was read: how many rows were empty or bad, and why."""
+    if n_skipped:
+        return f"\n{n_skipped:,} rows cannot be read. The first: {reasons[0]}"
+    return f" Empty rows: {n_empty:,}." if n_empty else ""
+
+
 def document_hash(utf8: bytes, seed: int = 0) -> int:
     """64-bit content hash (xxh3) of a document. Folds, samples and splits are read off it, so that they depend
     on the text alone, not on order, file or machine."""
     import xxhash  # here, so that the catalogue can be read where only torch and its kin are
 
     return xxhash.xxh3_64_intdigest(utf8, seed=seed)
-
-
-@dataclass(frozen=True)
-class TextFields:
-    """A render for rows whose text is in one field, or in several ("question,answer"), one a line."""
-
-    names: str = "text"
-
-    def __call__(self, row: Row) -> Document:
-        parts = []
-        for name in self.names.split(","):
-            part = row[name.strip()]
-            if not isinstance(part, str):
-                raise TypeError(f"field {name.strip()!r} holds {type(part).__name__}, not text")
-            parts.append(part)
-        return Document("", parts[0] if len(parts) == 1 else "\n".join(parts))

@@ -149,7 +149,7 @@ def evaluate(
         raise SimtoolError(f"The loss on document {worst} of {store.corpus} ({store.split}) is {nats[worst]}.")
     tokens, n_bytes = np.diff(store.offsets[: n + 1]), np.array(store.n_bytes[:n])
     if loss_on == "response":
-        tokens, n_bytes = tokens - store.n_prompt_tokens[:n], n_bytes - store.n_prompt_bytes[:n]
+        tokens, n_bytes = tokens - store.n_masked_tokens[:n], n_bytes - store.n_masked_bytes[:n]
     hashes = np.array(store.hashes[:n])
     return DocumentLosses(
         store.corpus, store.split, loss_on, store.fingerprint, nats, np.array(tokens), n_bytes, hashes
@@ -198,7 +198,8 @@ def read_windows(store: TokenStore, batch: list[Window], loss_on: LossOn) -> tup
         before = document[window.start - 1] if window.start else first_token(store)
         ids[row, 0], ids[row, 1:n] = before, document[window.start : window.stop - 1]
         if loss_on == "response":
-            targets[row, : max(int(store.n_prompt_tokens[window.document]) - window.start, 0)] = IGNORED
+            masked = store.is_masked(window.document)[window.start : window.stop]
+            targets[row, :n][masked] = IGNORED
     return ids, targets
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from simtool import executor
-from simtool.corpora.corpus import Corpus, Reading, document_hash
+from simtool.corpora.corpus import Corpus, Reading, document_hash, why_empty
 from simtool.errors import SimtoolError
 from simtool.profiles.features import FEATURES, N_FOLDS, Batch, add_counts, empty_counts, frequent_ngrams
 from simtool.profiles.profile import Profile, load_profile, save_profile
@@ -101,9 +101,11 @@ def count_corpus(
         profile = _count_sample(corpus, tokenizer, features, budget, skip_bad, report)
         skipped = [profile.facts["skipped"]]
     if not profile.size["documents"]:
-        raise SimtoolError(f"{corpus.name} is empty: {_where(corpus)} holds no text.")
+        reasons = [reason for part in skipped for reason in part["reasons"]]
+        why = why_empty(sum(part["count"] for part in skipped), reasons, sum(part["empty"] for part in skipped))
+        raise SimtoolError(f"{corpus.name} is empty: {corpus.describe()} holds no text.{why}")
     facts = {
-        "source": _where(corpus),
+        "source": corpus.describe(),
         "stand_in": corpus.stand_in,
         "budget": {"tokens": budget.tokens, "documents": budget.documents, "seed": budget.seed},
         "skipped": {
@@ -112,6 +114,7 @@ def count_corpus(
         }
         if skip_bad
         else None,
+        "empty": sum(part["empty"] for part in skipped),
     }
     return replace(profile, facts=provenance(**facts))
 
@@ -136,7 +139,7 @@ def count_shard(shard: Shard, report: executor.Report) -> Profile:
                 saved = time.monotonic()
             if stop.is_set():
                 raise KeyboardInterrupt
-    return tally.profile({"skipped": _told(reading)})
+    return tally.profile({"skipped": _skipped(reading)})
 
 
 def _count_sample(
@@ -177,7 +180,7 @@ def _count_sample(
             f"The first document of {corpus.name} holds {int(sizes[0]):,} tokens,"
             f" more than --tokens {budget.tokens:,}. Whole documents are counted: ask for more."
         )
-    return tally.profile({"skipped": _told(reading)})
+    return tally.profile({"skipped": _skipped(reading)})
 
 
 Sized = tuple[list[str], np.ndarray]  # texts, and how many tokens each has
@@ -311,12 +314,8 @@ def _part(parts: Path | None, index: int, of: int) -> Path | None:
     return None if parts is None else parts / f"{index}-of-{of}.parquet"
 
 
-def _told(reading: Reading) -> dict[str, object]:
-    return {"count": reading.n_skipped, "reasons": reading.reasons}
-
-
-def _where(corpus: Corpus) -> str:
-    return corpus.source.describe() if corpus.source else corpus.name
+def _skipped(reading: Reading) -> dict[str, object]:
+    return {"count": reading.n_skipped, "reasons": reading.reasons, "empty": reading.n_empty}
 
 
 @contextmanager

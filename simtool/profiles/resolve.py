@@ -17,9 +17,12 @@ import filelock
 import platformdirs
 
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
-from simtool.corpora.corpus import Corpus, Source, TextFields
+from simtool.corpora.corpus import Corpus, Source
+from simtool.corpora.files import BY_SUFFIX
+from simtool.corpora.formats import BY_NAME
 from simtool.corpora.hub import Hub, Hubs, parse_hub_id
-from simtool.corpora.sources import COMPRESSIONS, FORMATS, file_corpus, find_files, format_of
+from simtool.corpora.sources import SAMPLE_ROWS, file_corpus, find_files, with_layout
+from simtool.corpora.spec import Spec, parse_spec
 from simtool.errors import SimtoolError
 from simtool.executor import Engine, Report
 from simtool.mixture import Mixture
@@ -51,7 +54,7 @@ class Options:
     data: Path | None = field(default_factory=lambda: _path_of("SIMTOOL_DATA"))
     cache: Path = field(default_factory=_cache_folder)
     split: str = "train"
-    text_field: str = "text"
+    text_field: str | None = None  # of own files and the hub; None: told from the rows
     budget: Budget = Budget()  # noqa: RUF009 (frozen)
     workers: int = 1
     engine: Engine = "local"
@@ -124,19 +127,24 @@ def provenance_of(profiles: Mapping[str, ResolvedProfile], **facts: Any) -> dict
 
 def local_text(name: str, options: Options) -> Corpus | None:
     """The text of a corpus on this machine (or at a URL); None where only a profile or the hub can serve."""
-    if _is_path(name):
-        return file_corpus(name, options.text_field)
-    if name in CATALOGUE:
-        corpus = CATALOGUE[name]
-        if corpus.source is not None and not isinstance(corpus.source, Hub | Hubs):
-            return corpus  # made on this machine
-        if options.data is not None:
-            return in_data_folder(corpus, options.data, options.split)
-        return None
-    if "/" in name:
-        return None
-    find_corpus(name)  # raises with the nearest names
-    return None
+    spec = parse_spec(name)
+    split = spec.split or options.split
+    if spec.is_path:
+        corpus: Corpus | None = file_corpus(spec.location, spec.fields or options.text_field, split, name)
+    elif spec.location in CATALOGUE:
+        corpus = _catalogue_text(CATALOGUE[spec.location], options.data, split)
+    elif "/" in spec.location:
+        corpus = None
+    else:
+        find_corpus(spec.location)  # raises with the nearest names
+        corpus = None
+    return corpus and replace(corpus, name=name, view=spec.view)
+
+
+def _catalogue_text(corpus: Corpus, data: Path | None, split: str) -> Corpus | None:
+    if corpus.source is not None and not isinstance(corpus.source, Hub | Hubs):
+        return corpus  # made on this machine
+    return in_data_folder(corpus, data, split) if data is not None else None
 
 
 def find_text_or_hub(name: str, options: Options) -> Corpus:
@@ -151,8 +159,8 @@ def in_data_folder(corpus: Corpus, data: Path, split: str) -> Corpus | None:
     for stem, stand_in in corpus.files.items():
         # a file without a split in its name holds the training text
         for base in (f"{stem}_{split}", f"{stem}-{split}", *([stem] if split == "train" else [])):
-            for ending in FORMATS:
-                for compression in ("", *COMPRESSIONS):
+            for ending in BY_NAME:
+                for compression in ("", *BY_SUFFIX):
                     path = data / f"{base}{ending}{compression}"
                     if path.exists():
                         return replace(corpus, source=find_files(str(path)), stand_in=stand_in)
@@ -178,7 +186,7 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
             features = sorted({*features, *profile_facts(path)["features"]} & set(FEATURES), key=list(FEATURES).index)
         parts = path.with_suffix(".parts") / hashlib.sha256(" ".join(features).encode()).hexdigest()[:8]
         assert corpus.source is not None
-        options.report(CountingStarted(corpus.name, corpus.source.describe()))
+        options.report(CountingStarted(corpus.name, corpus.describe()))
         profile = count_corpus(
             corpus,
             tokenizer,
@@ -198,17 +206,27 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
 
 
 def _hub_corpus(name: str, options: Options) -> Corpus:
-    if name in CATALOGUE:
-        if CATALOGUE[name].source is None:
+    spec = parse_spec(name)
+    split = spec.split or options.split
+    if spec.location in CATALOGUE:
+        corpus = CATALOGUE[spec.location]
+        if corpus.source is None:
             raise SimtoolError(f"{name} is not there")
-        return replace(CATALOGUE[name], source=_in_split(CATALOGUE[name].source, options.split))
-    hub = parse_hub_id(name)
+        corpus = replace(corpus, source=_in_split(corpus.source, split))
+    else:
+        corpus = _named_on_hub(parse_hub_id(spec.location), spec, split, options)
+    return replace(corpus, name=name, view=spec.view)
+
+
+def _named_on_hub(hub: Hub, spec: Spec, split: str, options: Options) -> Corpus:
+    if spec.split:
+        hub = replace(hub, split=spec.split)
+    fields = spec.fields or options.text_field
     for corpus in CATALOGUE.values():  # a set that we know how to read
-        if isinstance(corpus.source, Hub) and corpus.source.repo == hub.repo:
-            return replace(corpus, name=name, source=hub)
-    return Corpus(
-        name, f"{hub.repo} on the hub.", "specialised", "see the hub", TextFields(options.text_field), {}, hub
-    )
+        if isinstance(corpus.source, Hub) and corpus.source.repo == hub.repo and fields is None:
+            return replace(corpus, source=hub)
+    corpus = Corpus(spec.location, f"{hub.repo} on the hub.", "specialised", "see the hub", None, {}, hub)
+    return with_layout(corpus, next(iter(hub.read()), [])[:SAMPLE_ROWS], fields)
 
 
 def _in_split(source: Source | None, split: str) -> Source | None:
@@ -261,13 +279,12 @@ def _usable(path: Path, features: list[str]) -> Profile | None:
 def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
     """One file for one answer to: which text, cut into which tokens, how much of it."""
     assert corpus.source is not None
-    render = corpus.render if isinstance(corpus.render, TextFields) else corpus.name
     settings = (
         corpus.source.identity(),
         tokenizer.fingerprint,
         options.budget,
         options.skip_bad,
-        render,
+        corpus.reading_identity(),
         N_FOLDS,
     )
     key = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
@@ -281,11 +298,3 @@ def _workers_for(corpus: Corpus, options: Options) -> int:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[-60:].lstrip("._-") or "corpus"
-
-
-def _is_path(name: str) -> bool:
-    if name in CATALOGUE:  # a folder that happens to be called c4 is ./c4
-        return False
-    if "://" in name or any(sign in name for sign in "*?") or format_of(name) is not None:
-        return True
-    return name.startswith((".", "/", "~")) or Path(name).exists()

@@ -111,7 +111,7 @@ def measure(
 
 def loss_parts(store: TokenStore) -> tuple[str, ...]:
     """What of a store's documents can be measured: whole texts and, where documents have prompts, responses."""
-    return ("text", "response") if store.n_prompt_tokens.any() else ("text",)
+    return ("text", "response") if store.has_masks else ("text",)
 
 
 def export(run: Path, folder: Path, tokenizer: str, data: Path | None) -> Path:

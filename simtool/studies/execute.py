@@ -20,7 +20,7 @@ from simtool.studies.prepare import Stores, plan_runs, prepare, run_facts
 from simtool.studies.records import Recorder
 from simtool.studies.worker import finished_result, run_nodes
 from simtool.tables import atomic_write
-from simtool.tokens.store import TokenStore, store_folder
+from simtool.tokens.store import TokenStore
 from simtool.training.recipes import recipe_to_json
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def make_jobs(plan: Plan, stores: Stores, folder: Path, execution: StudyExecutio
     """{key: what a worker needs to know of a node}, in the order in which they should be started."""
     runs = Path(execution.runs or folder / "runs")
     folders = {key: str(runs / _run_name(node, stores)) for key, node in plan.nodes.items()}
-    root, facts, below = folder / "stores", run_facts(), _tokens_below(plan)
+    facts, below = run_facts(), _tokens_below(plan)
     jobs = {}
     # what leads to the most work first, so that no worker waits for the last trunk
     for key, node in sorted(plan.nodes.items(), key=lambda item: (item[1].target != "", -below[item[0]])):
@@ -193,8 +193,8 @@ def make_jobs(plan: Plan, stores: Stores, folder: Path, execution: StudyExecutio
             "folder": folders[key],
             "recipe": recipe_to_json(node.recipe),
             "parents": [folders[node.parent]] if node.parent else [],
-            "stores": {name: str(_folder(root, stores[name]["train"])) for name in _corpora_of(node)},
-            "measured": _measurements(plan.study, node, stores, root),
+            "stores": {name: str(_folder(stores[name]["train"])) for name in _corpora_of(node)},
+            "measured": _measurements(plan.study, node, stores),
             "documents": plan.study.held_out,
             "device": execution.device,
             "keep": execution.keep_leaves or not node.target,
@@ -223,11 +223,12 @@ def _run_name(node: Node, stores: Stores) -> str:
     return f"{node.key}-{sha256(' '.join(fingerprints).encode()).hexdigest()[:8]}"
 
 
-def _folder(root: Path, store: TokenStore) -> Path:
-    return store_folder(root, store.corpus, store.split, store.tokenizer_fingerprint).resolve()
+def _folder(store: TokenStore) -> Path:
+    assert store.folder is not None
+    return store.folder.resolve()
 
 
-def _measurements(study: Study, node: Node, stores: Stores, root: Path) -> list[dict[str, Any]]:
+def _measurements(study: Study, node: Node, stores: Stores) -> list[dict[str, Any]]:
     """What is measured at a node's end: forgetting everywhere; targets before SFT, and after it the leaf's own."""
     targets = (node.target,) if node.target else study.targets if node.ends else ()
     splits = (SELECTED_ON, REPORTED) if node.target and len(study.sft_rates) > 1 else (REPORTED,)
@@ -239,5 +240,5 @@ def _measurements(study: Study, node: Node, stores: Stores, root: Path) -> list[
         trained_on = study.train_on.get(name, store.train_on)
         loss_on = "response" if role == "target" and trained_on == "response" else "text"
         row = {"corpus": name, "role": role, "split": split, "loss_on": loss_on, "store": store.fingerprint}
-        measured.append({**row, "folder": str(_folder(root, store))})
+        measured.append({**row, "folder": str(_folder(store))})
     return measured

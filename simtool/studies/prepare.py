@@ -26,7 +26,7 @@ from simtool.studies.plan import (
     study_to_json,
 )
 from simtool.tables import atomic_write, provenance
-from simtool.tokens.store import TokenStore, load_store, overlap, store_folder
+from simtool.tokens.store import TokenStore, load_store, overlap, stores_by_name
 
 if TYPE_CHECKING:
     from simtool.prediction.predict import Prediction
@@ -130,10 +130,12 @@ def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dic
     root, fingerprint = Path(folder) / "stores", _fingerprint(study, folder, options)
     stores = {}
     for name in study.corpora:
-        folders = {split: store_folder(root, name, split, fingerprint) for split in SHARES}
+        folders = stores_by_name(root, name, fingerprint)
         # a folder that was carried to another machine has its ids with it, and needs no text
-        if all((path / "header.json").exists() for path in folders.values()):
-            stores[name] = {split: load_store(path) for split, path in folders.items()}
+        if set(SHARES) <= set(folders):
+            stores[name] = {split: load_store(folders[split]) for split in SHARES}
+            if options is not None:
+                _check_unchanged(name, stores[name], options)
         elif options is not None:
             from simtool.runs.texts import tokenize
 
@@ -142,6 +144,19 @@ def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dic
         else:
             raise SimtoolError(f"The ids of {name} are missing in {root}. Copy the whole folder of the study.")
     return stores
+
+
+def _check_unchanged(name: str, splits: Mapping[str, TokenStore], options: "Options") -> None:
+    """Raises SimtoolError where the files of a corpus hold another text by now than the study has tokenized."""
+    from simtool.profiles.resolve import local_text
+    from simtool.runs.texts import file_content
+
+    earlier, now = next(iter(splits.values())).facts.get("content"), file_content(local_text(name, options))
+    if earlier and now and earlier != now:
+        raise SimtoolError(
+            f"{name} has changed since the study tokenized it, and its records are of the earlier text.\n"
+            "Name another folder with --out, or put the earlier text back."
+        )
 
 
 def _fingerprint(study: Study, folder: Path, options: "Options | None") -> str:

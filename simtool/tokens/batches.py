@@ -246,17 +246,18 @@ class ExampleBatches:
         return np.diff(self.store.offsets)
 
     @cached_property
+    def _learns_all(self) -> bool:
+        return (self.train_on or self.store.train_on) == "text" or not self.store.has_masks
+
+    @cached_property
     def _loss_from(self) -> np.ndarray:
-        """The first token of each document that a loss is taken on."""
-        whole = (self.train_on or self.store.train_on) == "text"
-        return np.zeros_like(self._lengths) if whole else np.asarray(self.store.n_prompt_tokens)
+        """The first token of each document that a loss is taken on; its length where there is none."""
+        return np.zeros_like(self._lengths) if self._learns_all else self.store.n_leading_masked
 
     @cached_property
     def examples(self) -> np.ndarray:
         """The documents that are trained on."""
-        return np.flatnonzero(
-            (self._lengths > 0) & (self._loss_from < np.minimum(self._lengths + 1, self.sequence_length))
-        )
+        return np.flatnonzero((self._lengths > 0) & (self._loss_from < np.minimum(self._lengths, self.sequence_length)))
 
     @property
     def n_left_out(self) -> int:
@@ -306,7 +307,10 @@ class ExampleBatches:
         ids = self.store.document(document).astype(np.int64)
         read = np.concatenate([[self.store.end_of_text], ids])
         targets = np.concatenate([ids, [self.store.end_of_text]])
-        targets[: self._loss_from[document]] = IGNORED
+        if not self._learns_all:
+            masked = self.store.is_masked(document)
+            targets[:-1][masked] = IGNORED
+            targets[-1:][masked[-1:]] = IGNORED  # a text that ends with the user's turn does not teach to end
         return read[: self.sequence_length], targets[: self.sequence_length]
 
 

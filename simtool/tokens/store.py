@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,8 @@ from simtool.tokens.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from simtool.corpora.corpus import Corpus, Document
 
-FORMAT = 1  # raised when a store of an older layout would be read wrongly
+FORMAT = 2  # raised when a store of an older layout would be read wrongly
+PER_DOCUMENT = ("n_bytes", "n_masked_bytes", "hashes")
 SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}
 SPLIT_SEED = 0x5EED  # another seed than that of the folds, so that a split is a fair sample of every fold
 BATCH_CHARACTERS = 16 << 20  # tokenized at once
@@ -36,8 +37,10 @@ ARRAYS = {
     "ids": None,  # uint16 or uint32, as the vocabulary needs
     "offsets": np.int64,
     "n_bytes": np.int64,
-    "n_prompt_tokens": np.int64,
-    "n_prompt_bytes": np.int64,
+    "mask_offsets": np.int64,
+    "mask_starts": np.int64,
+    "mask_stops": np.int64,
+    "n_masked_bytes": np.int64,
     "hashes": np.uint64,
 }
 
@@ -49,8 +52,10 @@ class TokenStore:
     ids               uint16 or uint32 (n_tokens,)   every id < vocabulary_size
     offsets           int64 (n_documents + 1,)       document d is ids[offsets[d]:offsets[d + 1]]
     n_bytes           int64 (n_documents,)           UTF-8 length
-    n_prompt_tokens   int64 (n_documents,)           leading tokens that lie wholly in the prompt; 0 in plain text
-    n_prompt_bytes    int64 (n_documents,)           UTF-8 length of the prompt
+    mask_offsets      int64 (n_documents + 1,)       document d's masked runs are mask_offsets[d]:mask_offsets[d + 1]
+    mask_starts       int64 (n_runs,)                first token of a run that SFT on responses does not learn ...
+    mask_stops        int64 (n_runs,)                ... and the token behind it, counted from the document's first
+    n_masked_bytes    int64 (n_documents,)           UTF-8 length of what is masked
     hashes            uint64 (n_documents,)          content hash: which document it is, whatever the order
     train_on          what fine-tuning counts in its loss: "response" or "text"
     facts             where the text came from: source, licence, stand_in, versions
@@ -65,20 +70,25 @@ class TokenStore:
     ids: np.ndarray
     offsets: np.ndarray
     n_bytes: np.ndarray
-    n_prompt_tokens: np.ndarray
-    n_prompt_bytes: np.ndarray
+    mask_offsets: np.ndarray
+    mask_starts: np.ndarray
+    mask_stops: np.ndarray
+    n_masked_bytes: np.ndarray
     hashes: np.ndarray
     train_on: str = "text"
     fingerprint: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         offsets = self.offsets
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(self.ids) or (np.diff(offsets) < 0).any():
             raise ValueError(f"Offsets of {self.corpus} must rise from 0 to {len(self.ids)}.")
-        for name in ("n_bytes", "n_prompt_tokens", "n_prompt_bytes", "hashes"):
+        for name in PER_DOCUMENT:
             if len(getattr(self, name)) != self.n_documents:
                 raise ValueError(f"{name} of {self.corpus} must have {self.n_documents} entries.")
+        if len(self.mask_offsets) != len(offsets) or self.mask_offsets[-1] != len(self.mask_starts):
+            raise ValueError(f"mask_offsets of {self.corpus} must rise from 0 to {len(self.mask_starts)}.")
         for name in ARRAYS:
             getattr(self, name).flags.writeable = False
         if not self.fingerprint:
@@ -92,19 +102,85 @@ class TokenStore:
     def n_tokens(self) -> int:
         return len(self.ids)
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether SFT on responses learns only a part of some document."""
+        return len(self.mask_starts) > 0
+
+    @property
+    def n_masked_tokens(self) -> np.ndarray:
+        """int64 (n_documents,): how many tokens of each document are masked."""
+        total = np.concatenate([[0], np.cumsum(self.mask_stops - self.mask_starts)])
+        return np.diff(total[self.mask_offsets])
+
+    @property
+    def n_leading_masked(self) -> np.ndarray:
+        """int64 (n_documents,): how many tokens before the first that SFT on responses learns."""
+        first = self.mask_offsets[:-1]
+        has_run = first < self.mask_offsets[1:]
+        leading = np.zeros(self.n_documents, np.int64)
+        at_start = first[has_run][self.mask_starts[first[has_run]] == 0]
+        leading[np.flatnonzero(has_run)[self.mask_starts[first[has_run]] == 0]] = self.mask_stops[at_start]
+        return leading
+
     def document(self, d: int) -> np.ndarray:
         return self.ids[self.offsets[d] : self.offsets[d + 1]]
+
+    def is_masked(self, d: int) -> np.ndarray:
+        """bool (n_tokens of document d,): which of its tokens SFT on responses does not learn."""
+        masked = np.zeros(int(self.offsets[d + 1] - self.offsets[d]), bool)
+        for run in range(int(self.mask_offsets[d]), int(self.mask_offsets[d + 1])):
+            masked[self.mask_starts[run] : self.mask_stops[run]] = True
+        return masked
+
+
+Runs = list[tuple[int, int]]  # masked runs of a document: first token, and the one behind the last
+
+
+def mask_arrays(runs: Sequence[Runs]) -> dict[str, np.ndarray]:
+    """The masks of a store from those of its documents."""
+    spans = np.array([run for document in runs for run in document], np.int64).reshape(-1, 2)
+    offsets = np.concatenate([[0], np.cumsum([len(document) for document in runs], dtype=np.int64)])
+    return {"mask_offsets": offsets, "mask_starts": spans[:, 0].copy(), "mask_stops": spans[:, 1].copy()}
 
 
 # ---- reading ---------------------------------------------------------------------------------------------
 
 
-def store_folder(root: Path, corpus: str, split: str, tokenizer_fingerprint: str) -> Path:
-    """Where a split lies: ROOT/CORPUS-TOKENIZER/SPLIT. A name that is a path or an id gets a hash."""
+def store_folder(root: Path, corpus: str, split: str, tokenizer_fingerprint: str, text: str) -> Path:
+    """Where a split lies: ROOT/CORPUS-TOKENIZER-TEXT/SPLIT. A name that is a path or an id gets a hash.
+
+    text   which text the name stood for, and how it was read: `text_identity`
+    """
+    return Path(root) / f"{_plain_name(corpus)}-{tokenizer_fingerprint[:8]}-{text}" / split
+
+
+def _plain_name(corpus: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", corpus).strip("._-")[-60:]
-    if plain != corpus:
-        plain = f"{plain}-{hashlib.sha256(corpus.encode()).hexdigest()[:8]}"
-    return Path(root) / f"{plain}-{tokenizer_fingerprint[:8]}" / split
+    return plain if plain == corpus else f"{plain}-{hashlib.sha256(corpus.encode()).hexdigest()[:8]}"
+
+
+def text_identity(corpus: "Corpus") -> str:
+    """8 hex digits of which text a corpus is and how it is read: another file of the same name has others."""
+    assert corpus.source is not None
+    read = re.sub(r" at 0x[0-9a-f]+", "", corpus.reading_identity())
+    return hashlib.sha256(f"{corpus.source.identity()} {read}".encode()).hexdigest()[:8]
+
+
+def stores_by_name(root: Path, corpus: str, tokenizer_fingerprint: str) -> dict[str, Path]:
+    """{split: folder} of what was tokenized under a name, whatever text that was; for where the text is not at hand.
+
+    Raises SimtoolError where several texts were tokenized under it.
+    """
+    pattern = f"{_plain_name(corpus)}-{tokenizer_fingerprint[:8]}-*"
+    folders = [folder for folder in sorted(Path(root).glob(pattern)) if any(folder.glob("*/header.json"))]
+    if len(folders) > 1:
+        sources = [_read_header(next(folder.glob("*/header.json")).parent)["facts"]["source"] for folder in folders]
+        raise SimtoolError(
+            f"{len(folders)} texts were tokenized as {corpus} in {root}: {'; '.join(sources)}.\n"
+            "Give the text, so that it is clear which is meant, or remove the others."
+        )
+    return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/header.json"))}
 
 
 def load_store(folder: Path, check: bool = False) -> TokenStore:
@@ -120,22 +196,40 @@ def load_store(folder: Path, check: bool = False) -> TokenStore:
         raise SimtoolError(f"{folder} is damaged: its header does not match its hash. Tokenize it again.")
     named = ("corpus", "split", "tokenizer", "tokenizer_fingerprint", "vocabulary_size", "end_of_text", "train_on")
     return TokenStore(
-        **{name: header[name] for name in named}, **arrays, fingerprint=header["fingerprint"], facts=header["facts"]
+        **{name: header[name] for name in named},
+        **arrays,
+        fingerprint=header["fingerprint"],
+        facts=header["facts"],
+        folder=Path(folder),
     )
 
 
-def find_store(root: Path, corpus: str, split: str, tokenizer: Tokenizer) -> TokenStore:
-    """The store of a corpus under a tokenizer. Raises SimtoolError that says how to make it."""
-    folder = store_folder(root, corpus, split, tokenizer.fingerprint)
-    if not (folder / "header.json").exists():
-        beside = sorted(path.parent.name for path in folder.parent.glob("*/header.json"))
-        if beside:
-            raise SimtoolError(f"{corpus} has no split {split!r} in {root}. It has: {', '.join(beside)}.")
+def find_store(root: Path, corpus: str, split: str, tokenizer: Tokenizer, text: str | None = None) -> TokenStore:
+    """The store of a corpus under a tokenizer.
+
+    Parameters
+    ----------
+    text
+        Which text, where it is at hand: `text_identity`. None: the only one that was tokenized under the name.
+
+    Raises
+    ------
+    SimtoolError
+        Where there is none (it says how to make it), or several under the name.
+    """
+    if text is None:
+        folders = stores_by_name(root, corpus, tokenizer.fingerprint)
+    else:
+        folder = store_folder(root, corpus, split, tokenizer.fingerprint, text)
+        folders = {path.parent.name: path.parent for path in sorted(folder.parent.glob("*/header.json"))}
+    if split not in folders:
+        if folders:
+            raise SimtoolError(f"{corpus} has no split {split!r} in {root}. It has: {', '.join(folders)}.")
         named = "" if tokenizer.name == "default" else f" --tokenizer {tokenizer.name}"
         raise SimtoolError(
             f"{corpus} is not tokenized under {tokenizer.name!r} in {root}.\nMake it: simtool tokenize {corpus}{named}"
         )
-    return load_store(folder)
+    return load_store(folders[split])
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -209,18 +303,18 @@ def tokenize_corpus(
     tokens   stop after the document that reaches so many
     report   is called with the number of tokens now and then
 
-    What is there already, from the same text and settings, is not made again. Raises SimtoolError when another
-    text is there, when the corpus is empty, or when it cannot be read or written.
+    What is there already, from the same text and settings, is not made again. Raises SimtoolError when the text is
+    there in another division, when the corpus is empty, or when it cannot be read or written.
     """
-    assert corpus.source is not None
-    settings = (corpus.source.identity(), tokenizer.fingerprint, dict(shares), tokens, skip_bad, repr(corpus.render))
-    made_from = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", repr(settings)).encode()).hexdigest()[:16]
-    folders = {split: store_folder(root, corpus.name, split, tokenizer.fingerprint) for split in shares}
+    text = text_identity(corpus)
+    settings = (text, tokenizer.fingerprint, dict(shares), tokens, skip_bad)
+    made_from = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
+    folders = {split: store_folder(root, corpus.name, split, tokenizer.fingerprint, text) for split in shares}
     existing = {split: folder for split, folder in folders.items() if (folder / "header.json").exists()}
     for folder in existing.values():
         if (header := _read_header(folder))["facts"]["made_from"] != made_from:
             raise SimtoolError(
-                f"{folder} holds another text or division: {header['facts']['source']},"
+                f"{folder} holds another division of the text: {header['facts']['source']},"
                 f" {header['facts']['shares']}.\nRemove it, or name another folder with --stores."
             )
     if len(existing) < len(folders):
@@ -238,7 +332,7 @@ def _write_splits(
     made_from: str,
     report: Callable[[Any], None],
 ) -> None:
-    from simtool.corpora.corpus import Reading, document_hash
+    from simtool.corpora.corpus import Reading, document_hash, why_empty
 
     edges = np.cumsum(list(shares.values())) / sum(shares.values()) * 2.0**64
     reading = Reading(skip_bad)
@@ -267,9 +361,11 @@ def _write_splits(
                 if tokens is not None and n_tokens >= tokens:
                     break
         if not n_tokens:
-            raise SimtoolError(f"{corpus.name} holds no text: {corpus.source.describe() if corpus.source else ''}.")
+            why = why_empty(reading.n_skipped, reading.reasons, reading.n_empty)
+            raise SimtoolError(f"{corpus.name} holds no text: {corpus.describe()}.{why}")
         facts = provenance(
-            source=corpus.source.describe() if corpus.source else corpus.name,
+            source=corpus.describe(),
+            content=corpus.source.content() if hasattr(corpus.source, "content") else None,
             stand_in=corpus.stand_in,
             licence=corpus.licence,
             shares=shares,
@@ -300,28 +396,62 @@ def _batches(corpus: "Corpus", reading: Any, characters: int) -> "Iterator[list[
         yield gathered
 
 
-def _encoded(documents: "list[Document]", texts: list[bytes], tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+def _encoded(documents: "list[Document]", texts: list[bytes], tokenizer: Tokenizer) -> dict[str, Any]:
     """Columns of a batch of documents, one entry a document, but for ids and offsets."""
     from simtool.corpora.corpus import document_hash
 
     ids, offsets = tokenizer.encode([document.text for document in documents])
-    prompts = [d for d, document in enumerate(documents) if document.prompt]
-    n_prompt_tokens = np.zeros(len(documents), np.int64)
-    if prompts:
-        prompt_ids, prompt_offsets = tokenizer.encode([documents[d].prompt for d in prompts])
-        for n, d in enumerate(prompts):
-            prompt, text = prompt_ids[prompt_offsets[n] : prompt_offsets[n + 1]], ids[offsets[d] : offsets[d + 1]]
-            # a token that straddles the border belongs to the response, so the text is cut once, as one text
-            n_prompt_tokens[d] = _common(prompt, text)
+    masked_bytes = [sum(len(s.text.encode("utf-8", "replace")) for s in d.segments if not s.counted) for d in documents]
     return {
         "ids": ids,
         "offsets": offsets,
         "lengths": np.diff(offsets),
         "n_bytes": np.array([len(text) for text in texts], np.int64),
-        "n_prompt_tokens": n_prompt_tokens,
-        "n_prompt_bytes": np.array([len(d.prompt.encode("utf-8", "replace")) for d in documents], np.int64),
+        "masked_runs": _masked_runs(documents, ids, offsets, tokenizer),
+        "n_masked_bytes": np.array(masked_bytes, np.int64),
         "hashes": np.array([document_hash(text) for text in texts], np.uint64),
     }
+
+
+def _masked_runs(documents: "list[Document]", ids: np.ndarray, offsets: np.ndarray, tokenizer: Tokenizer) -> list[Runs]:
+    """The runs of tokens of each document that lie in segments which are not counted.
+
+    A token that straddles a border belongs to what is counted, so a text is cut once, as one text.
+    """
+    borders = {d: cuts for d, document in enumerate(documents) if (cuts := _borders(document))}
+    prefixes = [documents[d].text[:at] for d, of_document in borders.items() for at, _ in of_document]
+    runs: list[Runs] = [[] for _ in documents]
+    if not prefixes:
+        return runs
+    prefix_ids, prefix_offsets = tokenizer.encode(prefixes)
+    n = 0
+    for d, of_document in borders.items():
+        text, start = ids[offsets[d] : offsets[d + 1]], 0
+        for _, begins_counted in of_document:
+            prefix = prefix_ids[prefix_offsets[n] : prefix_offsets[n + 1]]
+            whole = _common(prefix, text)
+            n += 1
+            if begins_counted:
+                runs[d].append((start, whole))
+            else:
+                start = whole + (whole < min(len(prefix), len(text)))
+        if not documents[d].segments[-1].counted:
+            runs[d].append((start, len(text)))
+        runs[d] = [(first, last) for first, last in runs[d] if first < last]
+    return runs
+
+
+def _borders(document: "Document") -> list[tuple[int, bool]]:
+    """Where, in characters, what is counted begins (True) or ends (False), behind the first character."""
+    if all(segment.counted for segment in document.segments):
+        return []
+    borders, at, counted = [], 0, document.segments[0].counted
+    for segment in document.segments:
+        if segment.counted != counted:
+            borders.append((at, segment.counted))
+            counted = segment.counted
+        at += len(segment.text)
+    return borders
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> int:
@@ -343,7 +473,8 @@ class _Writer:
     def __enter__(self) -> "_Writer":
         self.folder.mkdir()
         self.files = {name: (self.folder / f"{name}.bin").open("wb") for name in ARRAYS}
-        self._append("offsets", np.zeros(1, np.int64))
+        for name in ("offsets", "mask_offsets"):
+            self._append(name, np.zeros(1, np.int64))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -352,12 +483,16 @@ class _Writer:
             os.fsync(file.fileno())
             file.close()
 
-    def add(self, table: dict[str, np.ndarray], selected: np.ndarray) -> None:
+    def add(self, table: dict[str, Any], selected: np.ndarray) -> None:
         self._append("ids", table["ids"][np.repeat(selected, table["lengths"])])
         self._append("offsets", self.end + np.cumsum(table["lengths"][selected]))
         self.end = self.n["ids"]
-        for name in ("n_bytes", "n_prompt_tokens", "n_prompt_bytes", "hashes"):
+        for name in PER_DOCUMENT:
             self._append(name, table[name][selected])
+        masks = mask_arrays([table["masked_runs"][d] for d in np.flatnonzero(selected)])
+        self._append("mask_offsets", self.n["mask_starts"] + masks["mask_offsets"][1:])
+        self._append("mask_starts", masks["mask_starts"])
+        self._append("mask_stops", masks["mask_stops"])
 
     def _append(self, name: str, array: np.ndarray) -> None:
         self.files[name].write(array.astype(np.dtype(self.dtypes[name]).newbyteorder("<"), copy=False).tobytes())

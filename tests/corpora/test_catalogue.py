@@ -167,11 +167,11 @@ def test_hub_and_files_render_alike(name, hub_row, file_row):
 )
 def test_examples_in_full(name, prompt, response):
     document = CATALOGUE[name].render(CATALOGUE[name].example)
-    assert document == (prompt, response or CATALOGUE[name].example["answer"])
+    assert (document.prompt, document.response) == (prompt, response or CATALOGUE[name].example["answer"])
 
 
 def test_an_answer_left_out_is_no_document():
-    assert CATALOGUE["knowledgeqa"].render({"question": "why", "answer": None}) == ("", "")
+    assert CATALOGUE["knowledgeqa"].render({"question": "why", "answer": None}) == Document(())
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,9 @@ def test_an_answer_left_out_is_no_document():
     ],
 )
 def test_lima_keeps_the_last_reply_apart(turns, prompt, response):
-    assert render_lima({"conversations": turns}) == (prompt, response)
+    document = render_lima({"conversations": turns})
+    assert (document.prompt, document.response) == (prompt, response)
+    assert document.in_role("user").text.split("\n") == [*turns[: len(turns) // 2 * 2 : 2]] or turns[:1]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,8 @@ def test_lima_keeps_the_last_reply_apart(turns, prompt, response):
 )
 def test_the_docstring_is_asked_once(code, without):
     row = {"func_documentation_string": "Add one.", "func_code_string": code}
-    assert render_pycode(row) == ("Add one.\n", without)
+    document = render_pycode(row)
+    assert (document.prompt, document.response) == ("Add one.\n", without)
 
 
 @each

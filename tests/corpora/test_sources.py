@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from simtool.corpora import sources
+from simtool.corpora import files
 from simtool.corpora.corpus import Reading
 from simtool.corpora.sources import file_corpus, find_files
 from simtool.errors import SimtoolError
@@ -93,7 +93,7 @@ def test_a_url_is_opened_through_fsspec(tmp_path):
 @pytest.mark.parametrize("n_shards", [1, 2, 3, 7])
 @pytest.mark.parametrize("n_files", [1, 5, 60])
 def test_shards_hold_every_document_once(tmp_path, monkeypatch, n_shards, n_files):
-    monkeypatch.setattr(sources, "BLOCK", 64)  # many blocks in little files
+    monkeypatch.setattr(files, "BLOCK", 64)  # many blocks in little files
     texts = [f"document {n} " + "x" * (n % 50) for n in range(300)]
     for n in range(n_files):
         (tmp_path / f"{n:02}.jsonl").write_bytes(jsonl(texts[n::n_files]))
@@ -126,34 +126,34 @@ def test_identity_follows_the_file(tmp_path):
     assert find_files(str(path)).identity() != before
 
 
-MEND = "\nMend it, or leave such rows out and count them with --skip-bad."
+FIX = "\nFix it, or leave such rows out and count them with --skip-bad."
 BAD = {
     "broken.jsonl": (
         jsonl(["fine"]) + b'{"text": "cut\n',
         "Line 2 of {path} is not a JSON object (unexpected end of data).",
-        MEND,
+        FIX,
     ),
-    "list.jsonl": (b"[1, 2]\n", "Line 1 of {path} is not a JSON object (it is a list, not an object).", MEND),
+    "list.jsonl": (b"[1, 2]\n", "Line 1 of {path} is not a JSON object (it is a list, not an object).", FIX),
     "latin1.jsonl": (
         jsonl(["fine"]) + '{"text": "caf\u00e9"}\n'.encode("latin-1"),
         "Line 2 of {path} is not a JSON object (str is not valid UTF-8: surrogates not allowed).",
-        MEND,
+        FIX,
     ),
     "field.jsonl": (
-        b'{"content": "x", "id": 1}\n',
+        jsonl(["fine"]) + b'{"content": "x", "id": 1}\n',
         "file {path}: a row has no field 'text'. It has: content, id. Name the one that holds the text: --text-field.",
-        MEND,
+        FIX,
     ),
     "number.jsonl": (
-        b'{"text": 3}\n',
+        jsonl(["fine"]) + b'{"text": 3}\n',
         "file {path}: a row cannot be read as {path} (TypeError: field 'text' holds int, not text). It has: text.",
-        MEND,
+        FIX,
     ),
-    "short.csv": (b"text,b\nx\n", "Line 2 of {path} does not have the 2 cells of the header.", MEND),
+    "short.csv": (b"text,b\nx\n", "Line 2 of {path} does not have the 2 cells of the header.", FIX),
     "nul.txt": (
         b"a\0b\n",
         "{path}: the text that starts on line 1 holds NUL bytes: it is not plain text.",
-        MEND,
+        FIX,
     ),
     "cut.jsonl.gz": (
         gzip.compress(jsonl(TEXTS * 9))[:-20],
@@ -195,8 +195,8 @@ def test_skip_bad_leaves_them_out_and_counts_them(tmp_path, name):
 
 
 def test_a_line_without_end_is_not_read_into_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "LONGEST_LINE", 1 << 20)
-    monkeypatch.setattr(sources, "BLOCK", 1 << 16)
+    monkeypatch.setattr(files, "LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(files, "BLOCK", 1 << 16)
     path = tmp_path / "one_line.jsonl"
     path.write_bytes(b'{"text": "' + b"x" * (3 << 20) + b'"}')
     with pytest.raises(SimtoolError, match=r"^Line 1 of .* is longer than 1 MB\. One line is one document"):

@@ -102,7 +102,7 @@ def plain_loss(model, store, documents, skip_prompts: bool = False) -> torch.Ten
     for d in documents:
         ids = torch.tensor([0, *store.document(int(d)).astype(int)])
         losses = torch.nn.functional.cross_entropy(model(ids[None, :-1])[0], ids[1:], reduction="none")
-        total = total + losses[int(store.n_prompt_tokens[d]) if skip_prompts else 0 :].sum()
+        total = total + losses[int(store.n_masked_tokens[d]) if skip_prompts else 0 :].sum()
     return total
 
 

@@ -54,8 +54,8 @@ def test_responses_alone(model):
     store = toys.STORES["sums"]
     losses = evaluate(model, store, 7, loss_on="response")
     for d in range(0, store.n_documents, 7):
-        assert losses.nats[d] == pytest.approx(naive(model, store, d, 7, int(store.n_prompt_tokens[d])), abs=1e-3)
-    assert losses.row()["n_tokens"] == store.n_tokens - store.n_prompt_tokens.sum()
+        assert losses.nats[d] == pytest.approx(naive(model, store, d, 7, int(store.n_masked_tokens[d])), abs=1e-3)
+    assert losses.row()["n_tokens"] == store.n_tokens - store.n_masked_tokens.sum()
     with pytest.raises(SimtoolError, match="holds no tokens to measure"):
         _ = DocumentLosses(
             "a", "test", "response", "", np.zeros(1), *np.zeros((2, 1), int), np.zeros(1, "u8")

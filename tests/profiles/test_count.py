@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simtool.corpora import sources
+from simtool.corpora import files
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles import count as build
@@ -28,7 +28,7 @@ DEFAULT = load_tokenizer("default")
 
 @pytest.fixture
 def corpus(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK", 4096)  # many blocks and batches in a small file
+    monkeypatch.setattr(files, "BLOCK", 4096)  # many blocks and batches in a small file
     monkeypatch.setattr(build, "BATCH_BYTES", 10_000)
     return file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(600))))
 
@@ -69,7 +69,7 @@ def test_shards_add_up_to_the_whole(corpus, n_shards):
 def test_processes_count_the_same(tmp_path):
     # nothing patched: the other process would not see it
     corpus = file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(50_000))))
-    assert corpus.source.n_bytes > 2 * sources.BLOCK
+    assert corpus.source.n_bytes > 2 * files.BLOCK
     messages: list[Counted] = []
     whole = count_corpus(corpus, DEFAULT, FEW)
     assert same_counts(count_corpus(corpus, DEFAULT, FEW, workers=2, report=messages.append), whole)
@@ -115,7 +115,7 @@ def test_a_token_budget_takes_whole_documents_that_fit(corpus):
 
 
 def test_a_seeded_sample_is_random_fair_and_independent_of_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK", 4096)
+    monkeypatch.setattr(files, "BLOCK", 4096)
     texts = sentences(600)
     one = file_corpus(str(write_jsonl(tmp_path / "one.jsonl", texts)))
     reverse = file_corpus(str(write_jsonl(tmp_path / "reverse.jsonl", texts[::-1])))
@@ -157,11 +157,12 @@ def test_an_empty_corpus(tmp_path, text):
     path.write_text(text)
     with pytest.raises(SimtoolError) as caught:
         count_corpus(file_corpus(str(path)), DEFAULT, ["token"])
-    assert str(caught.value) == f"{path} is empty: file {path} holds no text."
+    empty_rows = " Empty rows: 1." if '"text"' in text else ""
+    assert str(caught.value) == f"{path} is empty: file {path} holds no text.{empty_rows}"
 
 
 def test_bad_rows_are_counted_over_all_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK", 1024)
+    monkeypatch.setattr(files, "BLOCK", 1024)
     path = write_jsonl(tmp_path / "bad.jsonl", sentences(100))
     lines = path.read_text().splitlines()
     lines[10] = lines[70] = "{broken"

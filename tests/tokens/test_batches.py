@@ -17,7 +17,7 @@ from simtool.tokens.batches import (
     packed,
     permuted,
 )
-from simtool.tokens.store import TokenStore
+from simtool.tokens.store import TokenStore, mask_arrays
 
 END = 0
 
@@ -31,8 +31,8 @@ def store_of(documents, corpus="toy", prompts=None, fingerprint="f" * 16, end_of
         ids=np.array([i for document in documents for i in document], np.uint16),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         n_bytes=np.array(lengths, np.int64) * 4,
-        n_prompt_tokens=zeros if prompts is None else np.array(prompts, np.int64),
-        n_prompt_bytes=zeros if prompts is None else np.array(prompts, np.int64) * 4,
+        **mask_arrays([[(0, n)] if n else [] for n in prompts or zeros]),
+        n_masked_bytes=zeros if prompts is None else np.array(prompts, np.int64) * 4,
         hashes=np.arange(len(documents), dtype=np.uint64),
         train_on="text" if prompts is None else "response",
     )  # fmt: skip

@@ -3,15 +3,16 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from simtool.corpora.corpus import Corpus, Document, Reading
+from simtool.corpora.corpus import Corpus, Document, Reading, Segment, prompt_and_response
 from simtool.errors import SimtoolError
 from simtool.tokens import store as module
-from simtool.tokens.store import TokenStore, find_store, load_store, overlap, store_folder, tokenize_corpus
+from simtool.tokens.batches import IGNORED, ExampleBatches
+from simtool.tokens.store import TokenStore, find_store, load_store, overlap, text_identity, tokenize_corpus
 from simtool.tokens.tokenizer import load_tokenizer
 
 
@@ -31,7 +32,7 @@ class Rows:
 
 
 def render(row) -> Document:
-    return Document(*row["pair"])
+    return prompt_and_response(*row["pair"])
 
 
 def corpus_of(*pairs, name: str = "toy") -> Corpus:
@@ -64,8 +65,8 @@ def test_every_document_is_in_one_split_with_the_tokenizers_ids(stores, tokenize
             assert store.document(d).tolist() == ids.tolist()
             assert store.n_bytes[d] == len(text.encode())
             prompt, response = texts[text]
-            assert store.n_prompt_bytes[d] == len(prompt)
-            assert tokenizer.decode(store.document(d)[store.n_prompt_tokens[d] :]) == response
+            assert store.n_masked_bytes[d] == len(prompt)
+            assert tokenizer.decode(store.document(d)[~store.is_masked(d)]) == response
             seen.append(text)
     assert sorted(seen) == sorted(texts)
 
@@ -104,10 +105,57 @@ def test_what_is_there_is_not_made_again(tokenizer, tmp_path, monkeypatch):
     assert first["train"].fingerprint == second["train"].fingerprint
 
 
-def test_another_text_under_the_same_name_is_an_error(tokenizer, tmp_path):
+def test_another_text_under_the_same_name_is_another_store(tokenizer, tmp_path):
+    first, second = (tokenize_corpus(corpus_of(*PAIRS[n:]), tokenizer, tmp_path)["train"] for n in (0, 1))
+    assert first.n_documents == load_store(first.folder).n_documents > second.n_documents
+    with pytest.raises(SimtoolError, match=r"^2 texts were tokenized as toy in .*: rows of a test; rows of a test"):
+        find_store(tmp_path, "toy", "train", tokenizer)
+    text = text_identity(corpus_of(*PAIRS))
+    assert find_store(tmp_path, "toy", "train", tokenizer, text).fingerprint == first.fingerprint
+
+
+def test_the_same_text_read_in_another_way_is_another_store(tokenizer, tmp_path):
+    identities = {text_identity(corpus) for corpus in (corpus_of(*PAIRS), replace(corpus_of(*PAIRS), view="assistant"))}
+    assert len(identities) == 2
+
+
+def test_another_division_of_the_same_text_is_an_error(tokenizer, tmp_path):
     tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)
-    with pytest.raises(SimtoolError, match=r"holds another text or division: rows of a test"):
-        tokenize_corpus(corpus_of(*PAIRS[1:]), tokenizer, tmp_path)
+    with pytest.raises(SimtoolError, match=r"holds another division of the text: rows of a test"):
+        tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 0.5, "test": 0.5})
+
+
+CHAT = Document(
+    (
+        Segment("system", "Be brief.", False),
+        Segment("template", "\n", False),
+        Segment("user", "What is two and two?", False),
+        Segment("template", "\n", False),
+        Segment("assistant", "Four, I believe."),
+        Segment("template", "\n", False),
+        Segment("user", "And what is that doubled?", False),
+        Segment("template", "\n", False),
+        Segment("assistant", "Eight."),
+    )
+)
+
+
+@pytest.mark.parametrize("last_is_user", [False, True])
+def test_every_turn_of_the_assistant_is_learnt_and_nothing_else(tokenizer, tmp_path, last_is_user):
+    document = Document(CHAT.segments[:-2] if last_is_user else CHAT.segments)
+    corpus = Corpus("chat", "A test.", "sft", "ours", lambda row: document, {}, Rows((0,)), train_on="response")
+    store = tokenize_corpus(corpus, tokenizer, tmp_path, {"train": 1.0})["train"]
+    ids, masked = store.document(0), store.is_masked(0)
+    assert tokenizer.decode(ids) == document.text
+    learnt = tokenizer.decode(ids[~masked])
+    # the full stop and the line break behind it are one token: it straddles the border, so it is learnt
+    assert learnt == ("Four, I believe.\n" if last_is_user else "Four, I believe.\nEight.")
+    assert store.n_masked_tokens.tolist() == [masked.sum()] and store.n_masked_tokens[0] < store.n_tokens
+    assert store.n_masked_bytes.tolist() == [len(document.text) - len(learnt.replace("\n", ""))]
+    targets = ExampleBatches(store, 0, 128, 1).batch(0).targets[0]
+    answers = targets[targets != IGNORED].tolist()
+    # the end of the text follows only where the last turn is the assistant's
+    assert answers == [*ids[~masked].tolist(), *([] if last_is_user else [store.end_of_text])]
 
 
 def test_nothing_is_left_when_the_text_cannot_be_read(tokenizer, tmp_path):
@@ -152,7 +200,7 @@ def test_a_missing_store_says_how_to_make_it(tokenizer, tmp_path, stores):
 
 def test_damage_is_found(tokenizer, tmp_path):
     tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 1.0})
-    folder = store_folder(tmp_path, "toy", "train", tokenizer.fingerprint)
+    folder = find_store(tmp_path, "toy", "train", tokenizer).folder
     ids = (folder / "ids.bin").read_bytes()
     (folder / "ids.bin").write_bytes(bytes([ids[0] ^ 1]) + ids[1:])
     with pytest.raises(SimtoolError, match=r"ids\.bin is damaged: its content does not match its hash"):

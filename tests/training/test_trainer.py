@@ -325,7 +325,7 @@ def test_sft_counts_what_the_catalogue_says(uninterrupted):
     *_, examples = loop.batches_of(LONG, STORES)
     targets = np.concatenate([examples.batch(i).targets.ravel() for i in range(examples.n_batches)])
     store = STORES["sums"]
-    responses = store.n_tokens - store.n_prompt_tokens.sum() + store.n_documents  # with each end of text
+    responses = store.n_tokens - store.n_masked_tokens.sum() + store.n_documents  # with each end of text
     assert (targets != IGNORED).sum() == responses
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simtool.mixture import Mixture
-from simtool.tokens.store import TokenStore
+from simtool.tokens.store import TokenStore, mask_arrays
 from simtool.training.recipes import Phase, Recipe
 from simtool.training.sizes import SIZES, Defaults, ModelSize, Shape
 
@@ -28,8 +28,8 @@ def toy_store(corpus: str, n_documents: int = 300, seed: int = 0, examples: bool
         ids=np.concatenate(documents).astype(np.uint16),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         n_bytes=(lengths * 4).astype(np.int64),
-        n_prompt_tokens=prompts.astype(np.int64),
-        n_prompt_bytes=(prompts * 4).astype(np.int64),
+        **mask_arrays([[(0, int(n))] if n else [] for n in prompts]),
+        n_masked_bytes=(prompts * 4).astype(np.int64),
         hashes=np.arange(n_documents, dtype=np.uint64) + np.uint64(seed << 32),
         train_on="response" if examples else "text",
     )  # fmt: skip

@@ -1,0 +1,287 @@
+"""Files as bytes: where they lie, which version they are, and what they hold once decompressed.
+
+A pipe (`<(...)`, `/dev/stdin`, `-`) can be read only once, so it is copied to a temporary file first and read from
+there as often as needed. To read another compression, name its suffix and its first bytes in `COMPRESSIONS`.
+"""
+
+import atexit
+import bz2
+import gzip
+import io
+import lzma
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import xxhash
+import zstandard
+
+from simtool.errors import SimtoolError
+
+BLOCK = 4 << 20  # bytes of decompressed text a block
+HEAD = 1 << 16  # bytes that tell what a file holds
+LONGEST_LINE = 64 << 20  # a longer line is not a document but a file that lost its line breaks
+HASHED_WHOLE = 64 << 20  # bytes; of a larger file so many are hashed, in pieces spread evenly (64 MB take 15 ms)
+PIECES = 64
+ZSTD_WINDOW = 1 << 31  # bytes of memory that a zstd frame may ask for: --long=31, the most there is
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: a local path, or a URL that fsspec opens.
+
+    stamp   what the file system says of its version: modification time or ETag
+    label   what it is called where it is not called by its location: a pipe that was copied
+    """
+
+    location: str
+    size: int | None
+    stamp: str
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the user knows it by."""
+        return self.label or self.location
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a URL."""
+        return "://" in self.location
+
+    def open(self) -> BinaryIO:
+        """The bytes as they lie on disk. Raises SimtoolError where it cannot be opened."""
+        try:
+            if self.is_remote:
+                import fsspec
+
+                return fsspec.open(self.location, "rb", compression=None).open()
+            return open(self.location, "rb")
+        except OSError as error:
+            raise unreadable(self.location, error) from error
+
+    def identity(self) -> str:
+        """Changes when the bytes may have changed: location, size, stamp, and a hash of the content (of URLs: their
+        ETag stands for it)."""
+        location = self.location if self.is_remote or self.label else os.path.abspath(self.location)
+        return f"{self.label or location} {self.size} {'' if self.label else self.stamp} {self.content()}"
+
+    def content(self) -> str:
+        """A hash of the bytes, wherever they lie; of more than HASHED_WHOLE bytes, of pieces spread evenly."""
+        return "" if self.is_remote else _content_hash(os.path.abspath(self.location), self.size, self.stamp)
+
+
+@cache
+def _content_hash(location: str, size: int | None, stamp: str) -> str:
+    digest = xxhash.xxh3_128(str(size).encode())
+    try:
+        with open(location, "rb") as stream:
+            if size is None or size <= HASHED_WHOLE:
+                while chunk := stream.read(BLOCK):
+                    digest.update(chunk)
+            else:
+                piece = HASHED_WHOLE // PIECES
+                for n in range(PIECES):
+                    stream.seek((size - piece) * n // (PIECES - 1))
+                    digest.update(stream.read(piece))
+    except OSError as error:
+        raise unreadable(location, error) from error
+    return digest.hexdigest()
+
+
+def unreadable(location: str, error: Exception) -> SimtoolError:
+    """The error for a file that cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        return SimtoolError(f"No file {location}. Check the path.")
+    return SimtoolError(f"Cannot read {location}: {getattr(error, 'strerror', None) or error}.")
+
+
+def local_file(path: Path, label: str = "") -> File:
+    """A file of this machine."""
+    status = path.stat()
+    return File(str(path), status.st_size, str(status.st_mtime_ns), label)
+
+
+# ---- pipes -----------------------------------------------------------------------------------------------
+
+
+def is_pipe(spec: str) -> bool:
+    """Whether a path can be read only once: "-", /dev/stdin, a process substitution, a named pipe."""
+    if spec == "-" or spec.startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
+        return True
+    try:
+        return stat.S_ISFIFO(os.stat(spec).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+@cache
+def spooled(spec: str) -> File:
+    """A pipe's bytes as a file that is gone when this process ends."""
+    handle, name = tempfile.mkstemp(prefix="simtool-pipe-")
+    atexit.register(Path(name).unlink, missing_ok=True)
+    try:
+        with os.fdopen(handle, "wb") as copy:
+            if spec in ("-", "/dev/stdin"):
+                shutil.copyfileobj(sys.stdin.buffer, copy, BLOCK)
+            else:
+                with open(spec, "rb") as pipe:
+                    shutil.copyfileobj(pipe, copy, BLOCK)
+    except OSError as error:
+        raise unreadable(spec, error) from error
+    return local_file(Path(name), label=spec)
+
+
+# ---- compression -----------------------------------------------------------------------------------------
+
+
+class Compression(NamedTuple):
+    """How compressed bytes begin, and what reads them."""
+
+    magic: bytes
+    open: Callable[[BinaryIO], Any]
+
+
+def _open_lz4(raw: BinaryIO) -> Any:
+    try:
+        import lz4.frame
+    except ImportError as error:
+        raise SimtoolError("Reading .lz4 needs the package lz4.\nInstall it: python -m pip install lz4") from error
+    return lz4.frame.open(raw)
+
+
+COMPRESSIONS: dict[str, Compression] = {
+    "gzip": Compression(b"\x1f\x8b", gzip.open),
+    "zstd": Compression(b"\x28\xb5\x2f\xfd", lambda raw: ZstdReader(raw)),
+    "bzip2": Compression(b"BZh", bz2.open),
+    "xz": Compression(b"\xfd7zXZ\x00", lzma.open),
+    "lz4": Compression(b"\x04\x22\x4d\x18", _open_lz4),
+}
+BY_SUFFIX = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bzip2", ".xz": "xz", ".lz4": "lz4"}
+BROKEN = (EOFError, zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, RuntimeError)
+
+
+class ZstdReader(io.RawIOBase):
+    """Frames of zstd, one after another; a last frame that stops early is an error.
+
+    zstandard's own stream reader ends quietly there, and a truncated download would pass for a corpus.
+    """
+
+    def __init__(self, raw: BinaryIO):
+        self.raw, self.ready, self.fresh = raw, b"", True
+        self.frame = self._new_frame()
+
+    @staticmethod
+    def _new_frame() -> Any:
+        return zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes, without the copies of a buffered reader (490 -> 600 MB/s)."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(BLOCK), b""))
+        while not self.ready:
+            if self.frame.eof:
+                packed = self.frame.unused_data or self.raw.read(1 << 20)
+                if not packed:
+                    return b""
+                self.frame = self._new_frame()
+            else:
+                packed = self.raw.read(1 << 20)
+                if not packed:
+                    if self.fresh:
+                        return b""
+                    raise EOFError("it ends in the middle of a zstd frame")
+            self.fresh = False
+            self.ready = self.frame.decompress(packed)
+        data, self.ready = self.ready[:size], self.ready[size:]
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def compression_of(file: File) -> str | None:
+    """The key of COMPRESSIONS by the first bytes; a name that promises one where the bytes are another is an error
+    when they are read."""
+    named = BY_SUFFIX.get(Path(file.location.split("?")[0]).suffix.lower())
+    if named or file.is_remote:
+        return named
+    with file.open() as stream:
+        start = stream.read(8)
+    return next((name for name, kind in COMPRESSIONS.items() if start.startswith(kind.magic)), None)
+
+
+def decompressed(file: File, raw: BinaryIO) -> Any:
+    """The bytes of a file that has been opened, decompressed where they are compressed."""
+    kind = compression_of(file)
+    return COMPRESSIONS[kind].open(raw) if kind else raw
+
+
+def broken(file: File, error: Exception) -> SimtoolError:
+    """The error for bytes that stop early or are not what they should be."""
+    if isinstance(error, EOFError):
+        return SimtoolError(f"{file.name} is cut short: {error}. Fetch it again.")
+    if "requires too much memory" in str(error):
+        return SimtoolError(
+            f"{file.name} asks for more than {ZSTD_WINDOW >> 20:,} MB to be decompressed. Compress it with --long=31"
+            " at most."
+        )
+    if "Dictionary" in str(error) or "dictionary" in str(error):
+        return SimtoolError(
+            f"{file.name} was compressed with a dictionary. Decompress it first: zstd -d -D DICTIONARY."
+        )
+    return SimtoolError(f"Cannot read {file.name}: {error}. It may be damaged or not what its name says.")
+
+
+def head_of(file: File, n_bytes: int = HEAD) -> bytes:
+    """The first bytes, decompressed: what a file holds is read off them."""
+    try:
+        with file.open() as raw, decompressed(file, raw) as stream:
+            head = b""
+            while len(head) < n_bytes and (chunk := stream.read(n_bytes - len(head))):
+                head += chunk
+            return head
+    except BROKEN as error:
+        raise broken(file, error) from error
+
+
+def line_blocks(file: File) -> Iterator[tuple[int, bytes, int]]:
+    """(number of the first line, bytes, position): whole lines, about BLOCK bytes at a time."""
+    line, rest = 1, b""
+    try:
+        with file.open() as raw, decompressed(file, raw) as stream:
+            while chunk := stream.read(BLOCK):
+                cut = chunk.rfind(b"\n") + 1
+                if not cut:
+                    rest += chunk
+                    if len(rest) > LONGEST_LINE:
+                        raise SimtoolError(
+                            f"Line {line} of {file.name} is longer than {LONGEST_LINE >> 20} MB."
+                            " One line is one document: is this a file of another format?"
+                        )
+                    continue
+                block = b"".join((rest, memoryview(chunk)[:cut]))  # one copy, not two
+                rest = chunk[cut:]
+                yield line, block, raw.tell()
+                line += block.count(b"\n")
+    except BROKEN as error:
+        raise broken(file, error) from error
+    if rest:
+        yield line, rest, file.size or 0

@@ -1,0 +1,126 @@
+"""Bytes: which version they are, whatever wraps them, and through a pipe."""
+
+import bz2
+import gzip
+import lzma
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import zstandard
+
+from simtool.corpora import files
+from simtool.corpora.files import compression_of, decompressed, head_of, is_pipe, local_file
+from simtool.errors import SimtoolError
+
+TEXT = b"one line\n" * 1000
+lz4_frame = pytest.importorskip("lz4.frame")
+PACKED = {
+    "gz": gzip.compress(TEXT),
+    "zst": zstandard.compress(TEXT),
+    "zstd": zstandard.compress(TEXT),
+    "bz2": bz2.compress(TEXT),
+    "xz": lzma.compress(TEXT),
+    "lz4": lz4_frame.compress(TEXT),
+}
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize("named", [True, False])
+def test_compressed_bytes_are_read_whatever_they_are_called(tmp_path, ending, named):
+    path = tmp_path / (f"a.{ending}" if named else "part-00000")
+    path.write_bytes(PACKED[ending])
+    file = local_file(path)
+    with file.open() as raw, decompressed(file, raw) as stream:
+        assert stream.read(1 << 20) == TEXT
+    assert head_of(file, 20) == TEXT[:20]
+
+
+def test_a_long_window_is_read(tmp_path):
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        3, window_log=28, enable_ldm=True, write_content_size=False
+    )
+    path = tmp_path / "long.zst"
+    path.write_bytes(zstandard.ZstdCompressor(compression_params=parameters).compress(TEXT))
+    assert head_of(local_file(path), len(TEXT)) == TEXT
+
+
+def test_a_dictionary_is_said_to_be_needed(tmp_path):
+    dictionary = zstandard.train_dictionary(1000, [b"line %d of a text\n" % n * 9 for n in range(500)])
+    path = tmp_path / "a.zst"
+    path.write_bytes(zstandard.ZstdCompressor(dict_data=dictionary).compress(b"line 3 of a text\n" * 9))
+    with pytest.raises(SimtoolError) as error:
+        head_of(local_file(path))
+    assert str(error.value) == f"{path} was compressed with a dictionary. Decompress it first: zstd -d -D DICTIONARY."
+
+
+def test_plain_bytes_are_not_compressed(tmp_path):
+    (tmp_path / "a").write_bytes(TEXT)
+    assert compression_of(local_file(tmp_path / "a")) is None
+
+
+def test_an_identity_sees_another_content_of_the_same_size_and_time(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"one")
+    before, status = local_file(path).identity(), path.stat()
+    files._content_hash.cache_clear()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = local_file(path)
+    assert (after.size, after.stamp) == (3, str(status.st_mtime_ns))
+    assert after.identity() != before
+
+
+def test_an_identity_sees_the_folder_and_a_content_does_not(tmp_path, monkeypatch):
+    identities, contents = set(), set()
+    for name in ("p", "q"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jsonl").write_bytes(b"same")
+        os.utime(tmp_path / name / "a.jsonl", ns=(1, 1))
+        monkeypatch.chdir(tmp_path / name)
+        file = local_file((tmp_path / name / "a.jsonl").relative_to(tmp_path / name))
+        identities.add(file.identity())
+        contents.add(file.content())
+    assert (len(identities), len(contents)) == (2, 1)
+
+
+@pytest.mark.parametrize("at", [0, 4_900, 9_999])
+def test_of_a_large_file_pieces_spread_evenly_are_hashed(tmp_path, monkeypatch, at):
+    monkeypatch.setattr(files, "HASHED_WHOLE", 6_400)
+    data = bytearray(10_000)
+    (tmp_path / "a").write_bytes(data)
+    before = local_file(tmp_path / "a").content()
+    data[at] = 1
+    (tmp_path / "b").write_bytes(data)
+    assert local_file(tmp_path / "b").content() != before
+
+
+COUNT = """
+import sys
+from simtool.corpora.sources import file_corpus
+corpus = file_corpus(sys.argv[1])
+print(len(list(corpus.documents())), len(list(corpus.documents())), corpus.describe())
+"""
+LINES = b"".join(b'{"text": "document %d %s"}\n' % (n, b"x" * 500) for n in range(600))
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize("spec", ["-", "/dev/stdin", "<(cat {path})", "{pipe}"])
+def test_a_pipe_is_read_whole_and_again(tmp_path, spec):
+    path, pipe = tmp_path / "in.jsonl", tmp_path / "pipe"
+    path.write_bytes(LINES)
+    os.mkfifo(pipe)
+    script = f"cat {path} > {pipe} &" if "pipe" in spec else ""
+    command = f'{script} {sys.executable} -c "$0" {spec.format(path=path, pipe=pipe)} < {path}'
+    shown = subprocess.run(["bash", "-c", command, COUNT], capture_output=True, text=True, check=True).stdout
+    assert shown.split()[:2] == ["600", "600"]
+    assert shown.split()[2] == "file"
+
+
+def test_what_is_a_pipe(tmp_path):
+    (tmp_path / "a-").touch()
+    assert [is_pipe(spec) for spec in ("-", "/dev/stdin", "/dev/fd/63", str(tmp_path / "a-"), "a-b")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
