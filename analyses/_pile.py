@@ -16,7 +16,7 @@ from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profile
 
 TOKENIZER = "pythia"
-EVERY = {"wikipedia_en": 6, "github": 6, "gutenberg_pg_19": 3}  # documents are taken: 10 to 17 MB each
+STRIDES = {"wikipedia_en": 6, "github": 6, "gutenberg_pg_19": 3}  # documents are taken: 10 to 17 MB each
 LINES = 1_000  # questions and answers of one module make a document of dm_mathematics, as in the Pile
 WHOLE_C4 = ("en-train-00000-first1000", "llamafactory-c4_demo")  # the sources of c4 whose documents are not cut
 
@@ -96,7 +96,7 @@ def documents(name: str, data: Path | None) -> Iterator[str]:
         rows = (row for row in rows if any(source in row["source"] for source in WHOLE_C4))
     if name == "python":
         rows = (row for row in rows if row["lang"] == "python")
-    return (row["text"] for i, row in enumerate(rows) if i % EVERY.get(name, 1) == 0)
+    return (row["text"] for i, row in enumerate(rows) if i % STRIDES.get(name, 1) == 0)
 
 
 def _joined(rows: Iterator[dict]) -> Iterator[str]:

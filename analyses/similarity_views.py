@@ -22,7 +22,7 @@ VIEWS = {
     "syntax, triples": ("js", "skeleton3"),
     "the paper's score": ("token", "token"),
 }
-SEMANTIC = {"meaning": "embedding_cosine", "meaning, MMD": "embedding_mmd"}
+SEMANTIC = {"embedding cosine": "embedding_cosine", "embedding MMD": "embedding_mmd"}
 ALIKE_IS_HIGH = ("token", "embedding_cosine")
 
 

@@ -1,35 +1,45 @@
 """What is left of the agreement of advantage and benefit when a target or a pair is left out."""
 
+import math
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.panels import empty_figure, headline
 from simtool.plots.style import COLORS, DOUBLE, title_of
+from simtool.plots.titles import predictor_title, size_title
 
 PAIRS = 4  # that matter most, of each predictor
 
 
 def draw(advantage_agreement: pl.DataFrame) -> Figure:
-    """A row per source of results, in its size with the most pairs; a column per predictor: all, each target left
-    out, the pairs that matter most."""
-    sizes = advantage_agreement.filter((pl.col("left_out") == "") & (pl.col("size") != "pooled"))
-    largest = sizes.sort("n", maintain_order=True).unique("source", keep="last", maintain_order=True)
-    predictors = advantage_agreement["predictor"].unique(maintain_order=True).to_list()
-    figure = empty_figure(DOUBLE, 0.6 + 2.1 * largest.height)
-    grid = figure.subplots(largest.height, len(predictors), squeeze=False)
-    for row, (source, size) in zip(grid, largest.select("source", "size").iter_rows(), strict=True):
-        for axes, predictor in zip(row, predictors, strict=True):
-            own = advantage_agreement.filter(source=source, size=size, predictor=predictor)
-            if own.is_empty():  # a study predicts by one score
-                axes.axis("off")
-                continue
-            left_out(own, axes)
-            axes.set_title(f"{predictor}\n{size}, {source}")
-    for axes in grid[-1]:
+    """A panel per source of results, in its size with the most pairs, and predictor: all, each target left out, the
+    pairs that matter most."""
+    panels = panels_of(advantage_agreement)
+    figure = empty_figure(DOUBLE, 0.3 + 2.2 * math.ceil(len(panels) / 2))
+    grid = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False).flat
+    for axes, (source, size, predictor) in zip(grid, panels, strict=False):
+        own = advantage_agreement.filter(source=source, size=size, predictor=predictor)
+        left_out(own, axes)
+        axes.set_title(f"{predictor_title(predictor)}\n{size_title(size)}, {source}")
         axes.set_xlabel("correlation with improvement")
-    legend_below(figure, *grid[0][0].get_legend_handles_labels(), columns=3)
+    headline(figure, finding(advantage_agreement))
+    handles, labels = grid[0].get_legend_handles_labels()
+    for axes in list(grid)[len(panels) :]:
+        axes.axis("off")
+        axes.legend(handles, labels, loc="center")
+    if len(panels) % 2 == 0:
+        grid[0].legend(handles, labels, loc="lower left")
     return figure
+
+
+def panels_of(agreement: pl.DataFrame) -> list[tuple[str, str, str]]:
+    """(source, size, predictor) of each panel: of each source, the size with the most pairs."""
+    sizes = agreement.filter((pl.col("left_out") == "") & (pl.col("size") != "pooled"))
+    largest = sizes.sort("n", maintain_order=True).unique("source", keep="last", maintain_order=True)
+    panels = sizes.join(largest, on=["source", "size"], how="semi", maintain_order="left")
+    return panels.select("source", "size", "predictor").rows()
 
 
 def left_out(own: pl.DataFrame, axes: Axes) -> None:
@@ -42,7 +52,17 @@ def left_out(own: pl.DataFrame, axes: Axes) -> None:
     axes.axvline(0, color="0.2", linewidth=0.8)
     axes.set_yticks(places, [readable(name) for name in shown["left_out"]])
     axes.invert_yaxis()
-    axes.set_xlim(-1.02, 1.02)
+    axes.set_xlim(-1.02, 1.05)
+
+
+def finding(agreement: pl.DataFrame) -> str:
+    """The least that is left of r, panel by panel."""
+    parts = []
+    for source, size, predictor in panels_of(agreement):
+        own = agreement.filter(source=source, size=size, predictor=predictor).drop_nulls("pearson").sort("pearson")
+        least = f"{own['pearson'][0]:.2f} {readable(own['left_out'][0])}"
+        parts.append(f"{predictor_title(predictor)} at {size_title(size)} {least}")
+    return f"Lowest r: {'; '.join(parts)}"
 
 
 def readable(left_out: str) -> str:

@@ -12,8 +12,6 @@ CORPORA = ("c4", "starcoder", "math", "pycode", "gsm8k")
 
 def draw(corpus_similarity: pl.DataFrame) -> Figure:
     cells = cells_by(corpus_similarity, "token", "token")
-    figure = empty_figure(SINGLE, 3.0)
-    axes = figure.subplots()
-    heatmap(cells.filter(pl.col("row").is_in(CORPORA) & pl.col("column").is_in(CORPORA)), axes, size=7)
-    axes.set_title(f"token score, {cells['tokens'][0]:,} tokens per corpus\ndiagonal: ceiling; *: proxy corpus")
+    figure = empty_figure(SINGLE, 3.1)
+    heatmap(cells.filter(pl.col("row").is_in(CORPORA) & pl.col("column").is_in(CORPORA)), figure.subplots(), size=7)
     return figure

@@ -4,9 +4,10 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import legend_below, target_panels
+from simtool.plots.panels import headline, legend_below, target_panels
 from simtool.plots.rows import largest_size
 from simtool.plots.style import arm_color, title_of
+from simtool.plots.titles import size_title
 
 
 def draw(forgetting_documents: pl.DataFrame) -> Figure:
@@ -16,14 +17,24 @@ def draw(forgetting_documents: pl.DataFrame) -> Figure:
     figure, panels = target_panels(rows)
     for target, axes in panels.items():
         documents(rows.filter(pl.col("target") == target), axes, arms)
-        axes.set_title(f"SFT on {title_of(target)}, {rows['size'][0]}")
+        axes.set_title(f"SFT on {title_of(target)}, {size_title(rows['size'][0])}")
         axes.set_xlabel(
-            "likeness of its tokens to the target's\n(bits per token against general text; right: more alike)"
+            "similarity of its tokens to the target's\n(bits per token against general text; right: more similar)"
         )
     first = next(iter(panels.values()))
     first.set_ylabel("rise of a document's loss (nats per token)")
+    headline(figure, finding(rows))
     legend_below(figure, *first.get_legend_handles_labels(), columns=4)
     return figure
+
+
+def finding(rows: pl.DataFrame) -> str:
+    """How many documents are forgotten, and whether those like the target are forgotten more."""
+    groups = rows.group_by("arm", "target", maintain_order=True)
+    order = groups.agg(rho=pl.corr("likeness", "change", method="spearman"))["rho"]
+    share = (rows["change"] > 0).mean()
+    like = f"Spearman {order.min():.2f} to {order.max():.2f} with similarity to the target"
+    return f"{share:.0%} of documents are forgotten in SFT: {like}"
 
 
 def documents(rows: pl.DataFrame, axes: Axes, arms: list[str]) -> None:

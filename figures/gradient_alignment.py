@@ -30,8 +30,9 @@ def cosines(rows: pl.DataFrame, places: np.ndarray, axes: Axes) -> None:
     colors = [color_of(target) for target in rows["target"]]
     axes.hlines(places, rows["low"], rows["high"], color=colors, linewidth=0.9)
     axes.scatter(rows["cosine"], places, color=colors, s=10, zorder=3)
-    axes.set_title("General and target gradient before SFT")
-    axes.set_xlabel("debiased cosine (left of 0: they disagree)")
+    holding = ((rows["low"] <= 0) & (rows["high"] >= 0)).sum()
+    axes.set_title(f"General and target gradient before SFT:\n{holding} of {rows.height} intervals hold 0")
+    axes.set_xlabel("debiased cosine (left of 0: they point apart; 95% over documents)")
 
 
 def costs(rows: pl.DataFrame, places: np.ndarray, axes: Axes) -> None:
@@ -41,5 +42,6 @@ def costs(rows: pl.DataFrame, places: np.ndarray, axes: Axes) -> None:
         places, rows["remainder"], left=rows["first_order"], color="0.78", height=0.7, label="curvature: the rest"
     )
     axes.hlines(places, rows["forgetting_low"], rows["forgetting_high"], color="black", linewidth=0.8)
-    axes.set_title("Rise of the general loss during SFT")
+    share = rows["first_order"] / rows["forgetting"]
+    axes.set_title(f"Rise of the general loss during SFT:\n{share.min():.0%} to {share.max():.0%} is of first order")
     axes.set_xlabel("nats per token, with its 95% interval")

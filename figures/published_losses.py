@@ -4,8 +4,9 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from simtool.plots.latex import latex_table
-from simtool.plots.panels import empty_figure, improvement_bars, legend_below
+from simtool.plots.panels import empty_figure, improvement_bars, largest_improvement, legend_below
 from simtool.plots.style import DOUBLE, title_of
+from simtool.plots.titles import size_title
 
 SIZE = "410m"  # the one that was published whole
 
@@ -16,10 +17,11 @@ def draw(published_results: pl.DataFrame) -> Figure:
         low=pl.lit(None, pl.Float64),
         high=pl.lit(None, pl.Float64),
     )
-    figure = empty_figure(DOUBLE, 2.3)
+    figure = empty_figure(DOUBLE, 2.5)
     axes = figure.subplots()
     improvement_bars(rows, axes)
-    axes.set_title(f"Published, {SIZE}: loss of the control in brackets; no intervals were published")
+    axes.set_title(f"Published, {size_title(SIZE)}: {largest_improvement(rows)}")
+    axes.set_xlabel("target (control's loss, nats per token); published without intervals")
     legend_below(figure, *axes.get_legend_handles_labels(), columns=6)
     return figure
 

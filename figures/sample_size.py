@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import empty_figure, legend_below
+from simtool.plots.panels import empty_figure, headline, spread_labels
 from simtool.plots.style import COLORS, DOUBLE, title_of
 
 COLOR_OF_PAIR = {
@@ -12,8 +12,8 @@ COLOR_OF_PAIR = {
     "starcoder and pycode": COLORS[5], "c4 and gsm8k": COLORS[1], "c4 and starcoder": COLORS[0],
 }  # fmt: skip
 PANELS = (
-    ("published", "token", "As published: one whole, one small", "token score"),
-    ("equal", "token", "At equal sizes", "token score"),
+    ("published", "token", "As published: one whole, one small", "paper's score"),
+    ("equal", "token", "At equal sizes", "paper's score"),
     ("equal", "js corrected", "Equal sizes, first-order corrected", "Jensen-Shannon (bits)"),
 )
 
@@ -27,10 +27,37 @@ def draw(sample_size: pl.DataFrame) -> Figure:
         curves(of_panel, axes)
         axes.set_title(title)
         axes.set_ylabel(label)
-    third.invert_yaxis()  # alike is above, as in the others
+    third.invert_yaxis()  # more similar is above, as in the others
     second.set_xlabel("tokens of the smaller sample (dots: whole documents)")
-    legend_below(figure, *first.get_legend_handles_labels(), columns=4)
+    label_ends(sample_size, third)
+    headline(figure, finding(sample_size))
     return figure
+
+
+def finding(table: pl.DataFrame) -> str:
+    """What the score of two samples of C4 does with their size alone."""
+    own = table.filter(a="c4", b="c4", way="equal", drawn="tokens", metric="token").sort("tokens_b")
+    few, many = own.row(0, named=True), own.row(-1, named=True)
+    scores = f"{few['value']:.2f} at {few['tokens_b']:,} tokens to {many['value']:.2f} at {many['tokens_b']:,}"
+    return f"Two samples of C4 itself score from {scores}"
+
+
+def label_ends(table: pl.DataFrame, axes: Axes) -> None:
+    """The pair that each line is, at its end."""
+    _, metric, *_ = PANELS[-1]
+    ends = {}
+    for pair in COLOR_OF_PAIR:
+        a, b = pair.split(" and ")
+        rows = table.filter(a=a, b=a if b == "itself" else b, way="equal", drawn="tokens", metric=metric)
+        ends[pair] = rows.sort("tokens_b").select("tokens_b", "value").row(-1)
+    low, high = sorted(axes.get_ylim())
+    places = spread_labels({pair: value for pair, (_, value) in ends.items()}, (high - low) * 0.055)
+    for pair, place in places.items():
+        a, b = pair.split(" and ")
+        axes.annotate(
+            f"{title_of(a)}, {'itself' if b == 'itself' else title_of(b)}", (ends[pair][0], place), xytext=(5, 0),
+            textcoords="offset points", va="center", fontsize=6, color=COLOR_OF_PAIR[pair], annotation_clip=False,
+        )  # fmt: skip
 
 
 def curves(table: pl.DataFrame, axes: Axes) -> None:

@@ -5,7 +5,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from simtool.plots.heatmap import ink_on, short
-from simtool.plots.panels import empty_figure
+from simtool.plots.panels import empty_figure, headline
 
 
 def draw(similarity_views: pl.DataFrame) -> Figure:
@@ -29,5 +29,16 @@ def draw(similarity_views: pl.DataFrame) -> Figure:
     axes.set_yticks(range(n - 1), views[1:])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"Rank correlation of {similarity_views['n_cells'][0]} pairs of corpora\nbelow: 95% over corpora")
+    n_cells = similarity_views["n_cells"][0]
+    axes.set_xlabel(f"Spearman's ρ between orders of {n_cells} pairs of corpora; below: 95% over corpora", fontsize=6)
+    headline(figure, finding(similarity_views))
     return figure
+
+
+def finding(table: pl.DataFrame) -> str:
+    """The range of ρ between views of symbols, and between these and embeddings."""
+    embedded = {side: pl.col(side).str.starts_with("embedding") for side in ("view_a", "view_b")}
+    symbols = table.filter(~embedded["view_a"], ~embedded["view_b"])["spearman"]
+    across = table.filter(embedded["view_a"] != embedded["view_b"])["spearman"]
+    text = f"Words, spelling and syntax order the pairs alike: ρ {short(symbols.min())} to {short(symbols.max())}"
+    return f"{text}; embeddings less: {short(across.min())} to {short(across.max())}" if len(across) else text

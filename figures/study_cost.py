@@ -4,14 +4,23 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import single_panel
+from simtool.plots.panels import headline, single_panel
 from simtool.plots.style import COLORS, SINGLE
 
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def draw(study_cost: pl.DataFrame) -> Figure:
-    return single_panel(cost, SINGLE, 0.9 + 0.42 * study_cost.height, study_cost)
+    figure = single_panel(cost, SINGLE, 1.1 + 0.42 * study_cost.height, study_cost)
+    headline(figure, finding(study_cost))
+    return figure
+
+
+def finding(table: pl.DataFrame) -> str:
+    """The least and the most that shared prefixes save."""
+    saved = 1 - table["tokens_shared"] / table["tokens_separate"]
+    ends = f"{saved.min():.0%}" if table.height == 1 else f"{saved.min():.0%} to {saved.max():.0%}"
+    return f"Shared prefixes save {ends} of a study's tokens"
 
 
 def cost(table: pl.DataFrame, axes: Axes) -> None:

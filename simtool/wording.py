@@ -1,7 +1,67 @@
 """Every sentence that says what a number means, once: for the terminal, the page and a study's conclusions.
 
-To add one, write a function of numbers and names that gives a sentence; who shows it marks it up.
+To add one, write a function of numbers and names that gives a sentence; who shows it marks it up. Numbers are in the
+units that the parameters name; an interval is at 95%, and None or NaN where it is not known.
 """
+
+import math
+from collections.abc import Sequence
+
+PROXY = "*"  # after the name of a corpus that other text of its kind is used for
+INDISTINGUISHABLE = "≈"  # before a similarity that is not distinguishable from the noise ceiling
+UNKNOWN = "not known"
+SIGNIFICANT = 0.05  # of p after Holm's correction
+SMALL_SAMPLE = 10_000  # tokens of each corpus: below, two samples of one text score far from what they are (README)
+LITTLE_LEFT = 0.5  # of the pretraining corpus in a mixture: below, what is forgotten is worth a warning
+
+CEILING = (
+    f"Diagonal: noise ceiling (split-half), one half of a corpus against its other half."
+    f" {INDISTINGUISHABLE}: not distinguishable from it."
+)
+PAIRED = "positive: the mixture is closer to the target than the pretraining corpus is"
+TEXT_ONLY = "From text similarity only; not yet tested by training."
+NOT_TRAINING = (
+    "These numbers compare text; they do not say what training will do. On the published results of arXiv:2510.14865"
+    " no predictor does better than the same-domain baseline, the guess that code helps code and mathematics helps"
+    " mathematics. A study measures it: simtool train-eval."
+)
+SAMPLING = "Intervals cover which documents happened to be sampled, not how the corpora were collected."
+
+
+# --- Numbers and names ---
+
+
+def number(value: object) -> float | None:
+    """A cell of a table as a number; None where it has none."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def rounded(value: float, digits: int = 3, signed: bool = False) -> str:
+    """So many significant digits, never in powers of ten: 0.470, 12.6, +4.98, 1,234."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    if value == 0:
+        return "0"
+    decimals = max(digits - 1 - math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}")))), 0)
+    return f"{value:{'+' if signed else ''},.{decimals}f}"
+
+
+def interval(low: float | None, high: float | None, digits: int = 2, signed: bool = False, unit: str = "") -> str:
+    """ "[0.46, 0.47]"; digits are those after the point."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return f"[{UNKNOWN}]"
+    sign = "+" if signed else ""
+    return f"[{low:{sign},.{digits}f}{unit}, {high:{sign},.{digits}f}{unit}]"
+
+
+def p_value(p: float | None) -> str:
+    """A p, no smaller than 0.001."""
+    return UNKNOWN if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
 def readable(ngram: str | None) -> str:
@@ -11,3 +71,233 @@ def readable(ngram: str | None) -> str:
     for sign, shown in (("\n", "⏎"), ("\t", "⇥")):
         ngram = ngram.replace(sign, shown)
     return ngram if ngram == ngram.strip() else ngram.replace(" ", "␣")
+
+
+def plural(n: int, noun: str, many: str = "") -> str:
+    """ "1 seed", "3 seeds", "2 corpora"."""
+    return f"{n:,} {noun if n == 1 else many or noun + 's'}"
+
+
+# --- Similarity ---
+
+
+def small_sample(tokens: int, limited_by: str) -> str:
+    """That a sample says little, and which corpus is so small."""
+    because = f", which is all that {limited_by} holds" if limited_by else ""
+    return (
+        f"{tokens:,} tokens of each corpus say little{because}: scores of so few depend on the size of the sample more"
+        " than on the text."
+    )
+
+
+def method(metric: str, feature: str, resamples: int, tokens: int, tokenizer: str) -> str:
+    """How the numbers of a matrix were measured."""
+    return (
+        f"{metric} on {feature}. Mean and 95% interval over {resamples} random half-splits of {tokens:,} tokens each;"
+        f" tokenizer {tokenizer}."
+    )
+
+
+def sense(alike: str, symmetric: bool) -> str:
+    """How a similarity is read."""
+    order = "" if symmetric else " Row: source; column: target."
+    return f"{'Higher' if alike == 'high' else 'Lower'} is more similar.{order}"
+
+
+def in_symbols(text: str, symbol: str) -> str:
+    """A sentence or unit of "symbols" in what is counted: "bits per symbol" is "bits per token bigram"."""
+    return text.replace("symbol", symbol)
+
+
+def similarity(meaning: str, sure: bool, ceiling: float) -> str:
+    """What a cell of a matrix says, and whether the pair differs at all; meaning: the metric's own sentence."""
+    if sure:
+        return f"{meaning} Two samples of the same text score {ceiling:.3f}, so they differ."
+    return f"{meaning} That is not distinguishable from two samples of the same text ({ceiling:.3f})."
+
+
+def ceiling(corpus: str, value: float, low: float, high: float, alike: str) -> str:
+    """What a cell on the diagonal says."""
+    end = "most" if alike == "high" else "least"
+    return (
+        f"Noise ceiling: two halves of {corpus} score {value:.3f} (95%: {low:.3f} to {high:.3f}), the {end} that"
+        " samples of this size can show."
+    )
+
+
+# --- Proximity advantage ---
+
+
+def advantage(
+    gain: str | None, mixture: str, pretrain: str, target: str, value: float, low: float, high: float, agree: str
+) -> str:
+    """How much closer a mixture brings a target, and how sure that is.
+
+    Parameters
+    ----------
+    gain
+        The metric's clause of {target}, {mixture}, {pretrain}, {value} and {more_or_less}; None: closer or farther.
+    agree
+        How many half-splits have the sign of the value: "990 of 1000".
+    """
+    bounds = f"95%: {low:+.2f} to {high:+.2f}"
+    if not low <= high:
+        return f"{mixture} brings {target} {value:+.2f} closer than {pretrain} does; no interval is known."
+    if low <= 0 <= high:
+        return f"{mixture} is not significantly different from {pretrain} for {target} ({value:+.2f}; {bounds})."
+    if gain is None:
+        clause = (
+            f"{mixture} is {abs(value):.3g} {'closer to' if value > 0 else 'farther from'} {target} than {pretrain}"
+        )
+    else:
+        clause = gain.format(
+            target=target, mixture=mixture, pretrain=pretrain, value=f"{abs(value):.2f}",
+            more_or_less="less" if value > 0 else "more",
+        )  # fmt: skip
+    return f"{clause[0].upper()}{clause[1:]} ({bounds}; {agree} half-splits agree)."
+
+
+def standing(others: int, indistinguishable: Sequence[str], better: bool = True) -> str:
+    """From which of the other mixtures a mixture is distinguishable."""
+    if others == 0:
+        return ""
+    if not indistinguishable:
+        return "Distinguishable from all others." if others > 1 else "Distinguishable from the other."
+    return f"Not significantly different from {listed(indistinguishable)}."
+
+
+def peak(target: str, special: str, share: float, low: float, high: float) -> str:
+    """At which share of a special corpus a target is closest; low, high: of 95% of half-splits."""
+    if share == 0:
+        return f"{target}: no share of {special} brings it closer."
+    between = "in 95% of half-splits" if low == high else f"95% of half-splits: {low:.0%} to {high:.0%}"
+    return f"{target}: closest at {share:.0%} {special} ({between})."
+
+
+# --- A mixture ---
+
+
+def share(
+    corpus: str, value: float, low: float, high: float, above_zero: bool, is_pretrain: bool, minimum: float
+) -> str:
+    """One corpus's share of the recommended mixture."""
+    bounds = f"(95%: {low:.1%} to {high:.1%})"
+    if is_pretrain:
+        at_minimum = " At the minimum you set." if minimum and value - minimum < 1e-6 else ""
+        return f"{value:.1%} stays {corpus} {bounds}.{at_minimum}"
+    if value < 0.0005:
+        return f"No {corpus}: it helps these targets less than the others do {bounds}."
+    return f"{value:.1%} {corpus} {bounds}{'' if above_zero else ', not significantly different from none'}."
+
+
+def gain(target: str, pretrain: str, value: float, low: float, high: float, largest: float, symbol: str) -> str:
+    """What the recommended mixture gains on a target, in bits per symbol.
+
+    Parameters
+    ----------
+    largest
+        What the target's own text would gain.
+    symbol
+        What is counted: token, token bigram ...
+    """
+    part = f", {value / largest:.0%} of what its own text would gain" if largest > value > 0 else ""
+    chance = "; this may be chance" if low <= 0 <= high else ""
+    return (
+        f"{target}: {abs(value):.2f} bits per {symbol} {'less' if value >= 0 else 'more'} than under {pretrain} alone"
+        f" (95%: {low:+.2f} to {high:+.2f}{chance}){part}."
+    )
+
+
+def coding_cost(pretrain: str, value: float, low: float, high: float, symbol: str) -> str:
+    """What the recommended mixture costs on general text, in bits per symbol."""
+    return (
+        f"Coding cost on general text: text like {pretrain} costs {value:.2f} bits per {symbol} more"
+        f" (95%: {low:.2f} to {high:.2f})."
+    )
+
+
+def forgetting_warning(pretrain: str, share: float) -> str:
+    """That a mixture without a constraint leaves little of the pretraining corpus."""
+    return (
+        f"only {share:.0%} of the mixture stays {pretrain}, and nothing limits what is forgotten. Keep more of it with"
+        f" --min-share {pretrain}=0.5, or set a budget with --max-forgetting."
+    )
+
+
+def certified(feature: str, gap: float, resamples: int) -> str:
+    """That a mixture is the best one."""
+    return (
+        f"By cross-entropy on {feature}. Certified: no mixture within the constraints is better by more than {gap:.0e}"
+        f" bits. Intervals over {resamples} half-splits."
+    )
+
+
+def indistinguishable_shares(a: str, b: str) -> str:
+    return f"The shares of {a} and {b} are not significantly different."
+
+
+# --- What training gave ---
+
+
+def regime(loss: float, unigram: float) -> str:
+    """How much more than token frequencies a study's control models know; both in nats per token of general text."""
+    start = f"before SFT the control's loss on general text is {loss:.2f} nats per token"
+    if loss < unigram:
+        return (
+            f"{start}, {unigram - loss:.2f} below the unigram entropy of that text ({unigram:.2f}): these models use"
+            " context."
+        )
+    return (
+        f"{start}, {loss - unigram:.2f} above the unigram entropy of that text ({unigram:.2f}): these models know"
+        " little more than how frequent each token is, and so do the effects below."
+    )
+
+
+def effect(target: str, value: float | None, low: float | None, high: float | None, p: float | None) -> str:
+    """What an arm did to the loss on a target, against its control: a clause without its subject.
+
+    value, low, high: relative improvement, above 0 where the loss is lower; p: after Holm's correction.
+    """
+    if value is None:
+        return f"has no measured effect on the loss on {target}"
+    if low is None or high is None:
+        return f"changed the loss on {target} by {-value:+.1%} (one seed: no interval)"
+    if low <= 0 <= high:
+        return (
+            f"changed the loss on {target} by an amount not significantly different from zero"
+            f" (improvement {value:+.1%} {interval(100 * low, 100 * high, 1, unit='%')})"
+        )
+    note = "" if p is not None and p < SIGNIFICANT else ", not significant after Holm's correction"
+    if value > 0:
+        return f"lowered the loss on {target} by {value:.1%} {interval(100 * low, 100 * high, 1, unit='%')}{note}"
+    return f"raised the loss on {target} by {-value:.1%} {interval(-100 * high, -100 * low, 1, unit='%')}{note}"
+
+
+def detectable(value: float | None) -> str:
+    """The smallest effect that a study could have found."""
+    return "" if value is None else f"minimum detectable effect (80% power): {value:.2%}"
+
+
+def difference(value: float, low: float | None, high: float | None, unit: str = "nats per token") -> str:
+    """ "0.051 nats per token more [0.04, 0.06]"."""
+    if low is None or high is None:
+        return f"{abs(value):.3f} {unit} {'less' if value < 0 else 'more'}"
+    if value < 0:
+        return f"{-value:.3f} {unit} less {interval(-high, -low, 3)}"
+    return f"{value:.3f} {unit} more {interval(low, high, 3)}"
+
+
+def agreement(
+    predictor: str, statistic: str, value: float | None, low: float | None, high: float | None, n: int, p: float | None
+) -> str:
+    """How a predictor's numbers agree with what training gave; statistic: Spearman's ρ, Pearson's r."""
+    if value is None:
+        return f"{predictor}: agreement not measured."
+    bounds = " (too few pairs for an interval)" if low is None else f" {interval(low, high, 2, signed=True)}"
+    chance = "" if p is None else f", permutation p = {p:.3f}"
+    return f"{predictor} and the improvement correlate at {statistic} = {value:+.2f}{bounds}{chance} (n = {n})"
+
+
+def predictor_name(predictor: str) -> str:
+    """A predictor in a sentence."""
+    return "the prediction" if predictor == "predicted" else f"the {predictor}"

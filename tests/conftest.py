@@ -41,7 +41,7 @@ def simtool(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         [sys.executable, "-m", "simtool.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, **environment},
+        env={**os.environ, "COLUMNS": "10000", **environment},
         timeout=300,
     )
 

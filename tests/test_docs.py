@@ -1,5 +1,6 @@
 """What can be checked in the documents is: code runs, output is what comes out, every command has its sentence."""
 
+import os
 import re
 import runpy
 import shlex
@@ -39,7 +40,11 @@ def shown_commands() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("command", "output"), shown_commands())
 def test_output_of_the_readme_is_what_comes_out(command, output):
     done = subprocess.run(
-        [sys.executable, "-m", "simtool.cli", *shlex.split(command)[1:]], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "simtool.cli", *shlex.split(command)[1:]],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "78"},
     )
     came, shown = (
         "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()

@@ -26,21 +26,16 @@ Rows = tuple[list[str], list[list[str]]]  # a header, and rows of text
 
 
 def list_corpora(options: Options | None = None) -> Rows:
-    """Every corpus known by name."""
+    """Every corpus known by name: what it is, and whether it can be compared without a network."""
     options = options or Options()
     tokenizer = load_tokenizer(options.tokenizer, options.data)
-    header = ["corpus", "role", "what it is", "text here", "profile", "licence"]
-    return header, [
-        [
-            entry.name,
-            entry.role,
-            entry.about,
-            _text_here(name, options),
-            _profile_here(name, tokenizer, options),
-            entry.licence,
-        ]
-        for name, entry in CATALOGUE.items()
-    ]
+    header = ["corpus", "role", "ready offline", "title", "what it is", "text", "profile", "licence"]
+    rows = []
+    for name, entry in CATALOGUE.items():
+        text, profile = _text_at_hand(name, options), _profile_at_hand(name, tokenizer, options)
+        ready = "no" if text == profile == "no" else "yes"
+        rows.append([entry.name, entry.role, ready, entry.title, entry.about, text, profile, entry.licence])
+    return header, rows
 
 
 def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]:
@@ -55,8 +50,8 @@ def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]
         "source": entry.source.describe() if entry.source else "none",
         "access": entry.access or "open",
         "licence": entry.licence,
-        "text here": _text_here(name, options),
-        "profile": _profile_here(name, load_tokenizer(options.tokenizer, options.data), options),
+        "text at hand": _text_at_hand(name, options),
+        "profile": _profile_at_hand(name, load_tokenizer(options.tokenizer, options.data), options),
         "in a data folder": ", ".join(f"{stem}.jsonl.zst" for stem in entry.files),
         "SFT trains on": f"the {entry.train_on}",
     }
@@ -66,14 +61,14 @@ def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]
 
 
 def list_metrics() -> Rows:
-    """Every similarity: its range, which end means alike, symmetry, when to use it, source."""
-    header = ["metric", "range", "alike", "symmetric", "when to use it", "source"]
+    """Every similarity: its range, which end means more similar, symmetry, when to use it, source."""
+    header = ["metric", "range", "more similar", "symmetric", "when to use it", "source"]
     return header, [
         [
             metric.name,
-            f"{metric.low:g} to {metric.high:g}",
+            f"{metric.low:.3g} to {metric.high:.3g}",
             metric.alike,
-            "yes" if metric.symmetric else "no: row is the source, column the target",
+            "yes" if metric.symmetric else "no",
             metric.about,
             metric.source,
         ]
@@ -100,20 +95,16 @@ def list_tokenizers(data: Path | None = None) -> Rows:
     return header, rows
 
 
-def _text_here(name: str, options: Options) -> str:
+def _text_at_hand(name: str, options: Options) -> str:
     text = local_text(name, options)
     if text is None or text.source is None:
         return "no"
-    return text.source.describe() + (" (stand-in)" if text.stand_in else "")
+    return text.source.describe() + (" (proxy corpus)" if text.stand_in else "")
 
 
-def _profile_here(name: str, tokenizer: Tokenizer, options: Options) -> str:
-    kept = [
-        how
-        for how, one in (
-            ("cached", cached(name, tokenizer, [], options)),
-            ("shipped", shipped(name, tokenizer)),
-        )
-        if one
-    ]
-    return " and ".join(kept) or "no"
+def _profile_at_hand(name: str, tokenizer: Tokenizer, options: Options) -> str:
+    ways = {
+        "cached": cached(name, tokenizer, [], options),
+        "shipped": shipped(name, tokenizer),
+    }
+    return " and ".join(way for way, profile in ways.items() if profile) or "no"

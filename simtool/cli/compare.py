@@ -9,8 +9,10 @@ from simtool.cli.options import (
     Data,
     Feature,
     Format,
+    Full,
     Metric,
     OutputFormat,
+    Provenance,
     Resamples,
     Save,
     Seed,
@@ -40,11 +42,13 @@ def matrix(
     workers: Workers = 0,
     format: OutputFormat = Format.table,
     save: Save = None,
+    provenance: Provenance = False,
+    full: Full = False,
 ) -> None:
-    """Compare every corpus with every other, at equal sizes, with intervals and ceilings.
+    """Compare all corpora with each other, at equal sizes, with intervals and noise ceilings.
 
     The diagonal is not 1: it is what two halves of the same corpus score, the most that any pair can reach at
-    this size. A cell marked ≈ cannot be told from that.
+    this size. A cell marked ≈ is not distinguishable from that.
 
     Example: simtool matrix c4 pycode gsm8k --metric js --feature skeleton3
     """
@@ -58,7 +62,7 @@ def matrix(
         result = api.matrix(corpora, metric, feature, tokens, resamples, seed, options)
     if save is not None:
         print_saved(result.save(save))
-    print_matrix(result, format.value)
+    print_matrix(result, format.value, provenance, full)
 
 
 def compare(
@@ -82,6 +86,7 @@ def compare(
         Format,
         typer.Option("--format", help="table: the side-by-side view; else every entry of every feature."),
     ] = Format.table,
+    provenance: Provenance = False,
 ) -> None:
     """Put two corpora side by side: sizes, similarity, and the tokens and n-grams that make the difference.
 
@@ -96,4 +101,4 @@ def compare(
     with Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
         result = api.compare(a, b, metric, tuple(feature), tokens, resamples, seed, options)
-    print_comparison(result, top, format.value)
+    print_comparison(result, top, format.value, provenance)

@@ -9,11 +9,13 @@ from simtool.cli.options import (
     Data,
     Feature,
     Format,
+    Full,
     MaxEpochs,
     Mid,
     MidTokens,
     OutputFormat,
     Pretrain,
+    Provenance,
     Resamples,
     Save,
     Seed,
@@ -49,6 +51,8 @@ def advantage(
     workers: Workers = 0,
     format: OutputFormat = Format.table,
     save: Save = None,
+    provenance: Provenance = False,
+    full: Full = False,
 ) -> None:
     """Say how much closer each midtraining mixture is to each target than the pretraining corpus is.
 
@@ -57,8 +61,8 @@ def advantage(
     Example: simtool advantage --pretrain c4 --mid starcoder:0.2 --mid math:0.12 --target pycode --target gsm8k
     """
     from simtool.api import mix as api
-    from simtool.display import mix as display
     from simtool.display.console import print_saved
+    from simtool.display.mix import print_advantage, print_curve
     from simtool.display.progress import Counting
 
     if paper:
@@ -72,7 +76,10 @@ def advantage(
             result = api.advantage(pretrain, mid or [], target or [], *how, unit.value)
     if save is not None:
         print_saved(result.save(save))
-    (display.print_advantage if curve is None else display.print_curve)(result, format.value)
+    if curve is None:
+        print_advantage(result, format.value, provenance, full)
+    else:
+        print_curve(result, format.value, provenance)
 
 
 def mix(
@@ -121,6 +128,7 @@ def mix(
     workers: Workers = 0,
     format: OutputFormat = Format.table,
     save: Save = None,
+    provenance: Provenance = False,
 ) -> None:
     """Recommend the mixture that makes the targets cost the fewest bits, within constraints, certified to be the best.
 
@@ -150,7 +158,7 @@ def mix(
         result = api.mix(pretrain, named, _weighted(target), constraints, feature, resamples, seed, options)
     if save is not None:
         print_saved(result.save(save))
-    print_advice(result, format.value)
+    print_advice(result, format.value, provenance)
 
 
 def predict(

@@ -181,6 +181,10 @@ Save = Annotated[
     ),
 ]
 Top = Annotated[int, typer.Option("--top", help="Rows of each table.", parser=amount, metavar="N")]
+Provenance = Annotated[
+    bool, typer.Option("--provenance", help="Show sources and hashes of all text; they are always saved and in json.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Show every column and interval, however wide.")]
 OutputFormat = Annotated[Format, typer.Option("--format", help="How to print the result.")]
 
 

@@ -83,12 +83,11 @@ def corpora(
     Example: simtool corpora gsm8k
     """
     from simtool.api import reference as api
-    from simtool.display.console import print_rows
-    from simtool.display.reference import print_facts
+    from simtool.display.reference import print_corpora, print_facts
 
     options = options_of(tokenizer, data)
     if name is None:
-        print_rows(*api.list_corpora(options), format.value)
+        print_corpora(*api.list_corpora(options), format.value)
     else:
         print_facts(api.describe_corpus(name, options))
 
@@ -101,7 +100,7 @@ def metrics(format: OutputFormat = Format.table) -> None:
     from simtool.api import reference as api
     from simtool.display.console import print_rows
 
-    print_rows(*api.list_metrics(), format.value)
+    print_rows(*api.list_metrics(), format.value, prose=("when to use it", "source"))
 
 
 def tokenizers(data: Data = None, format: OutputFormat = Format.table) -> None:
@@ -112,4 +111,4 @@ def tokenizers(data: Data = None, format: OutputFormat = Format.table) -> None:
     from simtool.api import reference as api
     from simtool.display.console import print_rows
 
-    print_rows(*api.list_tokenizers(data), format.value)
+    print_rows(*api.list_tokenizers(data), format.value, prose=("what it is",))

@@ -54,12 +54,12 @@ def report(
     Example: simtool report c4 starcoder math pycode gsm8k --out report.html
     """
     from simtool.api import report as api
-    from simtool.display.console import print_saved
     from simtool.display.progress import Counting
+    from simtool.display.report import print_page
 
     with Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
         path = api.report(
             corpora, out, pretrain, mid or (), target or (), study, view or api.VIEWS, resamples, seed, options
         )
-    print_saved([path])
+    print_page(path)

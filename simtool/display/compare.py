@@ -2,85 +2,123 @@
 
 import json
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from simtool.display.console import as_latex, as_markdown, console, print_rows
-from simtool.display.provenance import sources
+from simtool import wording
+from simtool.display.console import (
+    GAP,
+    as_latex,
+    as_markdown,
+    console,
+    plain_table,
+    print_notes,
+    print_rows,
+    print_warnings,
+)
+from simtool.display.provenance import limiting, marked, provenance_lines, sample_warnings
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
-from simtool.wording import readable
+from simtool.wording import INDISTINGUISHABLE, readable, rounded
+
+SHADES = (17, 18, 24, 30, 36, 42)  # of a terminal's 256 colours, from the least similar to the most
 
 
-def print_matrix(result: SimilarityMatrix, form: str) -> None:
-    if form == "table":
-        _print_matrix_table(result)
-    elif form == "csv":
+def print_matrix(result: SimilarityMatrix, form: str, provenance: bool = False, full: bool = False) -> None:
+    """The matrix; full: with intervals, in as many parts as it takes, where it would else be printed compactly."""
+    if form == "csv":
         print(result.to_polars().write_csv(), end="")
     elif form == "json":
         print(json.dumps({"provenance": dict(result.facts), "cells": result.to_polars().to_dicts()}, indent=2))
+    elif form == "table":
+        print_warnings(sample_warnings(result.facts, result.tokens))
+        _print_matrix(console(), result, full)
+        print_notes([*notes(result), *provenance_lines(result.facts, provenance)])
     else:
-        rows = [[_cell(result, i, j) for j in range(len(result.corpora))] for i in range(len(result.corpora))]
-        header = ["", *result.corpora]
-        body = [[name, *row] for name, row in zip(result.corpora, rows, strict=True)]
-        print(as_markdown(header, body) if form == "markdown" else as_latex(header, body))
-        comment = "% " if form == "latex" else ""
-        print("\n" + "\n".join(comment + line for line in notes(result)))
+        n = range(len(result.corpora))
+        body = [[name, *(_cell(result, i, j) for j in n)] for i, name in enumerate(result.corpora)]
+        print((as_markdown if form == "markdown" else as_latex)(["", *result.corpora], body))
+        print_notes([*notes(result), *provenance_lines(result.facts, whole=True)], form)
 
 
 def notes(result: SimilarityMatrix) -> list[str]:
-    """What the numbers are, and where the text came from: printed below every matrix."""
-    metric = result.metric
-    better = "higher is more alike" if metric.alike == "high" else "lower is more alike"
-    order = "" if metric.symmetric else " Row: source; column: target."
+    """What the numbers are: printed below every matrix."""
+    metric, scarcest = result.metric, limiting(result.facts, result.tokens)
+    limited = f" {result.tokens:,} tokens are all that {scarcest} holds." if scarcest else ""
     return [
-        f"{metric.name} on {result.feature}: {better}.{order} Mean and 95% interval over {result.resamples} random"
-        f" half-splits of {result.tokens:,} tokens each; tokenizer {result.facts['tokenizer']}.",
-        "Diagonal: ceiling, one half of a corpus against its other half. ≈: cannot be told from the ceiling.",
-        *sources(result.facts),
+        f"{wording.method(metric.name, result.feature, result.resamples, result.tokens, result.facts['tokenizer'])}"
+        f" {wording.sense(metric.alike, metric.symmetric)}{limited}",
+        wording.CEILING,
     ]
 
 
-def _print_matrix_table(result: SimilarityMatrix) -> None:
-    out = console()
-    names = [_marked(result, name) for name in result.corpora]
-    widths = [max(len(name), 13) + 2 for name in names]
-    # as many columns as fit, then the next ones below
-    first = 0
-    while first < len(names):
+def _print_matrix(out: Console, result: SimilarityMatrix, full: bool) -> None:
+    n, name_width = len(result.corpora), max(len(marked(name, result.facts)) for name in result.corpora)
+    widths = [max(len(marked(result.corpora[j], result.facts)), len(_parts(result, 0, j)[1])) + GAP for j in range(n)]
+    if not full and name_width + sum(widths) > out.width:
+        _print_compact(out, result)
+        return
+    first = 0  # as many columns as fit, then the next ones below
+    while first < n:
         last = first + 1
-        while last < len(names) and max(map(len, names)) + sum(widths[first : last + 1]) < out.width:
+        while last < n and name_width + sum(widths[first : last + 1]) <= out.width:
             last += 1
-        out.print(_matrix_table(result, names, range(first, last)))
+        out.print(_matrix_table(result, range(first, last)))
         first = last
-    for line in notes(result):
-        out.print(escape(line), style="dim")
 
 
-def _matrix_table(result: SimilarityMatrix, names: list[str], columns: range) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _matrix_table(result: SimilarityMatrix, columns: range) -> Table:
+    table = plain_table()
     table.add_column("", no_wrap=True)
     for j in columns:
-        table.add_column(escape(names[j]), justify="right", no_wrap=True)
-    for i, name in enumerate(names):
+        table.add_column(escape(marked(result.corpora[j], result.facts)), justify="right", no_wrap=True)
+    for i, name in enumerate(result.corpora):
         cells = []
         for j in columns:
             value, interval = _parts(result, i, j)
             style = "bold" if i == j else "cyan" if result.at_ceiling[i, j] else "default"
             cells.append(f"[{style}]{value}[/]\n[dim]{interval}[/]")
-        table.add_row(escape(name), *cells)
+        table.add_row(escape(marked(name, result.facts)), *cells)
     return table
 
 
-def _marked(result: SimilarityMatrix, name: str) -> str:
-    return f"{name} †" if name in result.facts["stand_ins"] else name
+def _print_compact(out: Console, result: SimilarityMatrix) -> None:
+    """Two digits in each cell, shaded, the columns by number; intervals are left out."""
+    n = len(result.corpora)
+    cells = [[_short(result, i, j) for j in range(n)] for i in range(n)]
+    width = max(len(cell) for row in cells for cell in row) + 1
+    names = [f"{i + 1:2} {marked(name, result.facts)}" for i, name in enumerate(result.corpora)]
+    left = max(map(len, names)) + 1
+    per_part = max((out.width - left) // width, 1)
+    for first in range(0, n, per_part):
+        columns = range(first, min(first + per_part, n))
+        out.print("\n" + " " * left + "".join(f"{j + 1:>{width}}" for j in columns), style="bold")
+        for i, name in enumerate(names):
+            shaded = "".join(f"[{_shade(result, i, j)}]{cells[i][j]:>{width}}[/]" for j in columns)
+            out.print(f"{escape(name):<{left}}{shaded}")
+    out.print("\nIntervals: --full, or --save and --format csv.", style="dim")
+
+
+def _short(result: SimilarityMatrix, i: int, j: int) -> str:
+    value = result.values[i, j]
+    number = f"{value:.2f}".removeprefix("0") if abs(value) < 10 else f"{value:.1f}"
+    return (INDISTINGUISHABLE if result.at_ceiling[i, j] and i != j else "") + number
+
+
+def _shade(result: SimilarityMatrix, i: int, j: int) -> str:
+    if i == j:
+        return "bold"
+    low, high = result.values.min(), result.values.max()
+    share = (result.values[i, j] - low) / ((high - low) or 1)
+    share = share if result.metric.alike == "high" else 1 - share
+    return f"white on color({SHADES[min(int(share * len(SHADES)), len(SHADES) - 1)]})"
 
 
 def _parts(result: SimilarityMatrix, i: int, j: int) -> tuple[str, str]:
-    mark = "≈" if result.at_ceiling[i, j] else ""
-    return f"{mark}{result.values[i, j]:.3f}", f"{result.low[i, j]:.3f}–{result.high[i, j]:.3f}"
+    mark = INDISTINGUISHABLE if result.at_ceiling[i, j] else ""
+    low, value, high = (rounded(array[i, j]) for array in (result.low, result.values, result.high))
+    return f"{mark}{value}", f"{low}–{high}"
 
 
 def _cell(result: SimilarityMatrix, i: int, j: int) -> str:
@@ -88,37 +126,40 @@ def _cell(result: SimilarityMatrix, i: int, j: int) -> str:
     return f"{value} [{interval}]"
 
 
-def print_comparison(result: Comparison, n: int, form: str) -> None:
+def print_comparison(result: Comparison, n: int, form: str, provenance: bool = False) -> None:
+    """The similarity of two corpora, and the entries that make the difference on each feature."""
     if form == "table":
-        _print_matrix_table(result.matrix)
-        for one in result.differences:
-            _print_difference(console(), one, result.matrix.corpora, n)
+        print_matrix(result.matrix, form, provenance)
+        for difference in result.differences:
+            _print_difference(console(), difference, result.matrix.corpora, n)
         if result.unreadable:
-            console().print(escape(f"Tokens are shown as #id. {result.unreadable}"), style="dim")
+            print_notes([f"Tokens are shown as #id. {result.unreadable}"])
         return
-    tables = [one.to_polars(None if form in ("csv", "json") else n) for one in result.differences]
-    rows = [[_told(cell) for cell in row] for table in tables for row in table.iter_rows()]
+    tables = [difference.to_polars(None if form in ("csv", "json") else n) for difference in result.differences]
+    rows = [[_text_of(cell) for cell in row] for table in tables for row in table.iter_rows()]
     print_rows(tables[0].columns, rows, form)
 
 
-def _told(cell: object) -> str:
+def _text_of(cell: object) -> str:
     return "" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
-def _print_difference(out: Console, one: Difference, names: tuple[str, ...], n: int) -> None:
-    out.print(f"\n{one.feature}: what makes the {one.total:.4f} bits of Jensen-Shannon divergence", style="bold")
+def _print_difference(out: Console, difference: Difference, names: tuple[str, ...], n: int) -> None:
+    out.print(
+        f"\n{difference.feature}: what makes the {rounded(difference.total)} bits of Jensen-Shannon divergence",
+        style="bold",
+    )
     for side, name in zip("ab", names, strict=True):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"more in {escape(name)}", title_justify="left")
-        table.add_column("n-gram", no_wrap=True)
+        table = plain_table(title=f"more in {escape(name)}", title_justify="left")
+        table.add_column("n-gram", overflow="fold")
         for header in ("bits", "of all", f"per million in {names[0]}", f"in {names[1]}"):
             table.add_column(escape(header), justify="right")
-        shown = one.largest(side, n)
-        for entry in shown:
+        for entry in difference.largest(side, n):
             table.add_row(
-                escape(readable(one.names.get(int(entry)))),
-                f"{one.bits[entry]:.5f}",
-                f"{one.bits[entry] / one.total:.1%}",
-                f"{one.share_a[entry] * 1e6:,.0f}",
-                f"{one.share_b[entry] * 1e6:,.0f}",
+                escape(readable(difference.names.get(int(entry)))),
+                rounded(difference.bits[entry]),
+                f"{difference.bits[entry] / difference.total:.1%}",
+                f"{difference.share_a[entry] * 1e6:,.0f}",
+                f"{difference.share_b[entry] * 1e6:,.0f}",
             )
         out.print(table)

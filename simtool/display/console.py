@@ -8,22 +8,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 if TYPE_CHECKING:
     import polars as pl
 
+Rows = Sequence[Sequence[str]]
+GAP = 2  # between columns
+READABLE_WIDTH = 24  # columns of prose may be folded to this, and no further
+
 
 def console(stderr: bool = False) -> Console:
-    """Plain and as wide as it needs to be where the output is not a terminal."""
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 10_000, highlight=False, soft_wrap=False)
+    """A terminal in its own width; elsewhere plain text in 80 columns, or in COLUMNS."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
 
 
-def print_rows(header: list[str], rows: list[list[str]], form: str = "table") -> None:
-    """A plain table of text."""
+def print_rows(
+    header: Sequence[str], rows: Rows, form: str = "table", prose: Sequence[str] = (), keys: int = 1
+) -> None:
+    """A table of text; columns that are empty throughout are left out of a terminal's.
+
+    Where the terminal is too narrow for a row, its cells stand below its first `keys` ones, so that no number is
+    broken.
+
+    Parameters
+    ----------
+    prose
+        Columns that may be folded.
+    """
     if form == "csv":
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     elif form == "json":
@@ -33,12 +49,53 @@ def print_rows(header: list[str], rows: list[list[str]], form: str = "table") ->
     elif form == "latex":
         print(as_latex(header, rows))
     else:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for n, name in enumerate(header):
-            table.add_column(name, no_wrap=n == 0, overflow="fold")
-        for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
-        console().print(table)
+        _print_fitting(*without_empty(header, rows), prose, keys)
+
+
+def without_empty(header: Sequence[str], rows: Rows) -> tuple[list[str], list[list[str]]]:
+    """The columns that hold anything."""
+    shown = [j for j, _ in enumerate(header) if any(row[j] for row in rows) or not rows]
+    return [header[j] for j in shown], [[row[j] for j in shown] for row in rows]
+
+
+def _print_fitting(header: list[str], rows: list[list[str]], prose: Sequence[str], keys: int) -> None:
+    out = console()
+    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    least = [min(width, READABLE_WIDTH) if name in prose else width for name, width in zip(header, widths, strict=True)]
+    if sum(least) + GAP * len(least) > out.width:
+        _print_stacked(out, header, rows, keys)
+        return
+    table = plain_table()
+    for name in header:
+        table.add_column(escape(name), no_wrap=name not in prose, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+def plain_table(**options: Any) -> Table:
+    """A table with a line below its header and GAP columns between cells."""
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), **options)
+
+
+def _print_stacked(out: Console, header: list[str], rows: list[list[str]], keys: int) -> None:
+    for row in rows:
+        out.print()
+        out.print(escape("  ".join(row[:keys])), style="bold")
+        cells = [f"{name} {cell}" for name, cell in zip(header[keys:], row[keys:], strict=True) if cell]
+        for line in packed(cells, out.width - 2):
+            out.print(Padding(escape(line), (0, 0, 0, 2)))
+
+
+def packed(cells: Sequence[str], width: int, between: str = " · ") -> list[str]:
+    """Lines of cells that are not broken, as many on a line as there is room for."""
+    lines: list[str] = []
+    for cell in cells:
+        if lines and cell_len(lines[-1]) + cell_len(between) + cell_len(cell) <= width:
+            lines[-1] += between + cell
+        else:
+            lines.append(cell)
+    return lines
 
 
 def print_data(table: "pl.DataFrame", facts: Mapping[str, Any], form: str) -> None:
@@ -49,13 +106,27 @@ def print_data(table: "pl.DataFrame", facts: Mapping[str, Any], form: str) -> No
         print(json.dumps({"provenance": dict(facts), "rows": table.to_dicts()}, indent=2, ensure_ascii=False))
 
 
-def print_notes(form: str, lines: Sequence[str]) -> None:
+def print_notes(lines: Sequence[str], form: str = "table", style: str = "dim") -> None:
     """Sentences below a table; comments in LaTeX."""
     if form == "table":
+        out = console()
         for line in lines:
-            console().print(escape(line), style="dim")
+            out.print(escape(line), style=style)
     else:
         print("\n" + "\n".join(("% " if form == "latex" else "") + line for line in lines))
+
+
+def print_command(label: str, command: str) -> None:
+    """A command to copy: on a line of its own, which nothing breaks."""
+    out = console()
+    out.print(label, style="dim")
+    out.print(f"  {escape(command)}", soft_wrap=True)
+
+
+def print_warnings(lines: Sequence[str]) -> None:
+    """What a reader must know before the numbers, on stderr."""
+    for line in lines:
+        console(stderr=True).print(f"Warning: {escape(line)}", style="yellow")
 
 
 def print_saved(paths: Sequence[Path]) -> None:
@@ -63,7 +134,7 @@ def print_saved(paths: Sequence[Path]) -> None:
     print(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}.", file=sys.stderr)
 
 
-def as_markdown(header: list[str], rows: list[list[str]]) -> str:
+def as_markdown(header: Sequence[str], rows: Rows) -> str:
     cells = [[cell.replace("|", "\\|") for cell in row] for row in [header, *rows]]
     cells.insert(1, ["---", *["---:"] * (len(header) - 1)])
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
@@ -71,11 +142,11 @@ def as_markdown(header: list[str], rows: list[list[str]]) -> str:
 
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "≈": r"$\approx$", "–": "--", "†": r"$\dagger$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "≈": r"$\approx$", "–": "--", "*": r"$^{*}$",
 }  # fmt: skip
 
 
-def as_latex(header: list[str], rows: list[list[str]]) -> str:
+def as_latex(header: Sequence[str], rows: Rows) -> str:
     lines = [
         " & ".join("".join(LATEX.get(sign, sign) for sign in cell) for cell in row) + r" \\" for row in [header, *rows]
     ]

@@ -1,90 +1,110 @@
 """Which data to mix in, as text: advantages, recommended mixtures, predictions and how they fared."""
 
 import math
+from collections.abc import Sequence
 
-from simtool.display.console import console, print_data, print_notes, print_rows
-from simtool.display.provenance import sources
+from simtool import wording
+from simtool.display.console import console, print_command, print_data, print_notes, print_rows, print_warnings
+from simtool.display.provenance import limiting, provenance_lines, sample_warnings
 from simtool.mixing.advice import Advice
+from simtool.mixing.recommend import Recommendation
 from simtool.mixing.solver import TOLERANCE
+from simtool.mixture import Mixture, parse_midtraining
 from simtool.prediction.advantage import Advantage, share_text
 from simtool.prediction.curve import Curve
 from simtool.prediction.predict import Prediction
 from simtool.prediction.verify import Verification
+from simtool.profiles.features import symbol_of
 from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import METRICS
-from simtool.wording import readable
+from simtool.wording import interval, readable, rounded
 
 
-def print_advantage(result: Advantage, form: str) -> None:
+def print_advantage(result: Advantage, form: str, provenance: bool = False, full: bool = False) -> None:
+    """A row per target and mixture, the closest first; full: with the similarities that the advantage is of."""
     table = result.to_polars()
     if form in ("csv", "json"):
         print_data(table, result.facts, form)
         return
+    header = ["target", "mixture", "advantage [95%]", "P(closer)", "P(best)", "better than"]
+    more = ["prox(M, T)", "prox(P, T)", "rank"] if full or form != "table" else []
     rows = []
     for cell in table.iter_rows(named=True):
-        apart, others = cell["distinguishable_from"], len(result.mixtures) - 1
-        n_apart = len(apart.split(", ")) if apart else 0
+        value = f"{_estimate(cell['advantage'], cell['low'], cell['high'])}"
+        extra = [rounded(cell["proximity"]), rounded(cell["pretrain_proximity"]), str(cell["rank"])]
         rows.append(
             [
                 cell["target"],
                 cell["mixture"],
-                f"{cell['proximity']:.4f}",
-                f"{cell['pretrain_proximity']:.4f}",
-                f"{cell['advantage']:+.4f} [{cell['low']:+.4f}, {cell['high']:+.4f}]",
+                value,
                 share_text(cell["share_positive"], result.resamples),
-                str(cell["rank"]),
                 share_text(cell["share_best"], result.resamples),
-                "all" if n_apart == others else apart or "none",
+                _better_than(result, cell["mixture"], cell["target"]),
+                *extra[: len(more)],
             ]
         )
-    header = [
-        "target",
-        "mixture",
-        "prox(M, T)",
-        "prox(P, T)",
-        "advantage [95%]",
-        "P(PA>0)",
-        "rank",
-        "P(best)",
-        "told from",
+    if form == "table":
+        print_warnings(sample_warnings(result.facts, result.tokens))
+    print_rows([*header, *more], rows, form, keys=2)
+    print_notes([*_advantage_notes(result), *result.notes, *provenance_lines(result.facts, provenance)], form)
+
+
+def _better_than(result: Advantage, mixture: str, target: str) -> str:
+    """The other mixtures that it is significantly better than."""
+    names, j = list(result.mixtures), result.targets.index(target)
+    i = names.index(mixture)
+    better = [
+        name
+        for k, name in enumerate(names)
+        if result.distinguishable[i, k, j] and result.value[i, j] > result.value[k, j]
     ]
-    print_rows(header, rows, form)
-    metric = METRICS[result.metric]
-    sense = "" if metric.alike == "high" else f" {metric.name} falls as text gets alike, so the sign is turned."
-    print_notes(
-        form,
-        [
-            f"Proximity advantage over {result.pretrain} by {result.metric} on {result.feature}; above 0: closer."
-            f"{sense}",
-            f"Means and 95% intervals over {result.resamples} paired half-splits of {result.tokens:,} tokens a side."
-            " told from: mixtures that it can be told from.",
-            *(f"{name} = {mixture}" for name, mixture in result.mixtures.items()),
-            *result.notes,
-            *sources(result.facts),
-        ],
-    )
+    return "" if len(names) == 1 else "all" if len(better) == len(names) - 1 else ", ".join(better) or "none"
 
 
-def print_curve(result: Curve, form: str) -> None:
+def _advantage_notes(result: Advantage) -> list[str]:
+    unit = _unit(result.metric, result.feature)
+    scarcest = limiting(result.facts, result.tokens)
+    limited = f" (all that {scarcest} holds)" if scarcest else ""
+    return [
+        f"Proximity advantage over {result.pretrain}, by {result.metric} on {result.feature}{unit}; positive: closer.",
+        f"Means and 95% intervals over {result.resamples} paired half-splits of {result.tokens:,} tokens of each"
+        f" corpus{limited}. better than: significantly better than these.",
+        *(f"{name} = {mixture}" for name, mixture in result.mixtures.items() if _converted(name, mixture, result)),
+    ]
+
+
+def _converted(name: str, mixture: Mixture, result: Advantage) -> bool:
+    """Whether the shares of a mixture are others than those that its name says: of documents or bytes."""
+    return str(parse_midtraining(name, result.pretrain)) != str(mixture)
+
+
+def _unit(metric: str, feature: str) -> str:
+    unit = wording.in_symbols(METRICS[metric].unit, symbol_of(feature))
+    return f", in {unit}" if unit else ""
+
+
+def print_curve(result: Curve, form: str, provenance: bool = False) -> None:
+    """The advantage at each share, and where it is largest."""
     table = result.to_polars()
     if form in ("csv", "json"):
         print_data(table, result.facts, form)
         return
-    header = ["share", *result.targets]
     rows = [
-        [f"{share:g}", *(f"{v:+.4f} [{a:+.4f}, {b:+.4f}]" for v, a, b in zip(*values, strict=True))]
+        [f"{share:g}", *(_estimate(*cell) for cell in zip(*values, strict=True))]
         for share, *values in zip(result.shares, result.value, result.low, result.high, strict=True)
     ]
-    print_rows(header, rows, form)
-    peaks = [
-        f"{target}: largest at a share of {peak:g} (95% of half-splits: {low:g} to {high:g})."
-        for target, peak, low, high in zip(result.targets, result.peak, result.peak_low, result.peak_high, strict=True)
-    ]
-    told = f"Advantage of {result.special} over {result.pretrain} by {result.metric} on {result.feature}."
-    print_notes(form, [told, *peaks, *result.notes, *sources(result.facts)])
+    print_rows(["share", *result.targets], rows, form)
+    columns = (result.targets, result.peak, result.peak_low, result.peak_high)
+    peaks = [wording.peak(target, str(result.special), *shares) for target, *shares in zip(*columns, strict=True)]
+    note = (
+        f"Advantage of {result.special} over {result.pretrain} by {result.metric} on"
+        f" {result.feature}{_unit(result.metric, result.feature)}."
+    )
+    print_notes([*peaks, note, *result.notes, *provenance_lines(result.facts, provenance)], form)
 
 
-def print_advice(advice: Advice, form: str) -> None:
+def print_advice(advice: Advice, form: str, provenance: bool = False) -> None:
+    """The recommended mixture, what it gains and costs, and how to train on it."""
     best = advice.recommendation
     if form in ("csv", "json"):
         print_data(best.to_polars(), advice.facts, form)
@@ -102,48 +122,68 @@ def print_advice(advice: Advice, form: str) -> None:
                 f"{best.effective[i]:,.0f}" if known else "",
             ]
         )
-    print_rows(["corpus", "share", "95% interval", "told from 0", "epochs", "worth new tokens"], rows, form)
-    lines = [
-        f"{target}: {gain:.4f} bits a symbol less than under {best.corpora[0]} alone [{low:.4f}, {high:.4f}],"
-        f" of {most:.4f} that the target's own text would gain."
-        for target, gain, low, high, most in zip(
-            best.targets, best.gain, best.gain_low, best.gain_high, best.max_gain, strict=True
-        )
+    print_rows(["corpus", "share", "95% interval", "above 0", "epochs", "worth new tokens"], rows, form)
+    print_notes(_findings(best), form, style="default")
+    notes = [
+        wording.TEXT_ONLY,
+        wording.certified(best.feature, max(best.gap, TOLERANCE), best.resamples),
+        *(f"Binding: {constraint}" for constraint in best.binding),
+        *(wording.indistinguishable_shares(*pair) for pair in best.indistinguishable),
+        *best.notes,
+        *provenance_lines(advice.facts, provenance),
     ]
-    lines.append(
-        f"Predicted forgetting: text like {best.corpora[0]} costs {best.forgetting:.4f} bits a symbol more"
-        f" [{best.forgetting_low:.4f}, {best.forgetting_high:.4f}]."
-    )
-    lines.append(
-        f"By cross-entropy on {best.feature}. Certified: no mixture within the constraints is better by more than"
-        f" {max(best.gap, TOLERANCE):.0e} bits. Intervals over {best.resamples} half-splits."
-    )
-    lines += [f"Binding: {limit}" for limit in best.binding]
-    lines += [f"Shares of {a} and {b} cannot be told apart." for a, b in best.indistinguishable]
-    lines += [*best.notes, *sources(advice.facts)]
-    lines += [f"To train it: {best.command(target)}" for target in best.targets]
-    if best.constraints.tokens is None:
-        lines.append("Add --pretrain-tokens and --mid-tokens: how long to pretrain, and then to train on the mixture.")
-    print_notes(form, lines)
+    print_notes(notes, form)
+    if form == "table":
+        print_warnings(_unconstrained(best))
+        for target in best.targets:
+            print_command("To train it:", best.command(target))
+        if best.constraints.tokens is None:
+            print_notes(["Add --pretrain-tokens and --mid-tokens, how long to pretrain and to train on the mixture."])
 
 
-def print_prediction(result: Prediction) -> None:
+def _findings(best: Recommendation) -> list[str]:
+    symbol, pretrain = symbol_of(best.feature), best.corpora[0]
+    columns = (best.targets, best.gain, best.gain_low, best.gain_high, best.max_gain)
+    return [
+        *(wording.gain(target, pretrain, *numbers, symbol) for target, *numbers in zip(*columns, strict=True)),
+        wording.coding_cost(pretrain, best.forgetting, best.forgetting_low, best.forgetting_high, symbol),
+    ]
+
+
+def _unconstrained(best: Recommendation) -> list[str]:
+    """A warning where little of the pretraining corpus is left, and nothing was asked about forgetting."""
+    pretrain, constraints = best.corpora[0], best.constraints
+    asked_for = pretrain in constraints.min_share or constraints.max_forgetting is not None
+    if asked_for or best.weights[0] >= wording.LITTLE_LEFT:
+        return []
+    return [wording.forgetting_warning(pretrain, float(best.weights[0]))]
+
+
+def print_prediction(result: Prediction, form: str = "table") -> None:
+    """A row per target and mixture, the best first."""
     rows = [
         [
             cell["target"],
             str(cell["rank"]),
             cell["mixture"],
-            f"{cell['advantage']:+.4f} [{_signed(cell['low'])}, {_signed(cell['high'])}]",
+            _estimate(cell["advantage"], cell["low"], cell["high"]),
             share_text(cell["share_best"], result.inputs["resamples"]),
         ]
         for cell in result.content["cells"]
     ]
-    print_rows(["target", "rank", "mixture", "advantage [95%]", "P(best)"], rows)
-    print_notes("table", [f"Predicted by {result.content['predictor']['name']}.", *result.content["notes"]])
-    print_notes("table", [f"Content hash: {result.hash}. Note it elsewhere before training."])
+    print_rows(["target", "rank", "mixture", "advantage [95%]", "P(best)"], rows, form, keys=3)
+    print_notes(
+        [
+            f"Predicted by {result.content['predictor']['name']}.",
+            *result.content["notes"],
+            f"Content hash {result.hash}: note it elsewhere before training.",
+        ],
+        form,
+    )
 
 
 def print_verification(result: Verification, form: str) -> None:
+    """How a prediction fared: by target, and in all."""
     if form in ("csv", "json"):
         print_data(result.to_polars(), result.facts, form)
         return
@@ -160,49 +200,56 @@ def print_verification(result: Verification, form: str) -> None:
         for score in result.scores
         for target in score.regret
     ]
-    print_rows(["size", "target", "predicted best", "best", "regret", "regret of chance", "Spearman"], rows, form)
+    print_rows(["size", "target", "predicted best", "best", "regret", "by chance", "Spearman"], rows, form, keys=2)
     lines = []
     for score in result.scores:
         lines += [
-            f"Size {score.size or 'all'}, {score.n_cells} cells: Spearman {score.spearman:+.2f}"
-            f" [{_signed(score.low, 2)}, {_signed(score.high, 2)}],"
-            f" permutation p {score.p_value:.4f} (mixtures within each target).",
-            f"Pairs it told apart came out in that order {_of(score.apart_right)};"
+            f"Size {score.size or 'all'}: "
+            + wording.agreement(
+                "the prediction", "Spearman's ρ", score.spearman, score.low, score.high, score.n_cells, score.p_value
+            )
+            + ".",
+            f"Pairs that it called distinguishable came out in that order {_of(score.apart_right)};"
             f" the other pairs {_of(score.others_right)}."
             f" Brier score of 'it helps at all': {score.brier:.3f} (a coin: 0.250).",
         ]
-    lines.append("regret: relative improvement lost by choosing the mixture predicted best.")
-    print_notes(form, [*lines, f"The prediction is unedited: content hash {result.prediction_hash}."])
+    lines.append("regret: relative improvement lost by training on the mixture predicted best.")
+    print_notes([*lines, f"The prediction is unedited: content hash {result.prediction_hash}."], form)
 
 
-def print_explanations(results: list[Explanation], n: int, form: str) -> None:
+def print_explanations(results: Sequence[Explanation], n: int, form: str) -> None:
+    """The n-grams of each target that a mixture covers and the pretraining corpus does not."""
     if form in ("csv", "json"):
         import polars as pl
 
-        print_data(pl.concat([one.to_polars() for one in results]), {}, form)
+        print_data(pl.concat([explanation.to_polars() for explanation in results]), {}, form)
         return
-    for one in results:
+    for explanation in results:
         console().print(
-            f"\n{one.target}: {one.total:+.4f} bits a symbol of {one.feature}; what the mixture adds", style="bold"
+            f"\n{explanation.target}: {rounded(explanation.total, signed=True)} bits per"
+            f" {symbol_of(explanation.feature)}; what the mixture adds",
+            style="bold",
         )
-        shown = one.to_polars(n).filter(one.to_polars(n)["bits"] > 0)
+        table = explanation.to_polars(n)
         rows = [
             [
                 readable(cell["ngram"]),
-                f"{cell['bits']:.5f}",
+                rounded(cell["bits"]),
                 f"{cell['share_target'] * 1e6:,.0f}",
                 f"{cell['share_pretrain'] * 1e6:,.0f}",
                 f"{cell['share_mixture'] * 1e6:,.0f}",
                 "new" if cell["newly_covered"] else "",
             ]
-            for cell in shown.iter_rows(named=True)
+            for cell in table.filter(table["bits"] > 0).iter_rows(named=True)
         ]
-        print_rows(["n-gram", "bits", "per million in target", "in pretraining", "in mixture", ""], rows, form)
+        print_rows(["n-gram", "bits", "per million in target", "pretraining", "mixture", "coverage"], rows, form)
 
 
 def _of(counts: tuple[int, int]) -> str:
     return f"{counts[0]} of {counts[1]} times"
 
 
-def _signed(value: float | None, digits: int = 4) -> str:
-    return "not known" if value is None or math.isnan(value) else f"{value:+.{digits}f}"
+def _estimate(value: float, low: float | None, high: float | None) -> str:
+    """A number with its interval: three significant digits, and the interval in as many decimals."""
+    text = rounded(value, signed=True)
+    return f"{text} {interval(low, high, len(text.partition('.')[2]), signed=True)}"

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simtool.display.console import console, print_rows
+from simtool.display.console import print_notes, print_rows
 from simtool.display.progress import Training, time_left
 from simtool.progress import NodeFailed, NodeFinished, PredictionWritten
 from simtool.studies.cost import Cost
 from simtool.studies.plan import DESIGNS, Plan
+from simtool.wording import UNKNOWN, interval, p_value, plural, rounded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,28 +54,36 @@ def print_plan(plan: Plan, cost: Cost, form: str) -> None:
                     f"{ending[0].tokens:,}", str(len(ending)), str(len(leaves)),
                 ]
             )  # fmt: skip
-    header = ["arm", "kind", "design", "fork", "mixture", "tokens from its parent on", "runs", "SFT runs"]
+    header = ["arm", "kind", "design", "fork", "mixture", "own tokens", "runs", "SFT runs"]
     print_rows(header, rows, form)
-    if form != "table":
-        return
-    out = console()
-    tell = [
+    if form == "table":
+        print_notes([*_plan_notes(plan), *_cost_notes(cost)])
+
+
+def _plan_notes(plan: Plan) -> list[str]:
+    study = plan.study
+    seeded = "from initial weights on" if study.seeds_from == "start" else "of SFT only"
+    return [
         f"{study.name}: {study.about}",
-        f"{', '.join(study.models)}; {study.tokens:,} tokens of text to an arm's end; seeds {len(study.seeds)}"
-        f" ({'from initial weights on' if study.seeds_from == 'start' else 'of SFT only'}); SFT on"
-        f" {', '.join(study.targets)} at {', '.join(f'{rate:g}' for rate in study.sft_rates)}.",
-        f"{cost.n_nodes:,} nodes, {cost.n_leaves:,} of them SFT. Tokens: {cost.tokens:,}. Without shared beginnings"
-        f" {cost.tokens_by_run:,} as one run a configuration ({cost.tokens_by_run / cost.tokens:.1f} times as many),"
-        f" or {cost.tokens_by_arm:,} as one run an arm ({cost.tokens_by_arm / cost.tokens:.1f} times).",
-        f"{cost.flops:.2e} operations: {_long(cost.seconds)} on {cost.workers} {cost.device} worker(s) here, at"
-        f" {cost.utilisation:.0%} of the {cost.peak / 1e9:,.0f} GFLOP/s of a matrix product measured now;"
-        f" {_long(cost.h100_seconds)} on one H100 at 40% of its data sheet (assumed, not measured)."
-        " Measuring comes on top.",
-        f"Checkpoints that stay: {cost.bytes / 1e9:,.1f} GB.",
+        f"{', '.join(study.models)}; {study.tokens:,} tokens of text to the end of each arm;"
+        f" {plural(len(study.seeds), 'seed')} ({seeded});"
+        f" SFT on {', '.join(study.targets)} at {', '.join(f'{rate:g}' for rate in study.sft_rates)}.",
+        "own tokens: trained after the fork from what arms share.",
         *(f"{name}: {DESIGNS[name][1]}." for name in dict.fromkeys(arm.design for arm in study.arms)),
-    ]  # fmt: skip
-    for line in tell:
-        out.print(line, style="dim", markup=False)
+    ]
+
+
+def _cost_notes(cost: Cost) -> list[str]:
+    return [
+        f"{cost.n_nodes:,} nodes, {cost.n_leaves:,} of them SFT. Tokens: {cost.tokens:,}; without shared beginnings"
+        f" {cost.tokens_by_run:,} ({cost.tokens_by_run / cost.tokens:.1f} times as many) with one run per"
+        f" configuration, {cost.tokens_by_arm:,} ({cost.tokens_by_arm / cost.tokens:.1f} times) with one run per arm.",
+        f"{cost.flops:.2e} operations: {_long(cost.seconds)} on {plural(cost.workers, f'{cost.device} worker')} here,"
+        f" at {cost.utilisation:.0%} of the {cost.peak / 1e9:,.0f} GFLOP/s of a matrix product measured now;"
+        f" {_long(cost.h100_seconds)} on one H100 at 40% of its data sheet (assumed, not measured). Measuring comes on"
+        " top.",
+        f"Checkpoints that stay: {cost.bytes / 1e9:,.1f} GB.",
+    ]
 
 
 def _long(seconds: float) -> str:
@@ -84,19 +93,15 @@ def _long(seconds: float) -> str:
 
 
 def print_conclusions(conclusions: "Conclusions", form: str) -> None:
-    """Losses, effects, agreement and sentences."""
+    """Sentences first, then effects and losses, then what they rest on."""
     if form in ("csv", "json"):
         table = conclusions.tables["study_effects"]
         print(table.write_csv() if form == "csv" else table.write_json())
         return
-    print_losses(conclusions, form)
+    print_notes(conclusions.sentences, form, style="default")
     print_effects(conclusions, form)
-    lines = [*conclusions.sentences, *notes(conclusions)]
-    for line in lines:
-        if form == "table":
-            console().print(line, markup=False)
-        else:
-            print(("% " if form == "latex" else "") + line)
+    print_losses(conclusions, form)
+    print_notes(notes(conclusions), form)
 
 
 RECORD_COLUMNS = (
@@ -116,56 +121,60 @@ def print_losses(conclusions: "Conclusions", form: str) -> None:
     import polars as pl
 
     table = conclusions.tables["study_losses"].group_by("size", "arm", "target", maintain_order=True)
-    means = table.agg(pl.col("loss", "loss_before", "general_before", "general_after", "forgetting").mean(), n=pl.len())
+    columns = ("loss", "loss_before", "general_unigram", "general_before", "general_after", "forgetting")
+    means = table.agg(pl.col(columns).mean(), n=pl.len())
     rows = [
         [
-            row["target"], row["size"], row["arm"], f"{row['loss_before']:.4f}", f"{row['loss']:.4f}",
-            f"{row['general_before']:.4f}", f"{row['general_after']:.4f}", f"{row['forgetting']:+.4f}", str(row["n"]),
+            row["target"], row["arm"], row["size"], f"{row['loss_before']:.3f}", f"{row['loss']:.3f}",
+            "not known" if row["general_unigram"] is None else f"{row['general_unigram']:.3f}",
+            f"{row['general_before']:.3f}", f"{row['general_after']:.3f}", f"{row['forgetting']:+.3f}", str(row["n"]),
         ]
         for row in means.iter_rows(named=True)
     ]  # fmt: skip
-    header = ["target", "size", "arm", "before SFT", "after", "general before", "after", "forgetting", "seeds"]
-    print_rows(header, rows, form)
+    header = ["target", "arm", "size", "loss before SFT", "after", "unigram entropy", "general before", "after", "rise"]
+    print_rows([*header, "seeds"], rows, form, keys=3)
 
 
 def print_effects(conclusions: "Conclusions", form: str) -> None:
-    """Relative improvement over the control and forgetting, with intervals, beside what had been predicted."""
+    """Relative improvement and general loss against the control, with intervals, beside what had been predicted."""
+    table = conclusions.tables["study_effects"].sort("size", "target", "design", "start")
     rows = [
         [
-            row["target"], row["size"], row["arm"],
-            f"{row['relative_improvement']:+.2%} {_interval(row['low'], row['high'], 100, '%')}",
-            _p(row["p_holm"]),
-            f"{row['forgetting_difference']:+.3f} {_interval(row['forgetting_low'], row['forgetting_high'])}",
-            "not predicted" if row["predicted"] is None else f"{row['predicted']:+.4f}",
+            row["target"], row["arm"], row["size"],
+            f"{row['relative_improvement']:+.1%} {_percent(row['low'], row['high'])}",
+            p_value(row["p_holm"]),
+            _nats(row, "general"), _nats(row, "forgetting"),
+            UNKNOWN if row["predicted"] is None else rounded(row["predicted"], signed=True),
             f"{row['predicted_rank'] or '?'} -> {row['observed_rank']}",
-            "not known" if row["minimum_detectable"] is None else f"{row['minimum_detectable']:.1%}",
+            UNKNOWN if row["minimum_detectable"] is None else f"{row['minimum_detectable']:.1%}",
         ]
-        for row in conclusions.tables["study_effects"].sort("size", "target", "design", "start").iter_rows(named=True)
+        for row in table.iter_rows(named=True)
     ]  # fmt: skip
     header = [
-        *("target", "size", "arm", "improvement [95%]", "p (Holm)", "forgets more, nats [95%]", "predicted"),
-        *("rank", "detectable"),
+        *("target", "arm", "size", "improvement [95%]", "p (Holm)", "general loss [95%]", "its rise in SFT [95%]"),
+        *("predicted", "rank", "detectable"),
     ]
-    print_rows(header, rows, form)
+    print_rows(header, rows, form, keys=3)
 
 
 def notes(conclusions: "Conclusions") -> list[str]:
+    """How the numbers of a study are read, and what they rest on."""
     facts: Mapping[str, Any] = conclusions.facts
     return [
         "improvement: (control loss - loss) / control loss, on held-out documents after SFT, paired by seed and by"
-        " document.",
-        f"Intervals: {facts['intervals']}. detectable: what {len(facts['seeds'])} seeds could tell from 0 (80% power).",
+        " document. general loss: after SFT, against the control's, in nats per token.",
+        f"Intervals: {facts['intervals']}. detectable: minimum detectable effect with"
+        f" {plural(len(facts['seeds']), 'seed')} (80% power).",
         f"Predicted before training by {facts['predictor']} (content hash {facts['prediction'][:16]}).",
         f"Measured on {', '.join(facts['devices'])}, torch {', '.join(facts['torch'])}.",
     ]
 
 
-def _interval(low: float | None, high: float | None, scale: float = 1.0, unit: str = "") -> str:
-    if low is None or high is None:
-        return "[not known]"
-    digits = 1 if unit else 3
-    return f"[{low * scale:+.{digits}f}{unit}, {high * scale:+.{digits}f}{unit}]"
+def _nats(row: Mapping[str, Any], name: str) -> str:
+    value, low, high = (row[f"{name}_{part}"] for part in ("difference", "low", "high"))
+    return f"{value:+.3f} {interval(low, high, 3, signed=True)}"
 
 
-def _p(value: float | None) -> str:
-    return "not known" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+def _percent(low: float | None, high: float | None) -> str:
+    bounds = [None if bound is None else 100 * bound for bound in (low, high)]
+    return interval(*bounds, 1, signed=True, unit="%")

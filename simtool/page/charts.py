@@ -43,13 +43,15 @@ class Line:
 
 def figure(title: str, drawing: Html, header: list[str], rows: list[list[object]], note: object = None) -> Html:
     """A chart with its title above, a note below, and the same numbers as a table behind a switch."""
-    numbers = el("details", el("summary", "The same as a table"), table(header, rows))
-    below = el("p", note, class_="note") if note else None
+    numbers = el("details", el("summary", "Show table"), table(header, rows))
+    below = el("div", note, class_="note") if note else None
     return el("figure", el("figcaption", title), drawing, below, numbers, class_="chart")
 
 
-def intervals(title: str, told: str, rows: Sequence[Interval], unit: str, digits: int = 2, signed: bool = True) -> Html:
-    """One row a value: a dot on its interval, the number at the right; a line at 0."""
+def intervals(
+    title: str, summary: str, rows: Sequence[Interval], unit: str, digits: int = 2, signed: bool = True
+) -> Html:
+    """One row per value: a dot on its interval, the number at the right; a line at 0."""
     ends = [end for row in rows for end in (row.value, row.low, row.high) if end is not None and math.isfinite(end)]
     left = min(max((len(row.label) for row in rows), default=0) * CHARACTER + 10, 150.0)
     numbers = [_number(row.value, digits, signed) for row in rows]
@@ -72,12 +74,12 @@ def intervals(title: str, told: str, rows: Sequence[Interval], unit: str, digits
         parts.append(el("circle", cx=x(row.value), cy=y, r=4.5, class_="dot", style=f"--c:{row.color}"))
         parts.append(_text(WIDTH - 2.0, y + 4, number, "end", "number"))
     parts.append(_text((left + right) / 2, bottom + 30.0, unit, "middle", "axis"))
-    return drawing(title, told, bottom + 36, parts)
+    return drawing(title, summary, bottom + 36, parts)
 
 
 def lines(
     title: str,
-    told: str,
+    summary: str,
     series: Sequence[Line],
     x_label: str,
     y_label: str,
@@ -107,9 +109,9 @@ def lines(
         parts.append(_text(begin, top - 5, mark[1], "start", "tick"))
     for line in series:
         if line.low and line.high:
-            there = [(x(a), y(b)) for a, b in zip(line.x, line.high, strict=True)]
+            forth = [(x(a), y(b)) for a, b in zip(line.x, line.high, strict=True)]
             back = [(x(a), y(b)) for a, b in zip(line.x, line.low, strict=True)]
-            parts.append(el("polygon", points=_points(there + back[::-1]), class_="band", style=f"--c:{line.color}"))
+            parts.append(el("polygon", points=_points(forth + back[::-1]), class_="band", style=f"--c:{line.color}"))
     for line in series:
         points = [(x(a), y(b)) for a, b in zip(line.x, line.y, strict=True)]
         parts.append(el("polyline", points=_points(points), class_="line", style=f"--c:{line.color}"))
@@ -118,19 +120,21 @@ def lines(
             parts.append(el("circle", cx=points[i][0], cy=points[i][1], r=4.0, class_="dot", style=f"--c:{line.color}"))
     for line, place in zip(series, spread([y(line.y[-1]) for line in series], 14, top, bottom), strict=True):
         parts.append(_text(right + 6, place + 4, shortened(line.label, WIDTH - right), "start", "name", line.color))
-    return drawing(title, told, height, parts)
+    return drawing(title, summary, height, parts)
 
 
-def stack(title: str, told: str, x: Sequence[float], layers: Sequence[Line], x_label: str, height: int = 150) -> Html:
+def stack(
+    title: str, summary: str, x: Sequence[float], layers: Sequence[Line], x_label: str, height: int = 150
+) -> Html:
     """Shares that sum to 1, one upon the other; a layer is named where it is thickest."""
     left, right, top, bottom = 40.0, WIDTH - 8.0, 6.0, height - 40.0
     across, up = scale(min(x), max(x), left, right), scale(0.0, 1.0, bottom, top)
     parts, below = [], [0.0] * len(x)
     for layer in layers:
         above = [a + b for a, b in zip(below, layer.y, strict=True)]
-        there = [(across(a), up(b)) for a, b in zip(x, above, strict=True)]
+        forth = [(across(a), up(b)) for a, b in zip(x, above, strict=True)]
         back = [(across(a), up(b)) for a, b in zip(x, below, strict=True)]
-        parts.append(el("polygon", points=_points(there + back[::-1]), class_="layer", style=f"--c:{layer.color}"))
+        parts.append(el("polygon", points=_points(forth + back[::-1]), class_="layer", style=f"--c:{layer.color}"))
         below = above
     for tick in (0.0, 0.5, 1.0):
         parts.append(_text(left - 6, up(tick) + 4, f"{tick:.0%}", "end", "tick"))
@@ -138,7 +142,7 @@ def stack(title: str, told: str, x: Sequence[float], layers: Sequence[Line], x_l
         parts.append(_text(across(tick), bottom + 16, _tick(tick), "middle", "tick"))
     parts.append(_text((left + right) / 2, height - 6.0, x_label, "middle", "axis"))
     key = el("p", [_swatch(layer) for layer in reversed(layers)], class_="key")
-    return join([drawing(title, told, height, parts), key])
+    return join([drawing(title, summary, height, parts), key])
 
 
 def _swatch(line: Line) -> Html:
@@ -148,9 +152,9 @@ def _swatch(line: Line) -> Html:
 # --- What they share ---
 
 
-def drawing(title: str, told: str, height: float, parts: Sequence[Html]) -> Html:
-    name = [el("title", title), el("desc", told)]
-    return el("svg", name, parts, viewBox=f"0 0 {WIDTH} {height:g}", role="img", aria_label=f"{title}. {told}")
+def drawing(title: str, summary: str, height: float, parts: Sequence[Html]) -> Html:
+    name = [el("title", title), el("desc", summary)]
+    return el("svg", name, parts, viewBox=f"0 0 {WIDTH} {height:g}", role="img", aria_label=f"{title}. {summary}")
 
 
 def scale(low: float, high: float, start: float, end: float) -> Scale:
@@ -158,27 +162,27 @@ def scale(low: float, high: float, start: float, end: float) -> Scale:
     return lambda value: start + (value - low) / span * (end - start)
 
 
-def ticks_of(low: float, high: float, wanted: int) -> list[float]:
-    """Round numbers within low .. high, about as many as wanted; steps of 1, 2 or 5 times a power of ten."""
+def ticks_of(low: float, high: float, n: int) -> list[float]:
+    """Round numbers within low .. high, about n of them; steps of 1, 2 or 5 times a power of ten."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
-    power = 10 ** math.floor(math.log10(span / wanted))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times * wanted >= span * 0.999)
+    power = 10 ** math.floor(math.log10(span / n))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times * n >= span * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [i * step for i in range(first, last + 1)]
 
 
-def spread(places: Sequence[float], apart: float, top: float, bottom: float) -> list[float]:
-    """The places moved as little as it takes for neighbours to be `apart`, within top and bottom."""
+def spread(places: Sequence[float], distance: float, top: float, bottom: float) -> list[float]:
+    """The places moved as little as it takes for neighbours to be `distance` from each other, within top and bottom."""
     order = sorted(range(len(places)), key=places.__getitem__)
     moved = list(places)
     for before, after in pairwise(order):
-        moved[after] = max(moved[after], moved[before] + apart)
+        moved[after] = max(moved[after], moved[before] + distance)
     overshoot = max(moved[order[-1]] - bottom, 0.0) if order else 0.0
     last = math.inf
     for i in reversed(order):
-        moved[i] = min(moved[i], last - apart, bottom) if overshoot else moved[i]
+        moved[i] = min(moved[i], last - distance, bottom) if overshoot else moved[i]
         last = moved[i]
     return moved
 

@@ -11,24 +11,31 @@ from simtool.corpora.catalogue import CATALOGUE
 from simtool.errors import SimtoolError
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
-from simtool.mixture import as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
+from simtool.mixture import Mixture, as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
 from simtool.page.study import StudyTables, load_study
 from simtool.prediction.advantage import Advantage, advantage
 from simtool.prediction.curve import Curve, curve
 from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
+from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, provenance_of
-from simtool.similarity.attribution import difference
+from simtool.similarity.attribution import Difference, difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 from simtool.wording import readable
 
 VIEWS = ("token.token", "js.token", "js.skeleton3", "kl.token2")  # METRIC.FEATURE; the first is shown first
+VIEW_TITLES = {
+    "token.token": "Paper score",
+    "js.token": "Vocabulary",
+    "js.skeleton3": "Syntax",
+    "kl.token2": "Coverage (row to column)",
+}
 FEATURES = ("token", "token2", "skeleton3")  # a pair's difference is taken apart on these
 N_GRAMS = 8  # a side of each pair and feature: with 16 corpora 0.6 MB
 SHARE = 0.2  # of a specialised corpus, where --mid does not say: the paper's most frequent one (table 1)
-KEEP = 0.5  # of the pretraining corpus in the recommended mixture
+MIN_SHARE = 0.5  # of the pretraining corpus in the recommended mixture
 SHARES = tuple(i / 10 for i in range(11))  # of a curve
 COSTLY_RESAMPLES = 100  # of curves, many mixtures each, and of the mixture, which each of them solves again
 
@@ -57,8 +64,8 @@ class PairDifference:
 class Findings:
     """What a report is made from. What could not be measured is None, and `left_out` says why.
 
-    matrices   one a view, all of the same corpora in the same order
-    pairs      {(i, j): a difference a feature}, i < j, places in `corpora`
+    matrices   one per view, all of the same corpora in the same order
+    pairs      {(i, j): one difference per feature}, i < j, places in `corpora`
     """
 
     corpora: tuple[str, ...]
@@ -73,6 +80,26 @@ class Findings:
     tokenizer: str
     resamples: int
     seed: int
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What a model is pretrained on, what may be mixed in ("math:0.2"), and what it is to get better at."""
+
+    pretrain: str | None
+    mid: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    @property
+    def missing(self) -> str | None:
+        """Why nothing can be recommended; None where it can."""
+        if self.pretrain is None:
+            return "No general corpus is among these. Name what the model is pretrained on: --pretrain."
+        if not self.mid:
+            return "No specialised corpus is among these. Name one with its share: --mid starcoder:0.2."
+        if not self.targets:
+            return "No SFT set is among these. Name what the model is to get better at: --target."
+        return None
 
 
 def gather(
@@ -93,59 +120,54 @@ def gather(
     if repeated := sorted({name for name in corpora if list(corpora).count(name) > 1}):
         raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every corpus once.")
     tables = load_study(study) if study is not None else None  # first: a wrong path must not cost minutes
-    asked = [parse_view(view) for view in views]
-    before, mixtures, goals = roles(corpora, pretrain, mid, targets)
-    found = _find_once(corpora, before, mixtures, goals, asked, options)
-    profiles = {name: one.profile for name, one in found.items()}
-    compared = {name: parse_mixture(name) for name in corpora}
-    matrices = tuple(
-        similarity_matrix(profiles, compared, metric, feature, None, resamples, seed) for metric, feature in asked
-    )
-    measured, curves, mixed = None, (), None
-    left_out: dict[str, str] = {}
-    if before is None:
-        left_out["advantage"] = "No general corpus is among these. Name what the model is pretrained on: --pretrain."
-    elif not mixtures:
-        left_out["advantage"] = "No specialised corpus is among these. Name one with its share: --mid starcoder:0.2."
-    elif not goals:
-        left_out["advantage"] = "No SFT set is among these. Name what the model is to get better at: --target."
-    else:
-        origin = parse_mixture(before)
-        named = midtraining_mixtures(origin, mixtures)
-        measured = advantage(profiles, origin, named, goals, *AUTO, None, resamples, seed)
-        specials, fewer = special_corpora(before, mixtures), min(resamples, COSTLY_RESAMPLES)
-        curves = tuple(
-            curve(
-                *(profiles, origin, parse_mixture(name), goals, *AUTO, SHARES),
-                resamples=fewer,
-                seed=seed,
-            )
-            for name in specials
-        )
-        if len(origin.weights) > 1:
-            left_out["mixture"] = "A mixture is recommended where --pretrain is one corpus."
-        elif specials:
-            constraints, weights = Constraints(min_share={before: KEEP}), dict.fromkeys(goals, 1.0)
-            question = (profiles, before, specials, weights, constraints)
-            mixed = advise(*question, resamples=fewer, seed=seed)
-        else:
-            left_out["mixture"] = "There is nothing to mix in."
-    if "advantage" in left_out:
-        left_out["mixture"] = left_out["advantage"]
+    measures = [parse_view(view) for view in views]
+    parts = roles(corpora, pretrain, mid, targets)
+    resolved = _resolve(corpora, parts, measures, options)
+    profiles = {name: profile.profile for name, profile in resolved.items()}
+    mixtures = {name: parse_mixture(name) for name in corpora}
+    closer, curves, advice, left_out = _recommend(profiles, parts, resamples, seed)
     return Findings(
         corpora=tuple(corpora),
-        facts=provenance_of(found)["corpora"],
-        matrices=matrices,
-        pairs=pair_differences(corpora, found, options),
-        advantage=measured,
+        facts=provenance_of(resolved)["corpora"],
+        matrices=tuple(
+            similarity_matrix(profiles, mixtures, metric, feature, None, resamples, seed)
+            for metric, feature in measures
+        ),
+        pairs=pair_differences(corpora, profiles, options),
+        advantage=closer,
         curves=curves,
-        advice=mixed,
+        advice=advice,
         study=tables,
         left_out=left_out,
         tokenizer=options.tokenizer,
         resamples=resamples,
         seed=seed,
     )
+
+
+def _recommend(
+    profiles: Mapping[str, Profile], parts: Roles, resamples: int, seed: int
+) -> tuple[Advantage | None, tuple[Curve, ...], Advice | None, dict[str, str]]:
+    """Advantages, curves and a mixture; what of them is left out, and why."""
+    if parts.missing or parts.pretrain is None:
+        reason = parts.missing or ""
+        return None, (), None, {"advantage": reason, "mixture": reason}
+    pretrain, fewer = parse_mixture(parts.pretrain), min(resamples, COSTLY_RESAMPLES)
+    mixtures = midtraining_mixtures(pretrain, parts.mid)
+    closer = advantage(profiles, pretrain, mixtures, parts.targets, *AUTO, None, resamples, seed)
+    specials = special_corpora(pretrain, mixtures)
+    curves = tuple(
+        curve(profiles, pretrain, parse_mixture(name), parts.targets, *AUTO, SHARES, resamples=fewer, seed=seed)
+        for name in specials
+    )
+    if len(pretrain.weights) > 1:
+        return closer, curves, None, {"mixture": "A mixture is recommended where --pretrain is one corpus."}
+    if not specials:
+        return closer, curves, None, {"mixture": "There is nothing to mix in."}
+    constraints = Constraints(min_share={parts.pretrain: MIN_SHARE})
+    weights = dict.fromkeys(parts.targets, 1.0)
+    advice = advise(profiles, parts.pretrain, specials, weights, constraints, resamples=fewer, seed=seed)
+    return closer, curves, advice, {}
 
 
 def parse_view(text: str) -> tuple[str, str]:
@@ -158,72 +180,62 @@ def parse_view(text: str) -> tuple[str, str]:
     return metric, feature
 
 
-def roles(
-    corpora: Sequence[str], pretrain: str | None, mid: Sequence[str], targets: Sequence[str]
-) -> tuple[str | None, list[str], list[str]]:
-    """The pretraining corpus, the midtraining mixtures ("math:0.2") and the targets.
-
-    What is not given is read off the catalogue: the first general corpus, each specialised one at SHARE, every SFT set.
-    """
+def roles(corpora: Sequence[str], pretrain: str | None, mid: Sequence[str], targets: Sequence[str]) -> Roles:
+    """What is not given is read off the catalogue: the first general corpus, each specialised one at SHARE, all SFT
+    sets."""
 
     def of(role: str) -> list[str]:
         return [name for name in corpora if name in CATALOGUE and CATALOGUE[name].role == role]
 
-    before = pretrain or next(iter(of("general")), None)
-    mixtures = list(mid) or [f"{name}:{SHARE}" for name in of("specialised") if name != before]
-    return before, mixtures, list(targets) or [name for name in of("sft") if name != before]
+    general = pretrain or next(iter(of("general")), None)
+    mixtures = list(mid) or [f"{name}:{SHARE}" for name in of("specialised") if name != general]
+    return Roles(general, tuple(mixtures), tuple(targets or [name for name in of("sft") if name != general]))
 
 
-def special_corpora(pretrain: str, mixtures: Sequence[str]) -> list[str]:
+def special_corpora(pretrain: Mixture, mixtures: Mapping[str, Mixture]) -> list[str]:
     """The corpora that the mixtures add to the pretraining corpus, each once."""
-    before = parse_mixture(pretrain)
-    named = (name for text in mixtures for name in parse_midtraining(text, before).weights)
-    return [name for name in dict.fromkeys(named) if name not in before.weights]
+    names = dict.fromkeys(name for mixture in mixtures.values() for name in mixture.weights)
+    return [name for name in names if name not in pretrain.weights]
 
 
-def _find_once(
-    corpora: Sequence[str],
-    pretrain: str | None,
-    mixtures: Sequence[str],
-    targets: Sequence[str],
-    views: Sequence[tuple[str, str]],
-    options: Options,
+def _resolve(
+    corpora: Sequence[str], parts: Roles, measures: Sequence[tuple[str, str]], options: Options
 ) -> dict[str, ResolvedProfile]:
-    """Every profile with every feature that is needed, so that no text and no file is read twice."""
-    features = [*FEATURES, *(part for _, feature in views for part in feature.split("+"))]
-    wanted = {name: parse_mixture(name) for name in corpora}
-    if pretrain is not None:
-        wanted[pretrain] = before = parse_mixture(pretrain)
-        wanted |= {text: parse_midtraining(text, before) for text in mixtures} | as_mixtures(targets)
+    """All profiles with all features that are needed, so that no text and no file is read twice."""
+    features = [*FEATURES, *(name for _, feature in measures for name in feature.split("+"))]
+    mixtures = {name: parse_mixture(name) for name in corpora}
+    if parts.pretrain is not None:
+        mixtures[parts.pretrain] = pretrain = parse_mixture(parts.pretrain)
+        mixtures |= {text: parse_midtraining(text, pretrain) for text in parts.mid} | as_mixtures(parts.targets)
         features += [*AUTO[1].split("+"), "token"]
-    return find_profiles(wanted, list(dict.fromkeys(features)), options)
+    return find_profiles(mixtures, list(dict.fromkeys(features)), options)
 
 
 def pair_differences(
-    corpora: Sequence[str], found: Mapping[str, ResolvedProfile], options: Options
+    corpora: Sequence[str], profiles: Mapping[str, Profile], options: Options
 ) -> dict[tuple[int, int], tuple[PairDifference, ...]]:
-    profiles = {name: one.profile for name, one in found.items()}
+    """What makes each pair of corpora differ, on each of FEATURES."""
     text_of, _ = readable_tokens(load_tokenizer(options.tokenizer, options.data))
-    text_of = cache(text_of) if text_of else None  # a vocabulary is spelt once, and not once a pair
+    text_of = cache(text_of) if text_of else None  # a vocabulary is spelt once, and not once per pair
     weights = [parse_mixture(name).weights for name in corpora]
     return {
-        (i, j): tuple(_taken_apart(profiles, weights[i], weights[j], feature, text_of) for feature in FEATURES)
+        (i, j): tuple(
+            _pair_difference(difference(profiles, weights[i], weights[j], name, text_of)) for name in FEATURES
+        )
         for i, j in combinations(range(len(corpora)), 2)
     }
 
 
-def _taken_apart(profiles: Any, a: Any, b: Any, feature: str, text_of: Any) -> PairDifference:
-    one = difference(profiles, a, b, feature, text_of)
-
-    def side(which: str) -> tuple[Gram, ...]:
+def _pair_difference(whole: Difference) -> PairDifference:
+    def side(name: str) -> tuple[Gram, ...]:
         return tuple(
             Gram(
-                readable(one.names.get(int(entry))),
-                float(one.bits[entry]),
-                float(one.share_a[entry] * 1e6),
-                float(one.share_b[entry] * 1e6),
+                readable(whole.names.get(int(entry))),
+                float(whole.bits[entry]),
+                float(whole.share_a[entry] * 1e6),
+                float(whole.share_b[entry] * 1e6),
             )
-            for entry in one.largest(which, N_GRAMS)
+            for entry in whole.largest(name, N_GRAMS)
         )
 
-    return PairDifference(feature, one.total, side("a"), side("b"))
+    return PairDifference(whole.feature, whole.total, side("a"), side("b"))

@@ -15,10 +15,10 @@ VOID = {"br", "input", "line", "rect", "circle", "path", "polygon", "polyline"}
 
 def el(name: str, *children: object, **attributes: object) -> Html:
     """An element: el("td", 0.5, class_="number"). None leaves an attribute or a child out, True has no value."""
-    told = "".join(_attribute(key, value) for key, value in attributes.items() if value not in (None, False))
+    inside_tag = "".join(_attribute(key, value) for key, value in attributes.items() if value not in (None, False))
     if name in VOID and not children:
-        return Html(f"<{name}{told}/>")
-    return Html(f"<{name}{told}>{join(children)}</{name}>")
+        return Html(f"<{name}{inside_tag}/>")
+    return Html(f"<{name}{inside_tag}>{join(children)}</{name}>")
 
 
 def join(children: Iterable[object], between: str = "") -> Html:
@@ -54,6 +54,6 @@ def table(header: list[str], rows: Iterable[list[object]], left: int = 1, captio
         )
         for row in rows
     ]
-    named = el("caption", caption) if caption else None
-    inside = el("table", named, el("thead", head), el("tbody", body))
+    title = el("caption", caption) if caption else None
+    inside = el("table", title, el("thead", head), el("tbody", body))
     return el("div", inside, class_="scroll", tabindex=0, role="region", aria_label=caption or header[0])

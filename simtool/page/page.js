@@ -17,7 +17,7 @@
     return made;
   }
 
-  const label = (i) => data.corpora[i].label + (data.corpora[i].standIn ? " †" : "");
+  const label = (i) => data.corpora[i].label + (data.corpora[i].proxy ? " *" : "");
   const view = () => data.views[state.view];
   const shown = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2));
   const exact = (value) => value.toPrecision(3);
@@ -64,10 +64,10 @@
     });
     const name = `${metric} on ${feature}` + (symmetric ? "" : "; row: source, column: target");
     box.replaceChildren(el("table", { role: "grid", "aria-label": `Similarity, ${name}` }, el("thead", {}, head), body));
-    about.textContent = `${view().about}${symmetric ? "" : " Rows are the source, columns the target."}`;
+    about.textContent = `${metric} on ${feature}. ${view().about}${symmetric ? "" : " Rows are the source, columns the target."}`;
     const [least, most] = alike === "high" ? [low, high] : [high, low];
-    ends[0].textContent = `less alike ${exact(least)}`;
-    ends[1].textContent = `${exact(most)} more alike`;
+    ends[0].textContent = `less similar ${exact(least)}`;
+    ends[1].textContent = `${exact(most)} more similar`;
     provenance.textContent = view().source;
   }
 
@@ -113,9 +113,9 @@
     const i = +cell.dataset.i, j = +cell.dataset.j, { values, low, high } = view();
     const sizes = (i === j ? [i] : [i, j]).map((k) => el("div", {}, `${label(k)}: ${data.corpora[k].size}`));
     tip.replaceChildren(
-      el("b", {}, i === j ? `${label(i)}, its ceiling` : `${label(i)} and ${label(j)}`),
+      el("b", {}, i === j ? `${label(i)}, its noise ceiling` : `${label(i)} and ${label(j)}`),
       el("div", {}, `${exact(values[i][j])}, 95% ${exact(low[i][j])} to ${exact(high[i][j])}; ` +
-        `ceilings ${exact(values[i][i])}${i === j ? "" : ` and ${exact(values[j][j])}`}`),
+        `noise ceilings ${exact(values[i][i])}${i === j ? "" : ` and ${exact(values[j][j])}`}`),
       ...sizes);
     tip.hidden = false;
     const there = cell.getBoundingClientRect(), own = tip.getBoundingClientRect();
@@ -142,12 +142,13 @@
 
   // --- The panel: what makes a pair differ ---
 
-  function open(i, j) {
+  function open(i, j, quietly = false) {
     state.open = [i, j];
+    if (!quietly) history.replaceState(null, "", `#pair=${i},${j}`);
     box.querySelectorAll("td[data-row]").forEach((cell) =>
       cell.setAttribute("aria-selected", String(+cell.dataset.i === i && +cell.dataset.j === j)));
     drawPanel();
-    panel.scrollIntoView({ block: "nearest" });
+    if (!quietly) panel.scrollIntoView({ block: "nearest" });
   }
   function close() {
     state.open = null;
@@ -164,8 +165,8 @@
     const title = el("h3", {}, i === j ? `${label(i)} against itself` : `${label(i)} and ${label(j)}`);
     const parts = [el("div", { class: "head" }, title, shut), el("p", {}, view().says[i][j])];
     for (const k of new Set([i, j])) {
-      const { name, size, standIn } = data.corpora[k];
-      parts.push(el("p", { class: "note" }, `${label(k)}: ${size}${standIn ? `; stand-in: ${standIn}` : ""}${name === data.corpora[k].label ? "" : ` (${name})`}`));
+      const { name, size, proxy } = data.corpora[k];
+      parts.push(el("p", { class: "note" }, `${label(k)}: ${size}${proxy ? `; proxy corpus: ${proxy}` : ""}${name === data.corpora[k].label ? "" : ` (${name})`}`));
     }
     if (i !== j) parts.push(...difference(i, j));
     panel.replaceChildren(...parts);
@@ -201,18 +202,60 @@
 
   // --- Controls ---
 
-  const metrics = choose("Measured by", data.views.map((one) => `${one.metric} on ${one.feature}`), 0, (k) => {
+  const metrics = choose("Measured by", data.views.map((one) => one.title), 0, (k) => {
     state.view = k;
     draw();
     drawPanel();
   }, "metric");
   const sort = el("select", { id: "sort", onchange: (event) => { state.order = event.target.value; draw(); } },
-    ...[["given", "as given"], ["name", "by name"], ["likeness", "by likeness"]].map(([value, text]) => el("option", { value }, text)));
+    ...[["given", "as given"], ["name", "by name"], ["likeness", "by similarity"]].map(([value, text]) => el("option", { value }, text)));
   const hint = el("p", { class: "about hint" }, "Choose a cell to see which words and patterns make the difference. With the keyboard: arrows, Enter, Escape.");
   document.getElementById("matrix-view").append(
     el("div", { class: "controls" }, metrics, el("label", {}, el("span", {}, "Order"), sort)),
     about, box, el("div", { class: "scale" }, ends[0], el("i"), ends[1]), hint, panel, provenance);
   draw();
+  const link = /^#pair=(\d+),(\d+)$/.exec(location.hash);
+  const [first, second] = link ? [+link[1], +link[2]] : data.open;
+  if (first < n && second < n) open(first, second, !link);
+
+  // --- Copy a command, download a chart and its table ---
+
+  function button(text, then) {
+    return el("button", { type: "button", class: "small", onclick: then }, text);
+  }
+  document.querySelectorAll("pre.command").forEach((pre) => {
+    const copy = button("Copy", async () => {
+      await navigator.clipboard.writeText(pre.textContent);
+      copy.textContent = "Copied";
+    });
+    pre.after(copy);
+  });
+  function download(name, type, text) {
+    const url = URL.createObjectURL(new Blob([text], { type }));
+    el("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const csv = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => quoted(cell.textContent)).join(",")).join("\n") + "\n";
+  const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") || "table";
+  function drawing(svg) {
+    const copy = svg.cloneNode(true), all = [copy, ...copy.querySelectorAll("*")], own = [svg, ...svg.querySelectorAll("*")];
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    // what the page's style says of each element goes into the file
+    all.forEach((part, k) => {
+      const style = getComputedStyle(own[k]);
+      for (const key of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "font", "text-anchor"]) part.style.setProperty(key, style.getPropertyValue(key));
+    });
+    return new XMLSerializer().serializeToString(copy);
+  }
+  document.querySelectorAll("figure.chart").forEach((figure) => {
+    const title = slug(figure.querySelector("figcaption").textContent);
+    const svg = figure.querySelector("svg"), table = figure.querySelector("table");
+    const bar = el("div", { class: "downloads" });
+    if (svg) bar.append(button("svg", () => download(`${title}.svg`, "image/svg+xml", drawing(svg))));
+    if (table) bar.append(button("csv", () => download(`${title}.csv`, "text/csv", csv(table))));
+    figure.append(bar);
+  });
 
   const theme = document.getElementById("theme"), root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");

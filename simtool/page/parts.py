@@ -24,8 +24,24 @@ def left_out(key: str, title: str, why: str) -> Section:
     return Section(key, title, [el("p", f"Left out. {why}", class_="note")])
 
 
-def source(told: str) -> Html:
-    return el("p", told, class_="source")
+def source(text: str) -> Html:
+    """What the numbers above rest on."""
+    return el("p", text, class_="source")
+
+
+def folded(title: str, body: Html) -> Html:
+    """What is shown on demand."""
+    return el("details", el("summary", title), body)
+
+
+def command(text: str) -> Html:
+    """A command line, which page.js gives a button to copy it."""
+    return el("pre", el("code", text), tabindex=0, class_="command")
+
+
+def map_items(lines: Sequence[str]) -> list[Html]:
+    """The items of a list."""
+    return [el("li", line) for line in lines]
 
 
 def words_of(rows: Sequence[Interval]) -> str:

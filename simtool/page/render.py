@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 
 from simtool.page import sentences
-from simtool.page.gather import FEATURES, Findings, PairDifference
+from simtool.page.gather import FEATURES, VIEW_TITLES, Findings, PairDifference
 from simtool.page.markup import Html, el, join
 from simtool.page.sections import Section, labels, sections
 from simtool.similarity.matrix import SimilarityMatrix
+from simtool.wording import NOT_TRAINING, PROXY, SAMPLING, method
 
 DIGITS = 4  # significant, of what the matrix shows and colours
 
 
-def render(found: Findings, made: dict[str, Any]) -> str:
-    """The page. made: `simtool.tables.provenance()`; without it the page is the same for the same findings."""
-    called = labels(list(dict.fromkeys((*found.corpora, *found.facts))))
-    names = [called[name] for name in found.corpora]
-    first, second = sentences.headline(found.advantage, found.matrices[0], names, called)
-    parts = sections(found)
+def render(findings: Findings, facts: dict[str, Any]) -> str:
+    """The page; the same findings and facts (`simtool.tables.provenance()`) give the same page."""
+    called = labels(list(dict.fromkeys((*findings.corpora, *findings.facts))))
+    names = [called[name] for name in findings.corpora]
+    first, second = sentences.headline(findings.advantage, findings.matrices[0], names, called)
+    parts = sections(findings)
     script, style = _text("page.js"), _text("style.css")
     # only this script may run, and nothing may be loaded
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -34,11 +35,12 @@ def render(found: Findings, made: dict[str, Any]) -> str:
         "contents": _contents(parts),
         "headline": el("h1", first),
         "second": el("p", second, class_="second") if second else Html(""),
-        "facts": _facts(found, names),
+        "facts": _key_facts(findings, names),
         "sections": join(part.html() for part in parts),
-        "made": el("time", made["made"][:10], datetime=made["made"]),
-        "version": join([made["simtool"]]),
-        "data": as_json(data(found, names)),
+        "made": el("time", facts["made"][:10], datetime=facts["made"]),
+        "limits": join([el("p", NOT_TRAINING), el("p", SAMPLING)]),
+        "version": join([facts["simtool"]]),
+        "data": as_json(data(findings, names)),
         "script": script,
     }
     page = _text("page.html")
@@ -49,38 +51,53 @@ def render(found: Findings, made: dict[str, Any]) -> str:
 
 def as_json(content: Any) -> str:
     """JSON that may stand inside a script element: no `<`, no line ends that JavaScript knows and JSON does not."""
-    told = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":
-        told = told.replace(sign, f"\\u{ord(sign):04x}")
-    return told
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
 
 
-def data(found: Findings, names: Sequence[str]) -> dict[str, Any]:
+def data(findings: Findings, names: Sequence[str]) -> dict[str, Any]:
     """What page.js draws the matrix from."""
     return {
         "corpora": [
             {
                 "name": name,
                 "label": label,
-                "standIn": (found.facts.get(name) or {}).get("stand_in"),
-                "size": _size(found, name),
+                "proxy": (findings.facts.get(name) or {}).get("stand_in"),
+                "size": _size(findings, name),
             }
-            for name, label in zip(found.corpora, names, strict=True)
+            for name, label in zip(findings.corpora, names, strict=True)
         ],
-        "views": [_view(found, one, names) for one in found.matrices],
+        "views": [_view(findings, matrix, names) for matrix in findings.matrices],
         "features": FEATURES,
-        "pairs": {f"{i}-{j}": [_pair(one) for one in parts] for (i, j), parts in found.pairs.items()},
+        "open": telling_pair(findings),
+        "pairs": {f"{i}-{j}": [_pair(part) for part in parts] for (i, j), parts in findings.pairs.items()},
     }
 
 
-def _size(found: Findings, name: str) -> str:
-    told = found.facts.get(name)
-    return f"{told['tokens']:,} tokens, {told['documents']:,} documents" if told else "a mixture"
+def telling_pair(findings: Findings) -> list[int]:
+    """The cell that is open at first: what is pretrained on and the first target, or the least similar pair."""
+    result, corpora = findings.advantage, findings.corpora
+    if result is not None:
+        names = [next(iter(result.pretrain.weights)), result.targets[0]]
+        if all(name in corpora for name in names):
+            return [corpora.index(name) for name in names]
+    matrix = findings.matrices[0]
+    values = matrix.values if matrix.metric.alike == "high" else -matrix.values
+    return [int(k) for k in np.unravel_index(values.argmin(), values.shape)]
 
 
-def _view(found: Findings, matrix: SimilarityMatrix, names: Sequence[str]) -> dict[str, Any]:
+def _size(findings: Findings, name: str) -> str:
+    facts = findings.facts.get(name)
+    return f"{facts['tokens']:,} tokens, {facts['documents']:,} documents" if facts else "a mixture"
+
+
+def _view(findings: Findings, matrix: SimilarityMatrix, names: Sequence[str]) -> dict[str, Any]:
     n = len(names)
+    measure = (matrix.metric.name, matrix.feature, matrix.resamples, matrix.tokens)
     return {
+        "title": VIEW_TITLES.get(f"{matrix.metric.name}.{matrix.feature}", f"{matrix.metric.name} on {matrix.feature}"),
         "metric": matrix.metric.name,
         "feature": matrix.feature,
         "about": matrix.metric.about,
@@ -92,9 +109,7 @@ def _view(found: Findings, matrix: SimilarityMatrix, names: Sequence[str]) -> di
         "atCeiling": matrix.at_ceiling.astype(int).tolist(),
         "says": [[sentences.cell(matrix, i, j, names) for j in range(n)] for i in range(n)],
         "order": by_likeness(matrix),
-        "source": f"{matrix.metric.name} on {matrix.feature}; mean and 95% interval over {matrix.resamples} random"
-        f" half-splits of {matrix.tokens:,} tokens each; tokenizer {found.tokenizer}; seed"
-        f" {found.seed}. {matrix.metric.source}.",
+        "source": f"{method(*measure, findings.tokenizer)} Seed {findings.seed}. {matrix.metric.source}.",
     }
 
 
@@ -114,11 +129,11 @@ def by_likeness(matrix: SimilarityMatrix) -> list[int]:
     return leaves_list(linkage(squareform(distance, checks=False), "average", optimal_ordering=True)).tolist()
 
 
-def _pair(one: PairDifference) -> list[Any]:
+def _pair(part: PairDifference) -> list[Any]:
     def side(grams: Sequence[Any]) -> list[list[Any]]:
         return [[gram.ngram, _round(gram.bits), round(gram.per_million_a), round(gram.per_million_b)] for gram in grams]
 
-    return [_round(one.bits), side(one.more_in_a), side(one.more_in_b)]
+    return [_round(part.bits), side(part.more_in_a), side(part.more_in_b)]
 
 
 def _rounded(values: np.ndarray) -> list[list[float]]:
@@ -134,15 +149,15 @@ def _contents(parts: Sequence[Section]) -> Html:
     return el("ul", links)
 
 
-def _facts(found: Findings, names: Sequence[str]) -> Html:
-    stand_ins = sum(1 for told in found.facts.values() if told["stand_in"])
-    told = [
+def _key_facts(findings: Findings, names: Sequence[str]) -> Html:
+    proxies = sum(1 for facts in findings.facts.values() if facts["stand_in"])
+    numbers = [
         (str(len(names)), "corpora" if len(names) > 1 else "corpus"),
-        (f"{found.matrices[0].tokens:,}", "tokens of each"),
-        (str(found.resamples), "half-splits behind each interval"),
-        *([(str(stand_ins), f"stand-in{'s' if stand_ins > 1 else ''} †")] if stand_ins else []),
+        (f"{findings.matrices[0].tokens:,}", "tokens of each"),
+        (str(findings.resamples), "half-splits behind each interval"),
+        *([(str(proxies), f"proxy {'corpora' if proxies > 1 else 'corpus'} {PROXY}")] if proxies else []),
     ]
-    return el("dl", [el("div", el("dt", what), el("dd", number)) for number, what in told])
+    return el("dl", [el("div", el("dt", what), el("dd", number)) for number, what in numbers])
 
 
 def _text(name: str) -> str:

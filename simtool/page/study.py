@@ -46,13 +46,13 @@ def load_study(folder: Path) -> StudyTables:
 
 def _name(folder: Path) -> str:
     plan = folder / "study.json"
-    told = _json(plan) if plan.exists() else {}
-    return str(told.get("name") or folder.resolve().name)
+    content = _json(plan) if plan.exists() else {}
+    return str(content.get("name") or folder.resolve().name)
 
 
 def _sentences(path: Path) -> tuple[str, ...]:
-    told = _json(path)
-    sentences = told.get("sentences") if isinstance(told, dict) else None
+    content = _json(path)
+    sentences = content.get("sentences") if isinstance(content, dict) else None
     if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
         raise SimtoolError(
             f"{path} holds no list of sentences. Run the study's command again: it writes the file anew."

@@ -7,37 +7,38 @@ from typing import Any
 from simtool.page import charts, sentences
 from simtool.page.charts import Interval, Line
 from simtool.page.markup import Html, el, table
-from simtool.page.parts import Section, source, words_of
-from simtool.page.sentences import number
+from simtool.page.parts import Section, folded, map_items, source, words_of
 from simtool.page.study import StudyTables
 from simtool.plots.style import color_of
+from simtool.wording import number
 
 Row = dict[str, Any]
 IMPROVEMENT = ("relative_improvement", "low", "high")
 RANKS = ("spearman", "spearman_low", "spearman_high")
 
 
-def trained(given: StudyTables) -> Section:
-    body = [el("p", f"{given.name}: models trained, and their loss measured on held-out text.")]
-    if given.sentences:
-        said = el("ul", [el("li", sentence) for sentence in given.sentences], class_="words")
-        body.append(el("details", el("summary", f"Its findings in words ({len(given.sentences)})"), said))
+def trained(study: StudyTables) -> Section:
+    """What training gave, table by table."""
+    body = [el("p", f"{study.name}: models trained, and their loss measured on held-out text.")]
+    if study.sentences:
+        words = el("ul", map_items(study.sentences), class_="words")
+        body.append(folded(f"What it concludes in words ({len(study.sentences)})", words))
     parts = (
-        ("study_agreement", "Did the prediction hold?", _agreement),
         ("study_effects", "Did it help?", _effects),
-        ("study_losses", "Loss and forgetting", _losses),
+        ("study_agreement", "Did the prediction hold?", _agreement),
+        ("study_losses", "Loss on targets and on general text", _losses),
         ("study_timing", "When to begin, and how much", _timing),
     )
     for name, title, draw in parts:
-        rows = given.rows(name)
+        rows = study.rows(name)
         body.append(el("h3", title))
         if not rows:
             body.append(el("p", f"The study has no table {name}.csv, so this is left out.", class_="note"))
             continue
-        told = given.facts[name]
-        where = ", ".join(str(told[key]) for key in ("machine", "device", "made") if told.get(key))
+        facts = study.facts[name]
+        where = ", ".join(str(facts[key]) for key in ("machine", "device", "made") if facts.get(key))
         body += [*draw(rows), source(f"{name}.csv, {len(rows):,} rows" + (f"; {where}." if where else "."))]
-    return Section("study", "What training showed", body)
+    return Section("study", "What training gave", body)
 
 
 def grouped(rows: Sequence[Row], *keys: str) -> dict[tuple, list[Row]]:
@@ -58,16 +59,20 @@ def _effects(rows: Sequence[Row]) -> list[Html]:
                 row["arm"],
                 *(_cell(row.get(key), "+.2%") for key in IMPROVEMENT),
                 _cell(row.get("p_holm"), ".3g"),
+                _cell(row.get("general_difference"), "+.3f"),
                 _cell(row.get("forgetting_difference"), "+.3f"),
             ]
             for row in group
         ]
         title = f"{target} ({size}, {design})"
-        header = ["arm", "improvement", "low", "high", "p (Holm)", "forgetting, nats"]
-        said = el("ul", [el("li", sentences.effect(row)) for row in group], class_="words")
+        header = ["arm", "improvement", "low", "high", "p (Holm)", "general loss", "its rise in SFT"]
+        words = el("ul", map_items([sentences.effect(row) for row in group]), class_="words")
         chart = charts.intervals(title, words_of(bars), bars, "% of the control's loss", 1) if bars else Html("")
-        drawn.append(charts.figure(title, chart, header, numbers, said))
-    lead = "How far the loss on the target lies below the control arm's, after SFT; 95% over seeds and documents."
+        drawn.append(charts.figure(title, chart, header, numbers, words))
+    lead = (
+        "How far the loss on the target lies below the control arm's, after SFT; 95% over seeds and documents. General"
+        " loss: after SFT, against the control's, in nats per token."
+    )
     return [el("p", lead), el("div", drawn, class_="charts")]
 
 
@@ -81,10 +86,11 @@ def _losses(rows: Sequence[Row]) -> list[Html]:
             cells.append(f"{sum(values) / len(values):.3f}{spread}" if values else "not measured")
         lines.append([arm, target, size, design, str(len(group)), *cells])
     header = ["arm", "target", "size", "design", "seeds", "target before SFT", "after SFT"]
-    header += ["general before SFT", "after SFT", "forgetting"]
+    header += ["general before SFT", "after SFT", "rise in SFT"]
     lead = (
-        "Nats a counted token: the mean over seeds, with the lowest and the highest; lower is better. Forgetting is the"
-        " loss on general text after SFT, less that before."
+        "Nats per counted token: the mean over seeds, with the lowest and the highest; lower is better. What an arm"
+        " forgets is its general loss after SFT against the control's; the rise in SFT alone leaves out what continued"
+        " pretraining lost before."
     )
     return [el("p", lead), table(header, lines, left=4, caption="Losses")]
 
@@ -100,8 +106,8 @@ def _timing(rows: Sequence[Row]) -> list[Html]:
         if not series:
             continue
         title = f"{mix} for {target} ({size}, {design})"
-        told = "; ".join(f"weight {line.label}: {line.y[0]:+.1f}% to {line.y[-1]:+.1f}%" for line in series)
-        chart = charts.lines(title, told, series, "fork at % of pretraining", "% better than control")
+        summary = "; ".join(f"weight {line.label}: {line.y[0]:+.1f}% to {line.y[-1]:+.1f}%" for line in series)
+        chart = charts.lines(title, summary, series, "fork at % of pretraining", "% better than control")
         numbers = [
             [
                 f"{row['weight']:.0%}",
@@ -144,10 +150,10 @@ def _agreement(rows: Sequence[Row]) -> list[Html]:
             for row in group
         ]
         header = ["predictor", "left out", "pairs", "Spearman", "low", "high", "Pearson", "p"]
-        said = el("ul", [el("li", sentences.agreement(row)) for row in whole or group], class_="words")
+        words = el("ul", map_items([sentences.agreement(row) for row in whole or group]), class_="words")
         title = f"Rank correlation with what training gave ({size})"
         chart = charts.intervals(title, words_of(bars), bars, "Spearman's ρ") if bars else Html("")
-        drawn.append(charts.figure(title, chart, header, numbers, said))
+        drawn.append(charts.figure(title, chart, header, numbers, words))
     return [el("div", drawn, class_="charts")]
 
 
@@ -156,7 +162,8 @@ def _known(rows: Sequence[Row], column: str) -> list[Row]:
 
 
 def _interval(row: Row, label: str, columns: tuple[str, str, str], color: str, times: float = 1) -> Interval:
-    value, low, high = (None if (one := number(row.get(key))) is None else times * one for key in columns)
+    numbers = [number(row.get(key)) for key in columns]
+    value, low, high = (None if bound is None else times * bound for bound in numbers)
     assert value is not None
     return Interval(label, value, low, high, color)
 

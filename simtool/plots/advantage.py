@@ -5,12 +5,26 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import single_panel
+from simtool.plots.panels import headline, single_panel
 from simtool.plots.style import color_of, title_of
+from simtool.plots.titles import similarity_title
 
 
 def draw(advantage: pl.DataFrame) -> Figure:
-    return single_panel(advantage_bars, 4.6, 1.1 + 0.14 * advantage.height, advantage)
+    figure = single_panel(advantage_bars, 4.6, 1.3 + 0.14 * advantage.height, advantage)
+    headline(figure, finding(advantage))
+    return figure
+
+
+def finding(table: pl.DataFrame) -> str:
+    """The mixture that brings each target closest, where its interval leaves 0 out."""
+    best = table.sort("advantage", descending=True).unique("target", keep="first", maintain_order=True)
+    closer = [
+        f"to {title_of(row['target'])} {title_of(row['mixture'])}"
+        for row in best.iter_rows(named=True)
+        if row["low"] > 0
+    ]
+    return f"Closest {', '.join(closer)}" if closer else "No mixture brings a target closer"
 
 
 def advantage_bars(table: pl.DataFrame, axes: Axes) -> None:
@@ -28,5 +42,6 @@ def advantage_bars(table: pl.DataFrame, axes: Axes) -> None:
     axes.axvline(0, color="0.2", linewidth=0.8)
     axes.set_yticks(range(len(targets)), [title_of(name) for name in targets])
     axes.invert_yaxis()
-    axes.set_xlabel(f"proximity advantage: {table['metric'][0]} on {table['feature'][0]} (above 0: closer)")
+    title = similarity_title(table["metric"][0], table["feature"][0])
+    axes.set_xlabel(f"proximity advantage by {title} (above 0: closer; bars: 95%)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -4,7 +4,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from simtool.plots.style import title_of
+from simtool.plots.panels import headline
+from simtool.plots.style import title_of, wrapped
+from simtool.plots.titles import similarity_title
 
 COLORMAP = "viridis"  # even in lightness, so that it can be read in grey and by colour-blind readers
 
@@ -18,7 +20,7 @@ def heatmap(table: pl.DataFrame, axes: Axes, size: float = 6.2) -> None:
     names = names_of(table)
     n = len(names)
     values, low, high, at_ceiling = (cells_of(table, column) for column in ("value", "low", "high", "at_ceiling"))
-    metric, feature, tokens = (table[column][0] for column in ("metric", "feature", "tokens"))
+    title = similarity_title(table["metric"][0], table["feature"][0])
     image = shade(table, axes)
     for i in range(n):
         for j in range(n):
@@ -30,17 +32,43 @@ def heatmap(table: pl.DataFrame, axes: Axes, size: float = 6.2) -> None:
         axes.add_patch(Rectangle((i - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor="white", linewidth=1))
     axes.set_xticks(range(n), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), names)
-    notes = "diagonal: ceiling" + ("; *: proxy corpus" if table["row_is_proxy"].any() else "")
-    notes += "; ≈: at the ceiling" if at_ceiling.any() else ""
-    axes.set_title(f"{metric} on {feature}, {tokens:,} tokens per corpus; ±: half the 95% interval\n{notes}")
-    axes.figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, label=metric)
+    headline(axes.figure, most_similar_pair(table))
+    axes.set_xlabel(wrapped(heatmap_notes(table), axes.figure.get_figwidth()), fontsize=6)
+    sense = "higher" if higher_is_alike(table) else "lower"
+    axes.figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, label=f"{title}\n({sense}: more similar)")
+
+
+def most_similar_pair(table: pl.DataFrame) -> str:
+    """The finding of a matrix: which two corpora are most similar, and how near to their noise ceilings."""
+    pairs = table.filter(pl.col("row") != pl.col("column")).sort("value", descending=higher_is_alike(table))
+    if pairs.is_empty():
+        return "Noise ceiling (split-half)"
+    best = pairs.row(0, named=True)
+    ceilings = dict(table.filter(pl.col("row") == pl.col("column")).select("row", "value").iter_rows())
+    ends = sorted(short(ceilings[corpus]) for corpus in (best["row"], best["column"]))
+    pair = f"{title_of(best['row'])} and {title_of(best['column'])}"
+    return f"Most similar: {pair}, {short(best['value'])}; their noise ceilings: {' and '.join(ends)}"
+
+
+def heatmap_notes(table: pl.DataFrame) -> str:
+    """How to read the cells."""
+    notes = ["diagonal: noise ceiling (split-half)", "±: half the 95% interval"]
+    notes += ["*: proxy corpus"] if table["row_is_proxy"].any() else []
+    notes += ["≈: not distinguishable from the ceiling"] if table["at_ceiling"].any() else []
+    return f"{table['tokens'][0]:,} tokens per corpus; {'; '.join(notes)}"
+
+
+def higher_is_alike(table: pl.DataFrame) -> bool:
+    """Whether two samples of the same text, on the diagonal, score above the others."""
+    values = cells_of(table, "value")
+    return bool(values.diagonal().mean() >= values.mean())
 
 
 def shade(table: pl.DataFrame, axes: Axes, low: float | None = None, high: float | None = None):
     """The colours alone: bright is alike, whichever end of the metric that is."""
     values = cells_of(table, "value")
-    higher_is_alike = values.diagonal().mean() >= values.mean()  # on the diagonal, two samples of the same text
-    image = axes.imshow(values, cmap=COLORMAP if higher_is_alike else f"{COLORMAP}_r", vmin=low, vmax=high)
+    colors = COLORMAP if higher_is_alike(table) else f"{COLORMAP}_r"
+    image = axes.imshow(values, cmap=colors, vmin=low, vmax=high)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return image

@@ -1,24 +1,39 @@
-"""What the targets gain for what is forgotten, and the mixtures that give it."""
+"""What the targets gain for what general text costs, and the mixtures that give it."""
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import empty_figure
+from simtool.plots.panels import empty_figure, headline, spread_labels
 from simtool.plots.style import color_of, title_of
+from simtool.plots.titles import symbol_of
 
 
 def draw(mixture_frontier: pl.DataFrame) -> Figure:
-    """Gain above, the mixtures that give it below, on one scale of forgetting."""
+    """Gain above, the mixtures that give it below, on one scale of cost."""
     figure = empty_figure(4.6, 4.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     gains(mixture_frontier, above)
     frontier_shares(mixture_frontier, below)
+    headline(figure, finding(mixture_frontier))
     return figure
 
 
+def finding(table: pl.DataFrame) -> str:
+    """What half of the largest gain costs."""
+    last = table.filter(pl.col("point") == table["point"].max()).sort("gain_bits").row(-1, named=True)
+    own = table.filter(pl.col("target") == last["target"]).sort("forgetting_bits")
+    most, symbol = last["gain_bits"], symbol_of(table["feature"][0])
+    if most <= 0:
+        return "No mixture brings any target closer"
+    half = own.filter(pl.col("gain_bits") >= most / 2)["forgetting_bits"][0]
+    whole = own["forgetting_bits"][-1]
+    cost = f"{half:.3f} of {whole:.2f} bits per {symbol} on general text"
+    return f"The first half of the gain on {title_of(last['target'])}, {most / 2:.2f} bits, costs {cost}"
+
+
 def gains(table: pl.DataFrame, axes: Axes) -> None:
-    """What each target gains for what is forgotten, with intervals over half-samples; one line per target.
+    """What each target gains for what general text costs, with intervals over half-samples; one line per target.
 
     table   Frontier.to_polars()
     """
@@ -39,20 +54,11 @@ def gains(table: pl.DataFrame, axes: Axes) -> None:
             bbox={"boxstyle": "square,pad=0.1", "facecolor": color_of(name), "alpha": 0.35, "linewidth": 0},
             annotation_clip=False,
         )  # fmt: skip
-    axes.set_ylabel("gain on the target\n(bits per symbol)")
-    axes.set_title(f"Gain against forgetting, {table['feature'][0]}; bands: 95% over half-samples")
-
-
-def spread_labels(places: dict[str, float], least: float) -> dict[str, float]:
-    """Places of labels moved upwards until none is nearer to the next than `least`."""
-    moved: dict[str, float] = {}
-    for name, place in sorted(places.items(), key=lambda item: item[1]):
-        moved[name] = max(place, max(moved.values(), default=place - least) + least)
-    return moved
+    axes.set_ylabel(f"gain on the target\n(bits per {symbol_of(table['feature'][0])})")
 
 
 def frontier_shares(table: pl.DataFrame, axes: Axes) -> None:
-    """The mixture at each point of a frontier: shares stacked over what is forgotten, the pretraining corpus below.
+    """The mixture at each point of a frontier: shares over what general text costs, the pretraining corpus below.
 
     table   Frontier.to_polars()
     """
@@ -65,5 +71,6 @@ def frontier_shares(table: pl.DataFrame, axes: Axes) -> None:
     axes.legend(layers[::-1], [title_of(name) for name in names[::-1]], loc="center left", bbox_to_anchor=(1.01, 0.5))
     axes.set_xlim(0, max(points["forgetting_bits"].max(), 1e-6) * 1.001)
     axes.set_ylim(0, 1)
-    axes.set_xlabel("forgetting of the pretraining corpus (bits per symbol)")
+    symbol = symbol_of(table["feature"][0])
+    axes.set_xlabel(f"coding cost on general text (bits per {symbol} more; bands: 95% over half-samples)")
     axes.set_ylabel("share of tokens")

@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.style import DOUBLE, SINGLE, color_of, title_of
+from simtool.plots.style import DOUBLE, SINGLE, STYLE, color_of, title_of, wrapped
 
 
 class NotebookFigure(Figure):
@@ -40,9 +40,22 @@ def target_panels(rows: pl.DataFrame) -> tuple[Figure, dict[str, Axes]]:
     return figure, dict(zip(targets, figure.subplots(1, len(targets), sharey=True, squeeze=False)[0], strict=True))
 
 
+def headline(figure: Figure, finding: str) -> None:
+    """What a figure shows, in a sentence above all of its panels."""
+    figure.suptitle(wrapped(finding, figure.get_figwidth()), fontsize=STYLE["axes.titlesize"])
+
+
 def legend_below(figure: Figure, handles: list[Any], labels: list[str], columns: int) -> None:
     """One legend for all panels, below them."""
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handletextpad=0.4, columnspacing=1.2)
+
+
+def spread_labels(places: dict[str, float], least: float) -> dict[str, float]:
+    """Places of labels moved upwards until none is nearer to the next than `least`."""
+    moved: dict[str, float] = {}
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        moved[name] = max(place, max(moved.values(), default=place - least) + least)
+    return moved
 
 
 def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
@@ -75,3 +88,15 @@ def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
     axes.set_xticks(range(len(targets)), [f"{title_of(name)} ({controls[name]:.3f})" for name in targets])
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("improvement over\nthe control (%)")
+
+
+def largest_improvement(rows: pl.DataFrame) -> str:
+    """The finding of such bars: the arm of midtraining that improves its target most.
+
+    rows   as of improvement_bars
+    """
+    midtraining = rows.filter(pl.col("weight") < 1)
+    best = (midtraining if midtraining.height else rows).sort("relative_improvement").row(-1, named=True)
+    interval = "" if best["low"] is None else f" [{best['low'] * 100:.1f}, {best['high'] * 100:.1f}]"
+    pair = f"{title_of(best['mix'])} {best['weight']:.0%} → {title_of(best['target'])}"
+    return f"largest gain of midtraining is {pair}, {best['relative_improvement'] * 100:+.1f}%{interval}"

@@ -2,12 +2,14 @@
 
 import polars as pl
 
+from simtool.plots.style import title_of
+
 DESIGNS = {
     "paper": "as in the paper",
     "confounded": "as in the paper (confounded)",
-    "exposure": "equal special tokens",
-    "rate": "equal learning rate",
-    "both": "equal tokens and rate",
+    "exposure": "with equal special tokens",
+    "rate": "with equal learning rate",
+    "both": "with equal tokens and rate",
 }
 
 
@@ -33,3 +35,20 @@ def designs_of(rows: pl.DataFrame) -> list[str]:
     """The designs that were run, in the order in which one more thing is held fixed."""
     run = rows["design"].unique(maintain_order=True).to_list()
     return sorted(run, key=lambda name: list(DESIGNS).index(name) if name in DESIGNS else len(DESIGNS))
+
+
+def timing_finding(rows: pl.DataFrame) -> str:
+    """What the first and the last start are worth, design by design, at the share that most cells have.
+
+    rows   of study_timing, one size
+    """
+    target, weight = rows["target"][0], rows["weight"].mode().sort()[0]
+    parts = []
+    for design in designs_of(rows):
+        own = rows.filter(pl.col("target") == target, pl.col("design") == design).sort("start")
+        own = own.filter(pl.col("weight") == weight) if design != "exposure" else own
+        if own["start"].n_unique() > 1:
+            first, last = own["relative_improvement"][0] * 100, own["relative_improvement"][-1] * 100
+            parts.append(f"{first:.1f}% to {last:.1f}% {DESIGNS.get(design, design)}")
+    starts = f"{rows['start'].min():.0%} to {rows['start'].max():.0%}"
+    return f"From a start at {starts}, improvement on {title_of(target)} goes from {'; '.join(parts)}"

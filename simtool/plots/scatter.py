@@ -6,34 +6,71 @@ from matplotlib.lines import Line2D
 
 from simtool.plots.style import color_of, marker_of, title_of
 
+FEWEST = 10  # points, for a correlation and a band: of fewer, the intervals are the whole range
 
-def scatter(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes) -> None:
-    """Points of one predictor and size: colour by mixture, marker by target, hollow for continued pretraining."""
-    if points.is_empty():  # a study predicts by one score
-        axes.text(0.5, 0.5, "not predicted\nby this score", ha="center", va="center", color="0.5", fontsize=6,
-                  transform=axes.transAxes)  # fmt: skip
-        return
-    if fit.height:
+
+def scatter(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes, labels: int = 0) -> None:
+    """Points of one predictor and size: colour by mixture, marker by target, hollow for continued pretraining.
+
+    Parameters
+    ----------
+    points
+        mix, weight, target, predicted, relative_improvement, each with its interval where there is one.
+    fit
+        predicted, fitted, low, high: the line and its band; may be empty.
+    agreement
+        Of the same points: left_out, n, pearson, pearson_low, pearson_high.
+    labels
+        So many points of the largest improvement are named.
+    """
+    enough = points.height >= FEWEST
+    if fit.height and enough:
         axes.fill_between(fit["predicted"], fit["low"] * 100, fit["high"] * 100, color="0.88", linewidth=0)
         axes.plot(fit["predicted"], fit["fitted"] * 100, color="0.45", linewidth=0.9)
     axes.axhline(0, color="0.7", linewidth=0.5)
     axes.axvline(0, color="0.7", linewidth=0.5)
     for point in points.iter_rows(named=True):
-        x, y, color = point["predicted"], point["relative_improvement"] * 100, color_of(point["mix"])
-        if point["low"] is not None:
-            axes.plot([x, x], [point["low"] * 100, point["high"] * 100], color=color, linewidth=0.7)
-        axes.plot([point["predicted_low"], point["predicted_high"]], [y, y], color=color, linewidth=0.7)
-        face = color if point["weight"] < 1 else "white"
-        axes.plot(x, y, marker_of(point["target"]), color=color, markerfacecolor=face, markersize=3.6)
-    low = min(fit["low"].min() * 100, 0) if fit.height and fit["low"].min() is not None else None
-    shown = points["relative_improvement"] * 100
-    room = max(shown.max() - shown.min(), 1) * 0.4  # a band of few points may be far wider than what was seen
-    axes.set_ylim(max(shown.min() - room, low if low is not None else -1e9), shown.max() + room)
+        draw_point(point, axes)
+    limit_height(points["relative_improvement"] * 100, axes)
+    for point in points.sort("relative_improvement", descending=True).head(labels).iter_rows(named=True):
+        name_point(point, axes)
+    axes.set_title(correlation_text(agreement) if enough else f"n = {points.height}: too few for r")
+
+
+def draw_point(point: dict, axes: Axes) -> None:
+    x, y, color = point["predicted"], point["relative_improvement"] * 100, color_of(point["mix"])
+    if point["low"] is not None:
+        axes.plot([x, x], [point["low"] * 100, point["high"] * 100], color=color, linewidth=0.7)
+    axes.plot([point["predicted_low"], point["predicted_high"]], [y, y], color=color, linewidth=0.7)
+    face = color if point["weight"] < 1 else "white"
+    axes.plot(x, y, marker_of(point["target"]), color=color, markerfacecolor=face, markersize=3.6)
+
+
+def name_point(point: dict, axes: Axes) -> None:
+    """A point's mixture and target beside it, on the side where there is room."""
+    x, y = point["predicted"], point["relative_improvement"] * 100
+    left, right = axes.get_xlim()
+    side = -1 if x > (left + right) / 2 else 1
+    axes.annotate(
+        f"{title_of(point['mix'])} → {title_of(point['target'])}", (x, y), xytext=(5 * side, 3),
+        textcoords="offset points", ha="right" if side < 0 else "left", fontsize=5.5, color="0.2",
+    )  # fmt: skip
+
+
+def limit_height(improvements: pl.Series, axes: Axes) -> None:
+    """The height that the points need: a band of few points may be far wider."""
+    room = max(improvements.max() - improvements.min(), 1) * 0.25
+    axes.set_ylim(improvements.min() - room, improvements.max() + room)
+
+
+def correlation_text(agreement: pl.DataFrame) -> str:
+    """ "r = 0.91 [0.60, 0.99], n = 20"; empty where none was computed."""
     whole = agreement.filter(pl.col("left_out") == "")
-    if whole.height and whole["pearson"][0] is not None:
-        r = whole.row(0, named=True)
-        interval = "" if r["pearson_low"] is None else f" [{r['pearson_low']:.2f}, {r['pearson_high']:.2f}]"
-        axes.set_title(f"r = {r['pearson']:.2f}{interval}, n = {r['n']}")
+    if whole.is_empty() or whole["pearson"][0] is None:
+        return ""
+    r = whole.row(0, named=True)
+    interval = "" if r["pearson_low"] is None else f" [{r['pearson_low']:.2f}, {r['pearson_high']:.2f}]"
+    return f"r = {r['pearson']:.2f}{interval}, n = {r['n']}"
 
 
 def scatter_legend(points: pl.DataFrame) -> tuple[list[Line2D], list[str]]:

@@ -1,4 +1,4 @@
-"""Our study's losses after SFT: the improvement of each mixture and target over the control, with intervals."""
+"""A study's losses after SFT: the improvement of each mixture and target over the control, with intervals."""
 
 import math
 
@@ -6,9 +6,10 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from simtool.plots.latex import latex_table
-from simtool.plots.panels import empty_figure, improvement_bars, legend_below
+from simtool.plots.panels import empty_figure, improvement_bars, largest_improvement, legend_below
 from simtool.plots.rows import earliest, first_design
 from simtool.plots.style import DOUBLE, title_of
+from simtool.plots.titles import size_title
 from simtool.statistics import t_quantile
 
 
@@ -16,7 +17,7 @@ def draw(study_effects: pl.DataFrame) -> Figure:
     """The paper's arms of every size, a row per size."""
     rows = study_effects.filter(pl.col("design") == first_design(study_effects))
     sizes = rows["size"].cast(str).unique(maintain_order=True).to_list()
-    figure = empty_figure(DOUBLE, 0.6 + 1.8 * len(sizes))
+    figure = empty_figure(DOUBLE, 0.6 + 2.0 * len(sizes))
     # room at the left that constrained layout leaves out with a single panel
     figure.get_layout_engine().set(rect=(0.01, 0, 0.99, 1))
     panels = figure.subplots(len(sizes), 1, squeeze=False)[:, 0]
@@ -25,7 +26,8 @@ def draw(study_effects: pl.DataFrame) -> Figure:
         improvement_bars(own, axes)
         fewest, most = own["n_seeds"].min(), own["n_seeds"].max()
         seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        axes.set_title(f"{size}: control's loss in brackets; bars: 95% over documents and {seeds} seeds")
+        axes.set_title(f"{size_title(size)}: {largest_improvement(own)}")
+        axes.set_xlabel(f"target (control's loss, nats per token); bars: 95% over documents and {seeds} seeds")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=5)
     return figure
 

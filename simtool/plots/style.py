@@ -1,11 +1,14 @@
 """What a figure looks like: sizes, fonts, and the colour, marker and name that a corpus has in every figure."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from simtool.corpora.catalogue import CATALOGUE
 
 SINGLE, DOUBLE = 3.3, 6.8  # inches: one and two columns of a paper
+LETTERS_PER_INCH = 16  # of a title
+PAIR = "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}"
 STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
     "font.size": 7,
@@ -56,6 +59,14 @@ def title_of(corpus: str, proxy: bool = False) -> str:
 def arm_color(arms: list[str], arm: str) -> str:
     """Of one of a study's arms; a control is black."""
     return "black" if arm.startswith("control") else COLORS[arms.index(arm) % len(COLORS)]
+
+
+def wrapped(text: str, width: float) -> str:
+    """A text broken into lines that fit a figure of that width in inches, in the size of titles."""
+    letters = int(LETTERS_PER_INCH * width)
+    # of the corpora of a pair, neither stands alone
+    lines = textwrap.wrap(text.replace(" → ", PAIR), letters)
+    return "\n".join(lines).replace(PAIR, " → ")
 
 
 @contextmanager

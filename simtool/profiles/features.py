@@ -154,6 +154,7 @@ class View:
     spell            a symbol's readable form; None: only the tokenizer knows it
     joined_by        what stands between the symbols of an n-gram that people read
     needs_tokenizer  whether its symbols depend on the tokenizer
+    noun             what one symbol is called: "bits per token"
     """
 
     about: str
@@ -162,16 +163,18 @@ class View:
     spell: Callable[[int], str] | None
     joined_by: str = " "
     needs_tokenizer: bool = False
+    noun: str = "symbol"
 
 
 VIEWS = {
-    "token": View("Token ids.", token_sequence, None, None, "", needs_tokenizer=True),
-    "char": View("Unicode code points.", code_points, 0x110000, chr, ""),
+    "token": View("Token ids.", token_sequence, None, None, "", needs_tokenizer=True, noun="token"),
+    "char": View("Unicode code points.", code_points, 0x110000, chr, "", noun="character"),
     "skeleton": View(
         "Closed-class words, word shapes, punctuation, line structure.",
         skeletons,
         len(SKELETON),
         SKELETON.__getitem__,
+        noun="skeleton symbol",
     ),
     "document_length": View(
         "One symbol a document: its length in tokens, by half octaves.",
@@ -179,12 +182,14 @@ VIEWS = {
         len(LENGTH_EDGES) + 1,
         spell_length,
         needs_tokenizer=True,
+        noun="document",
     ),
     "line_length": View(
         "One symbol a line: its length in characters, by half octaves.",
         line_lengths,
         len(LENGTH_EDGES) + 1,
         spell_length,
+        noun="line",
     ),
 }
 
@@ -202,6 +207,13 @@ class Feature:
     view: str
     order: int
     n_buckets: int | None = None
+
+    @property
+    def symbol(self) -> str:
+        """What is counted, as people say it: "token", "token bigram", "character 4-gram"."""
+        noun = VIEWS[self.view].noun
+        name = {1: "", 2: "bigram", 3: "trigram"}.get(self.order, f"{self.order}-gram")
+        return f"{noun.removesuffix(' symbol')} {name}" if name else noun
 
     def dimension(self, vocabulary_size: int) -> int:
         """How many columns its counts have."""
@@ -269,6 +281,11 @@ def find_feature(name: str) -> Feature:
     if name not in FEATURES:
         raise unknown("feature", name, FEATURES)
     return FEATURES[name]
+
+
+def symbol_of(names: str) -> str:
+    """What a feature, or several joined with "+", counts: "token bigram", "n-gram"."""
+    return find_feature(names).symbol if "+" not in names else "n-gram"
 
 
 # --- Counting ---

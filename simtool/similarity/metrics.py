@@ -50,6 +50,9 @@ class Metric:
     source: str
     bias: Callable[..., np.ndarray] | None = None
     feature: str = "token"
+    meaning: str = "{a} and {b} score {value} by {metric}."
+    gain: str | None = None
+    unit: str = ""
 
 
 def find_metric(name: str) -> Metric:
@@ -188,6 +191,7 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="arXiv:2510.14865",
+            meaning="{a} and {b} score {value} of 1 in shared words and how often they are used.",
         ),
         Metric(
             "js",
@@ -200,6 +204,8 @@ METRICS = {
             symmetric=True,
             source="Lin 1991, doi:10.1109/18.61115; Jensen-Shannon divergence",
             bias=jensen_shannon_bias,
+            meaning="One symbol of text tells {value} bits about whether it is from {a} or {b}.",
+            unit="bits",
         ),
         Metric(
             "hellinger",
@@ -211,6 +217,7 @@ METRICS = {
             identity=0,
             symmetric=True,
             source="Hellinger 1909, doi:10.1515/crll.1909.136.210",
+            meaning="{a} and {b} lie {value} apart, of 1 at most.",
         ),
         Metric(
             "bhattacharyya",
@@ -255,6 +262,7 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="1 - total variation",
+            meaning="A share of {value} of the symbols of {a} could be swapped for symbols of {b}.",
         ),
         Metric(
             "total_variation",
@@ -277,6 +285,8 @@ METRICS = {
             identity=0,
             symmetric=False,
             source="Kullback and Leibler 1951, doi:10.1214/aoms/1177729694; both sides with 1% uniform",
+            meaning="Where a symbol of {b} is coded as if it were {a}, it costs {value} bits too many.",
+            unit="bits per symbol",
         ),
         Metric(
             "cross_entropy",
@@ -288,6 +298,9 @@ METRICS = {
             identity=None,
             symmetric=False,
             source="Moore and Lewis 2010, aclanthology.org/P10-2041; unigrams, both sides with 1% uniform",
+            meaning="A symbol of {b} costs {value} bits under a model of {a}.",
+            gain="a symbol of {target} costs {value} bits {more_or_less} with {mixture} than under {pretrain}",
+            unit="bits per symbol",
         ),
         Metric(
             "dsir_kl",
@@ -300,6 +313,7 @@ METRICS = {
             symmetric=False,
             source="arXiv:2302.03169",
             feature="token+token2",
+            unit="bits per symbol",
         ),
     )
 }

@@ -8,11 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from simtool.studies.effects import agreements, effects, mixed_model, timing
-from simtool.studies.losses import document_losses, load_records, losses
+from simtool.studies.effects import agreements, effects, mixed_model, nothing_done, timing
+from simtool.studies.losses import document_losses, load_records, losses, unigram_entropies
 from simtool.studies.plan import Study
 from simtool.studies.prepare import find_study
 from simtool.tables import atomic_write, provenance, save_table
+from simtool.wording import agreement, difference, effect, predictor_name, regime
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ def analyze(folder: Path) -> Conclusions:
     folder = Path(folder)
     study, records = find_study(folder), load_records(folder)
     prediction = load_prediction(folder / "prediction.json")
-    by_run, by_document = losses(records), document_losses(folder, records)
+    by_run = losses(records, unigram_entropies(study, folder))
+    if by_run.is_empty():
+        raise nothing_done()
+    by_document = document_losses(folder, records)
     by_arm = effects(study, by_run, by_document, prediction)
     agreed = agreements(study, by_arm)
     tables = {
@@ -63,7 +67,7 @@ def analyze(folder: Path) -> Conclusions:
         intervals="95%, over seeds and documents (crossed); p by Student's t, Holm over the study's effects",
     )
     tables = {name: table for name, table in tables.items() if table.height}
-    return Conclusions(study, tables, by_document, tuple(sentences(by_arm, agreed)), facts)
+    return Conclusions(study, tables, by_document, (*regime_sentences(by_run), *sentences(by_arm, agreed)), facts)
 
 
 def save_conclusions(conclusions: Conclusions, folder: Path) -> list[Path]:
@@ -83,6 +87,13 @@ def save_conclusions(conclusions: Conclusions, folder: Path) -> list[Path]:
 # ---- sentences -------------------------------------------------------------------------------------------
 
 
+def regime_sentences(by_run: pl.DataFrame) -> list[str]:
+    """Whether the models of each size have learnt more than how frequent each token is."""
+    controls = by_run.filter(pl.col("kind") == "control", pl.col("general_unigram").is_not_null())
+    means = controls.group_by("size", maintain_order=True).agg(pl.col("general_before", "general_unigram").mean())
+    return [f"{size}: {regime(loss, unigram)}" for size, loss, unigram in means.iter_rows()]
+
+
 def sentences(by_arm: pl.DataFrame, agreed: pl.DataFrame) -> list[str]:
     """What was found, in sentences made of the numbers; where they do not suffice, the sentence says so."""
     lines = []
@@ -92,7 +103,7 @@ def sentences(by_arm: pl.DataFrame, agreed: pl.DataFrame) -> list[str]:
             pl.col("target") == row["target"],
         ).height  # fmt: skip
         lines.append(
-            f"{row['size']}: midtraining on {row['arm']} {_effect_words(row)};"
+            f"{row['size']}: midtraining on {row['arm']} {_effect(row)}; general text then costs {_general(row)};"
             f" simtool had ranked it {row['predicted_rank']} of {n}, it came out {row['observed_rank']}."
         )
     lines += _cpt_sentences(by_arm)
@@ -109,40 +120,17 @@ def _agreement_sentence(row: Mapping[str, Any], agreed: pl.DataFrame) -> str:
     )  # fmt: skip
     lowest = without_target.sort("pearson").head(1).to_dicts()
     without = f"; at lowest {lowest[0]['pearson']:+.2f} without {lowest[0]['left_out']}" if lowest else ""
-    predictor = "the prediction" if row["predictor"] == "predicted" else "the same-domain baseline"
-    interval = " (too few pairs for an interval)"
-    if row["pearson_low"] is not None:
-        interval = f" [{row['pearson_low']:+.2f}, {row['pearson_high']:+.2f}]"
-    return (
-        f"{row['size']}: {predictor} and the improvement correlate at r = {row['pearson']:+.2f}{interval},"
-        f" permutation p = {row['p']:.3f} (n = {row['n']}){without}."
-    )
+    numbers = (row["pearson"], row["pearson_low"], row["pearson_high"], row["n"], row["p"])
+    return f"{row['size']}: {agreement(predictor_name(row['predictor']), 'r', *numbers)}{without}."
 
 
-def _effect_words(row: Mapping[str, Any]) -> str:
-    value, target = row["relative_improvement"], row["target"]
-    if row["low"] is None:
-        return f"changed loss on {target} by {-value:+.1%} (one seed: no interval)"
-    interval = f"[{row['low']:.1%}, {row['high']:.1%}]"
-    if row["low"] <= 0 <= row["high"]:
-        return (
-            f"changed loss on {target} by an amount not significantly different from zero"
-            f" (improvement {value:+.1%} {interval})"
-        )
-    corrected = row["p_holm"] is not None and row["p_holm"] < 0.05
-    note = "" if corrected else ", not significant after Holm's correction"
-    if value > 0:
-        return f"lowered loss on {target} by {value:.1%} {interval}{note}"
-    return f"raised loss on {target} by {-value:.1%} [{-row['high']:.1%}, {-row['low']:.1%}]{note}"
+def _effect(row: Mapping[str, Any]) -> str:
+    return effect(row["target"], row["relative_improvement"], row["low"], row["high"], row["p_holm"])
 
 
-def _forgetting_words(row: Mapping[str, Any]) -> str:
-    value, low, high = (row[f"forgetting_{name}"] for name in ("difference", "low", "high"))
-    if low is None:
-        return f"{abs(value):.3f} nats {'less' if value < 0 else 'more'}"
-    if value < 0:
-        return f"{-value:.3f} nats less [{-high:.3f}, {-low:.3f}]"
-    return f"{value:.3f} nats more [{low:.3f}, {high:.3f}]"
+def _general(row: Mapping[str, Any]) -> str:
+    """The general loss after SFT against the control's."""
+    return f"{difference(*(row[f'general_{name}'] for name in ('difference', 'low', 'high')))} than under the control"
 
 
 def _cpt_sentences(by_arm: pl.DataFrame) -> list[str]:
@@ -155,8 +143,8 @@ def _cpt_sentences(by_arm: pl.DataFrame) -> list[str]:
         )  # fmt: skip
         for other in mixed.iter_rows(named=True):
             lines.append(
-                f"{row['size']}: continued pretraining on {row['mix']} alone {_effect_words(row)}, where midtraining at"
-                f" {other['weight']:g} {_effect_words(other)}; against the control, SFT then cost general text"
-                f" {_forgetting_words(row)} after the first and {_forgetting_words(other)} after the second."
+                f"{row['size']}: continued pretraining on {row['mix']} alone {_effect(row)}, where midtraining at"
+                f" {other['weight']:g} {_effect(other)}; general text then costs {_general(row)} after the first and"
+                f" {_general(other)} after the second."
             )
     return lines

@@ -68,7 +68,8 @@ def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, predi
             continue
         ours, theirs = (part.filter(pl.col("seed").is_in(seeds)).sort("seed") for part in (ours, theirs))
         benefit = _improvement(after, size, target, arm, seeds)
-        forgetting = _forgetting(after, before, size, target, arm, seeds, study.general)
+        general = _general(after, None, size, target, arm, seeds, study.general)
+        forgetting = _general(after, before, size, target, arm, seeds, study.general)
         cell = predicted.get((mix_name(arm), target), {})
         rows.append(
             {
@@ -81,6 +82,9 @@ def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, predi
                 "low": benefit.low,
                 "high": benefit.high,
                 "p": benefit.p,
+                "general_difference": general.value,
+                "general_low": general.low,
+                "general_high": general.high,
                 "forgetting_difference": forgetting.value,
                 "forgetting_low": forgetting.low,
                 "forgetting_high": forgetting.high,
@@ -91,8 +95,12 @@ def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, predi
             }
         )
     if not rows:
-        raise SimtoolError("No arm and its control are done on any target yet. Let the study go on.")
+        raise nothing_done()
     return _ranked(pl.DataFrame(rows, infer_schema_length=None))
+
+
+def nothing_done() -> SimtoolError:
+    return SimtoolError("No arm and its control are done on any target yet. Let the study go on.")
 
 
 def _ranked(table: pl.DataFrame) -> pl.DataFrame:
@@ -130,18 +138,20 @@ def _improvement(after: Losses, size: str, target: str, arm: Arm, seeds: Sequenc
     return _paired(ours, theirs, tokens, relative=True)
 
 
-def _forgetting(
-    after: Losses, before: Losses, size: str, target: str, arm: Arm, seeds: Sequence[int], general: Sequence[str]
+def _general(
+    after: Losses, before: Losses | None, size: str, target: str, arm: Arm, seeds: Sequence[int], general: Sequence[str]
 ) -> Estimate:
-    """How much more general loss SFT adds under an arm than under its control, in nats per token."""
+    """How far the general loss after SFT lies above the control's, in nats per token; before: how much more it rose.
 
-    def rise(name: str, seed: int, corpus: str) -> np.ndarray:
-        return (
-            after[size, name, target, seed, corpus, "general"][0] - before[size, name, None, seed, corpus, "general"][0]
-        )
+    The rise alone flatters continued pretraining, which loses general text before SFT begins.
+    """
+
+    def loss(name: str, seed: int, corpus: str) -> np.ndarray:
+        end = after[size, name, target, seed, corpus, "general"][0]
+        return end if before is None else end - before[size, name, None, seed, corpus, "general"][0]
 
     ours, theirs = (
-        np.stack([np.concatenate([rise(name, seed, corpus) for corpus in general]) for seed in seeds])
+        np.stack([np.concatenate([loss(name, seed, corpus) for corpus in general]) for seed in seeds])
         for name in (arm.name, arm.control)
     )
     tokens = np.concatenate([after[size, arm.name, target, seeds[0], corpus, "general"][1] for corpus in general])

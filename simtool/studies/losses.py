@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from simtool.errors import SimtoolError
-from simtool.studies.plan import REPORTED, SELECTED_ON
+from simtool.studies.plan import REPORTED, SELECTED_ON, Study
+from simtool.studies.prepare import tokenize_texts
 from simtool.studies.records import read_records
 from simtool.studies.worker import losses_file
 
@@ -23,7 +25,8 @@ def load_records(folder: Path) -> pl.DataFrame:
     rows = read_records(path)
     if not rows:
         raise SimtoolError(f"{path} holds no rows yet. Run the study on: simtool train-eval --out {folder}.")
-    return pl.DataFrame([{**row, "achieved": json.dumps(row["achieved"])} for row in rows], infer_schema_length=None)
+    table = pl.DataFrame([{**row, "achieved": json.dumps(row["achieved"])} for row in rows], infer_schema_length=None)
+    return table.with_columns(pl.col("arm", "design", "mix", "target").cast(pl.String))  # null in all rows at first
 
 
 def filter_records(table: pl.DataFrame, values: Mapping[str, Any]) -> pl.DataFrame:
@@ -56,10 +59,30 @@ def at_best_rate(table: pl.DataFrame) -> pl.DataFrame:
     return after.join(best, on=["size", "target", "learning_rate"])
 
 
-def losses(table: pl.DataFrame) -> pl.DataFrame:
+def unigram_entropies(study: Study, folder: Path) -> dict[str, float]:
+    """{general corpus: entropy of its training text's tokens}, nats per token; empty where the ids are gone.
+
+    It is the loss of the best model that knows how frequent each token is, and nothing else.
+    """
+    try:
+        stores = tokenize_texts(study, folder, None)
+    except SimtoolError:
+        return {}
+    return {name: unigram_entropy(stores[name]["train"].ids) for name in study.general}
+
+
+def unigram_entropy(ids: np.ndarray) -> float:
+    """Nats per token of the tokens' own frequencies."""
+    counts = np.bincount(ids)
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def losses(table: pl.DataFrame, unigram: Mapping[str, float] | None = None) -> pl.DataFrame:
     """One row per arm, target and seed that are whole: the target's loss and the general one, before SFT and after.
 
-    Nats per counted token on the reported split; several general corpora count by their tokens.
+    Nats per counted token on the reported split; several general corpora count by their tokens. general_unigram, what
+    a model of token frequencies alone would have, is null where `unigram` (by corpus) does not say.
     """
     reported = table.filter(pl.col("split") == REPORTED)
     after = at_best_rate(table).filter(pl.col("split") == REPORTED)
@@ -72,18 +95,28 @@ def losses(table: pl.DataFrame) -> pl.DataFrame:
         "size", "arm", "seed", target="corpus", loss_before="nats_per_token"
     )
     general_after = _by_tokens(after.filter(pl.col("role") == "general"), ["size", "arm", "target", "seed"])
-    general_before = _by_tokens(before.filter(pl.col("role") == "general"), ["size", "arm", "seed"])
+    general = before.filter(pl.col("role") == "general")
+    general_before = _by_tokens(general, ["size", "arm", "seed"])
+    general_unigram = _by_tokens(_at_unigram_loss(general, unigram or {}), ["size", "arm", "seed"])
     return (
         target.join(target_before, on=["size", "arm", "target", "seed"])
         .join(general_before.rename({"loss": "general_before"}), on=["size", "arm", "seed"])
+        .join(general_unigram.rename({"loss": "general_unigram"}), on=["size", "arm", "seed"])
         .join(general_after.rename({"loss": "general_after"}), on=["size", "arm", "target", "seed"])
         .with_columns(forgetting=pl.col("general_after") - pl.col("general_before"))
         .sort("size", "target", "arm", "seed")
     )
 
 
+def _at_unigram_loss(rows: pl.DataFrame, unigram: Mapping[str, float]) -> pl.DataFrame:
+    """With the unigram entropy of its corpus as the loss of each row; null where one is not known."""
+    entropies = pl.Series("nats_per_token", [unigram.get(name) for name in rows["corpus"]], pl.Float64)
+    return rows.with_columns(entropies)
+
+
 def _by_tokens(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     weighted = (pl.col("nats_per_token") * pl.col("n_tokens")).sum() / pl.col("n_tokens").sum()
+    weighted = pl.when(pl.col("nats_per_token").is_null().any()).then(None).otherwise(weighted)
     return rows.group_by(keys).agg(loss=weighted)
 
 

@@ -24,11 +24,11 @@ def mine(tmp_path) -> Path:
 
 
 def test_the_first_command(tmp_path):
-    done = simtool("matrix", "c4", "pycode", "gsm8k", "--resamples", "40")
+    done = simtool("matrix", "c4", "pycode", "gsm8k", "--resamples", "40", "--provenance")
     assert done.returncode == 0, done.stderr
     assert "split-half" not in done.stderr
-    assert re.search(r"^ pycode † +0\.\d{3} +0\.\d{3} +0\.\d{3} *$", done.stdout, re.MULTILINE)
-    assert "pycode: docstring -> function pairs" in done.stdout  # the stand-in's footnote
+    assert re.search(r"^ pycode \* +0\.\d{3} +0\.\d{3} +0\.\d{3} *$", done.stdout, re.MULTILINE)
+    assert "pycode: docstring -> function pairs" in done.stdout  # the proxy corpus's footnote
     assert "\x1b[" not in done.stdout  # no colours where there is no terminal
 
 
@@ -88,7 +88,7 @@ def test_a_data_folder_serves_a_catalogue_name(tmp_path):
     assert f"file {tmp_path}/gsm8k_train.jsonl" in done.stdout
     assert "300" in done.stdout
     # counted here before: it now serves the name, before the profile that ships
-    assert "cached, file" in simtool("matrix", "gsm8k", "c4", "--resamples", "20").stdout
+    assert "cached, file" in simtool("matrix", "gsm8k", "c4", "--resamples", "20", "--provenance").stdout
 
 
 def test_compare_adds_up(tmp_path):

@@ -42,7 +42,7 @@ def test_the_papers_question():
 def test_a_curve_begins_at_the_pretraining_corpus(tmp_path):
     done = simtool("advantage", "--curve", "starcoder", "--target", "pycode", "--resamples", "50", "--save", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "pycode: largest at a share of " in done.stdout
+    assert "pycode: closest at " in done.stdout
     rows = table_of(tmp_path / "advantage_curve.csv")
     assert (float(rows[0]["share"]), float(rows[0]["advantage"])) == (0.0, 0.0)
     assert float(rows[-1]["share"]) == 1.0  # continued pretraining
@@ -57,7 +57,7 @@ def test_mix_keeps_its_floor_and_is_certified(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Binding: c4>=0.5" in done.stdout
     assert "Certified: no mixture within the constraints is better by more than" in done.stdout
-    assert "To train it: simtool train --pretrain c4 --mid c4:0.5+starcoder:0." in done.stdout
+    assert "To train it:\n  simtool train --pretrain c4 --mid c4:0.5+starcoder:0." in done.stdout
     rows = {row["corpus"]: float(row["share"]) for row in table_of(tmp_path / "mixture.csv")}
     assert rows["c4"] == pytest.approx(0.5)
     assert sum(rows.values()) == pytest.approx(1)
@@ -83,7 +83,7 @@ def test_predict_verify_explain_and_an_edit_is_noticed(tmp_path):
     results = ROOT / "analyses" / "tables" / "published_results.csv"
     scored = simtool("verify", path, results, "--size", "410m")
     assert scored.returncode == 0, scored.stderr
-    assert "Size 410m, 20 cells: Spearman" in scored.stdout
+    assert "Size 410m: the prediction and the improvement correlate at Spearman's ρ = +0." in scored.stdout
     assert "The prediction is unedited" in scored.stdout
     told = simtool("explain", path, "--target", "pycode", "--top", "3")
     assert told.returncode == 0, told.stderr
@@ -105,7 +105,7 @@ def test_shares_of_bytes_are_shown_as_shares_of_tokens():
     line = next(line for line in told.splitlines() if line.startswith("starcoder:0.2 = "))
     share = float(line.split(" = starcoder:")[1].split("+")[0])
     assert share > 0.21  # code has fewer bytes a token than web pages, so the same bytes are more tokens
-    assert "starcoder:0.2 = starcoder:0.2+c4:0.8" in simtool(*asked).stdout
+    assert "starcoder:0.2 = " not in simtool(*asked).stdout  # shares of tokens are what the name says
 
 
 def test_a_leak_is_said():

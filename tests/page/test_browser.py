@@ -89,10 +89,10 @@ def test_pointing_shows_value_interval_ceiling_and_sizes(page, found):
     ActionChains(page).move_to_element(target).perform()
     visible(page, "#tip")
     told = page.find_element(By.ID, "tip").text
-    assert told.startswith("c4 and starcoder †\n")
+    assert told.startswith("c4 and starcoder *\n")
     assert "95% 0." in told
-    assert "ceilings 0." in told
-    assert "starcoder †: 413,789 tokens" in told
+    assert "noise ceilings 0." in told
+    assert "starcoder *: 413,789 tokens" in told
 
 
 def to_middle(page, element):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simtool.page import charts, sentences
+from simtool.page import charts
 from simtool.page.markup import Html, el
 
 
@@ -35,22 +35,6 @@ def test_an_interval_chart_holds_every_row():
     assert drawn.count('class="interval"') == 1
     assert "+1.00" in drawn
     assert "−2.00" in drawn
-
-
-def test_effects_in_words():
-    row = {"arm": "math 0.2", "target": "gsm8k", "n_seeds": 3, "relative_improvement": 0.02, "low": 0.01, "high": 0.03}
-    assert sentences.effect(row) == "math 0.2 lowers the loss on gsm8k by 2.00% (95%: +1.00% to +3.00%, 3 seeds)."
-    unsure = {**row, "low": -0.01, "minimum_detectable": 0.03}
-    assert sentences.effect(unsure) == (
-        "math 0.2 cannot be told from control on gsm8k (+2.00%; 95%: -1.00% to +3.00%, 3 seeds)."
-        " Less than 3.00% could not have been seen."
-    )
-    assert sentences.effect({**row, "relative_improvement": None}) == "math 0.2 on gsm8k: not measured."
-
-
-def test_lists_in_words():
-    assert sentences.listed(["a"]) == "a"
-    assert sentences.listed(["a", "b", "c"]) == "a, b and c"
 
 
 def test_a_long_label_keeps_its_end_where_the_share_stands():

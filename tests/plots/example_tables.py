@@ -50,9 +50,11 @@ def timing() -> pl.DataFrame:
 
 def losses() -> pl.DataFrame:
     rows = [
-        {"size": "tiny", "design": "paper", "arm": arm, "target": target, "seed": seed, "loss": 2.0 + 0.1 * seed}
+        {"size": "tiny", "design": "paper", "arm": arm, "kind": "control" if arm == "control" else "midtrain",
+         "target": target, "seed": seed, "loss": 2.0 + 0.1 * seed,
+         "general_after": 3.0 + 0.1 * seed + (arm != "control") * (0.2 + 0.1 * seed)}
         for arm, target, seed in itertools.product(("control", "starcoder_20%"), TARGETS, (0, 1, 2))
-    ]
+    ]  # fmt: skip
     return pl.DataFrame(rows)
 
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import empty_figure, improvement_bars, single_panel, target_panels
+from simtool.plots.panels import empty_figure, improvement_bars, single_panel, spread_labels, target_panels
 from simtool.plots.style import DOUBLE, SINGLE
 from tests.plots.example_tables import effects
 
@@ -34,3 +34,8 @@ def test_bars_are_relative_improvements_with_intervals_where_there_are_any():
     spans = [segment for lines in axes.collections for segment in lines.get_segments()]
     assert len(spans) == (rows["mix"] == "math").sum()  # none where an end is not known
     assert [label.get_text() for label in axes.get_xticklabels()] == ["PyCode (2.000)", "GSM8K (2.000)"]
+
+
+def test_labels_move_up_until_none_is_too_near():
+    moved = spread_labels({"a": 0.0, "b": 0.01, "c": 0.5, "d": 0.02}, 0.1)
+    assert moved == {"a": 0.0, "b": 0.1, "d": 0.2, "c": 0.5}

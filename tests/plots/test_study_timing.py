@@ -1,15 +1,13 @@
-"""The legend of weights has each of them once, from small to large."""
+"""Every line is named by its weight, at its beginning."""
 
 from matplotlib.figure import Figure
 
-from simtool.plots.study_timing import weight_legend
+from simtool.plots.study_timing import curves
+from tests.plots.example_tables import timing
 
 
-def test_each_weight_is_in_the_legend_once():
-    first, second = Figure().subplots(1, 2)
-    first.plot([0], label="20%")
-    first.plot([0], label="5%")
-    second.plot([0], label="100%")
-    second.plot([0], label="5%")
-    lines, labels = weight_legend([first, second])
-    assert labels == ["5%", "20%", "100%"] and len(lines) == 3
+def test_each_line_is_named_by_its_weight():
+    axes = Figure().subplots()
+    curves(timing().filter(design="confounded", target="pycode"), axes, [0.1, 0.2, 0.5])
+    assert [text.get_text() for text in axes.texts] == ["10%", "20%", "50%"]
+    assert len(axes.containers) == 3  # a line with its bars per weight

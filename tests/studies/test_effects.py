@@ -112,7 +112,7 @@ def test_what_helps_is_found_and_what_does_not_is_not_claimed():
     said = agreed.filter((pl.col("predictor") == "predicted") & (pl.col("left_out") == "")).to_dicts()[0]
     assert said["pearson"] > 0.95 and said["p"] == pytest.approx(6 / 36, abs=0.15)
     lines = sentences(found, agreed)
-    assert sum("lowered loss" in line for line in lines) == 3
+    assert sum("lowered the loss" in line for line in lines) == 3
     assert any("not significantly different from zero" in line for line in lines)
     model = mixed_model(found)
     slope = model.filter(pl.col("term") == "predicted").to_dicts()[0]
