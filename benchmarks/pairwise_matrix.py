@@ -15,8 +15,8 @@ import time
 
 import numpy as np
 
+from simtool.similarity.kernels import pairwise
 from simtool.similarity.metrics import METRICS
-from simtool.similarity.pairwise import pairwise
 
 RUNS = 3
 # our metric, SciPy's, and what turns SciPy's value into ours

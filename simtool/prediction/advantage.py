@@ -18,9 +18,9 @@ from simtool.errors import SimtoolError, unknown
 from simtool.mixture import Mixture
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
+from simtool.similarity.kernels import on_splits
 from simtool.similarity.matrix import equal_samples
 from simtool.similarity.metrics import find_metric
-from simtool.similarity.paired import paired
 from simtool.similarity.resampling import half_splits, interval
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Me
     """Each of several metrics on one feature; together they take little longer than the slowest."""
     to_measure = [find_metric(name) for name in metrics]
     sources, targets, splits, tokens = halves(question, feature)
-    values = paired(to_measure, sources, targets, splits)
+    values = on_splits(to_measure, sources, targets, splits)
     return [Measured(value, metric.alike, tokens) for metric, value in zip(to_measure, values, strict=True)]
 
 

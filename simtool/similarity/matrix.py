@@ -1,8 +1,6 @@
 """Every corpus against every corpus: values, intervals and ceilings at one sample size."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,8 +11,8 @@ from simtool.mixture import Mixture
 from simtool.profiles.features import coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.results import Tabular, html_table
+from simtool.similarity.kernels import on_splits
 from simtool.similarity.metrics import Metric, find_metric
-from simtool.similarity.pairwise import pairwise
 from simtool.similarity.resampling import half_splits, interval, thin
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 RESAMPLES = 200
 Name = TypeVar("Name")
-HALVES_BYTES = 64 << 20  # resamples are worked through in chunks of this size
 
 
 @dataclass(frozen=True)
@@ -221,27 +218,7 @@ def feature_counts(profiles: Mapping[str, Profile], feature: str) -> dict[str, n
 
 def _measure(metric: Metric, samples: np.ndarray, splits: np.ndarray) -> np.ndarray:
     """The metric of every pair on every split: float64 (n_resamples, n, n)."""
-    n, n_folds, dimension = samples.shape
-    by_fold = np.ascontiguousarray(samples.transpose(1, 0, 2)).reshape(n_folds, n * dimension)
-    whole = samples.sum(axis=1)
-    measured = np.empty((len(splits), n, n))
-    at_once = max(1, HALVES_BYTES // (by_fold.itemsize * n * dimension))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
-        for start in range(0, len(splits), at_once):
-            chosen = splits[start : start + at_once].astype(np.float32)
-            firsts = (chosen @ by_fold).reshape(-1, n, dimension)
-            pairs = threads.map(lambda first: _pairs(metric, first, whole - first), firsts)
-            measured[start : start + at_once] = list(pairs)
-    return measured
-
-
-def _pairs(metric: Metric, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Row i of `first` against row j of `second`, both counts (n, dimension)."""
-    n_first, n_second = first.sum(axis=1), second.sum(axis=1)
-    p, q = first / n_first[:, None], second / n_second[:, None]
-    values = pairwise(metric, p, q, threads=1)
-    if metric.bias is not None:
-        values -= [metric.bias(p[i], q, n_first[i], n_second) for i in range(len(p))]
+    (values,) = on_splits([metric], samples, samples, splits)
     if metric.symmetric:  # one of the two ways to pair the halves: their mean would hide half of the spread
-        values = np.triu(values) + np.triu(values, 1).T
-    return np.clip(values, metric.low, metric.high)
+        values = np.triu(values) + np.triu(values, 1).mT
+    return values

@@ -1,7 +1,7 @@
 """Every similarity: a function of two distributions, and what is true of it.
 
-To add one, write the function and its entry in METRICS. Every matrix, command and fact-test then knows it;
-where algebra allows a faster way for many pairs at once, `pairwise.FAST` may have an entry as well.
+To add one, write the function and its entry in METRICS: every matrix, command, page and fact-test then knows it. Where
+algebra allows a faster way for many pairs at once, the entry may have a kernel: a formula over the sums of `kernels`.
 
 p and q are distributions over the last axis: float (..., V), non-negative, each summing to 1. Leading axes
 broadcast. In directed metrics p is the source (what is trained on) and q the target.
@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 
 from simtool.errors import unknown
+from simtool.similarity import kernels
+from simtool.similarity.kernels import TINY, Kernel, Sums
 
-TINY = 1e-30  # keeps logarithms off zero; far below the share of one token in any sample, so no value changes
 UNIFORM_SHARE = 0.01  # uniform part of a smoothed distribution, in `kl` and `cross_entropy`
 DSIR_CONSTANT = 1e-8  # added to every share: p-lambda/dsir, hashed_ngram_dsir.py
 TOKEN_LOW = 0.3 / (1 + math.log(2))  # nothing in common: cosine 0, Jaccard 0, JSD ln 2 nats
@@ -29,14 +30,21 @@ class Metric:
     about      one sentence: when to use it
     compute    compute(p, q) -> (...): over the last axis, see the module's first lines
     low, high  the range; high may be inf
-    alike      the end of the range that means alike
+    alike      the end of the range that means more similar
     identity   compute(p, p); None where it depends on p
     symmetric  compute(p, q) == compute(q, p)
     source     where the definition comes from
+    limits     where it makes sense, and where it does not, in one sentence
+    meaning    what a value says of two corpora, as a sentence of {a}, {b} and {value}
+    gain       what an advantage says, in a clause of {target}, {mixture}, {pretrain}, {value} and {more_or_less}; None:
+               how much closer, in the unit of the metric
+    unit       of a value; empty for a number without one
     bias       bias(p, q, n_p, n_q) -> (...): what sampling adds to compute, to first order in 1/n, when p and
                q are the shares seen in samples of n_p and n_q symbols; subtract it, then clip to the range.
                None where none is known
     feature    what it is meant to be computed on, unless another feature is asked for
+    kernel     the same as compute, and bias_kernel the same as bias, over sums that are taken of many pairs at once;
+               None: by the definition, pair by pair
     """
 
     name: str
@@ -48,11 +56,19 @@ class Metric:
     identity: float | None
     symmetric: bool
     source: str
-    bias: Callable[..., np.ndarray] | None = None
-    feature: str = "token"
+    limits: str = ""
     meaning: str = "{a} and {b} score {value} by {metric}."
     gain: str | None = None
     unit: str = ""
+    bias: Callable[..., np.ndarray] | None = None
+    feature: str = "token"
+    kernel: Kernel | None = None
+    bias_kernel: Kernel | None = None
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is more similar, -1 where lower is: sign * value always rises with similarity."""
+        return 1 if self.alike == "high" else -1
 
 
 def find_metric(name: str) -> Metric:
@@ -145,7 +161,7 @@ def kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 def cross_entropy(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Bits per symbol of the target under the source as a unigram model, both smoothed as in `kl`.
 
-    It is `kl` plus the entropy of the smoothed target, so for a given target no source scores below the
+    It is `kl` plus the entropy of the smoothed target, so for a target no source scores below the
     target itself. Were the target left unsmoothed, a source could: by making up for its own uniform part.
     """
     V = p.shape[-1]
@@ -178,6 +194,61 @@ def _relative_entropies(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return p * np.log2((p + TINY) / (q + TINY))
 
 
+# --- The same over sums of many pairs at once, see `kernels` ---
+
+CROSS, OWN = kernels.smoothed_sums(smooth)
+CROSS_DSIR, OWN_DSIR = kernels.smoothed_sums(smooth_dsir)
+
+
+def jensen_shannon_of(sums: Sums) -> np.ndarray:
+    """With s = p + q: 2 JS = sum of p log2 p + q log2 q - s log2 s + s; an entry without q adds p."""
+    own = sums[kernels.p_log_p] + sums[kernels.q_log_q]
+    return np.clip(1 + (own - sums[kernels.both_log_both]) / 2, 0, 1)
+
+
+def jensen_shannon_bias_of(sums: Sums) -> np.ndarray:
+    """With t = q / (p + q): sums of (p > 0)(1 - p) t and of (q > 0)(1 - q)(1 - t).
+
+    Over the n_q entries that q has, t sums to T and p t to W, and t is 1 where p is 0.
+    """
+    T, W, n_q = sums[kernels.share_of_q], sums[kernels.harmonic], sums[kernels.n_q]
+    from_p = (T - (n_q - sums[kernels.n_both]) - W) / sums.n_p
+    from_q = (n_q - T - W) / sums.n_q
+    return (from_p + from_q) / (4 * math.log(2))
+
+
+def cosine_of(sums: Sums) -> np.ndarray:
+    return sums[kernels.dot] / np.sqrt(sums[kernels.square_p] * sums[kernels.square_q])
+
+
+def jaccard_of(sums: Sums) -> np.ndarray:
+    return sums[kernels.n_both] / (sums[kernels.n_p] + sums[kernels.n_q] - sums[kernels.n_both])
+
+
+def token_of(sums: Sums) -> np.ndarray:
+    return token_from_parts(cosine_of(sums), jaccard_of(sums), jensen_shannon_of(sums))
+
+
+def cross_entropy_of(sums: Sums) -> np.ndarray:
+    return -np.log2(smooth(0.0, sums.V)) - sums[CROSS]
+
+
+JENSEN_SHANNON = Kernel(jensen_shannon_of, (kernels.p_log_p, kernels.q_log_q), (kernels.both_log_both,))
+JENSEN_SHANNON_BIAS = Kernel(
+    jensen_shannon_bias_of, (kernels.n_both, kernels.n_q), (kernels.share_of_q, kernels.harmonic)
+)
+COSINE = Kernel(cosine_of, (kernels.dot, kernels.square_p, kernels.square_q))
+JACCARD = Kernel(jaccard_of, (kernels.n_both, kernels.n_p, kernels.n_q))
+TOKEN = Kernel(token_of, COSINE.products + JACCARD.products + JENSEN_SHANNON.products, JENSEN_SHANNON.pairs)
+HELLINGER = Kernel(lambda sums: np.sqrt(np.maximum(sums[kernels.root_distance], 0) / 2), (kernels.root_distance,))
+BHATTACHARYYA = Kernel(lambda sums: 1 - sums[kernels.root_distance] / 2, (kernels.root_distance,))
+OVERLAP = Kernel(lambda sums: sums[kernels.smaller], pairs=(kernels.smaller,))
+TOTAL_VARIATION = Kernel(lambda sums: 1 - sums[kernels.smaller], pairs=(kernels.smaller,))
+CROSS_ENTROPY = Kernel(cross_entropy_of, (CROSS,))
+KL = Kernel(lambda sums: sums[OWN] - sums[CROSS], (CROSS, OWN))
+DSIR_KL = Kernel(lambda sums: sums[OWN_DSIR] - sums[CROSS_DSIR], (CROSS_DSIR, OWN_DSIR))
+
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -191,7 +262,9 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="arXiv:2510.14865",
+            limits="Compare at equal sizes only: between samples of one text it rises with their size.",
             meaning="{a} and {b} score {value} of 1 in shared words and how often they are used.",
+            kernel=TOKEN,
         ),
         Metric(
             "js",
@@ -204,8 +277,11 @@ METRICS = {
             symmetric=True,
             source="Lin 1991, doi:10.1109/18.61115; Jensen-Shannon divergence",
             bias=jensen_shannon_bias,
+            limits="Any feature; the correction for sampling is too small where most entries are seen once or never.",
             meaning="One symbol of text tells {value} bits about whether it is from {a} or {b}.",
             unit="bits",
+            kernel=JENSEN_SHANNON,
+            bias_kernel=JENSEN_SHANNON_BIAS,
         ),
         Metric(
             "hellinger",
@@ -217,7 +293,9 @@ METRICS = {
             identity=0,
             symmetric=True,
             source="Hellinger 1909, doi:10.1515/crll.1909.136.210",
+            limits="Any feature; rises where most entries are rare, so compare at equal sizes only.",
             meaning="{a} and {b} lie {value} apart, of 1 at most.",
+            kernel=HELLINGER,
         ),
         Metric(
             "bhattacharyya",
@@ -229,6 +307,8 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="Bhattacharyya 1943, Bulletin of the Calcutta Mathematical Society 35",
+            limits="Any feature; falls where most entries are rare, so compare at equal sizes only.",
+            kernel=BHATTACHARYYA,
         ),
         Metric(
             "cosine",
@@ -240,6 +320,8 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="Salton, Wong and Yang 1975, doi:10.1145/361219.361220",
+            limits="Any feature; blind to rare entries, and so to most of a vocabulary.",
+            kernel=COSINE,
         ),
         Metric(
             "jaccard",
@@ -251,6 +333,8 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="Jaccard 1912, doi:10.1111/j.1469-8137.1912.tb05611.x",
+            limits="Features with a vocabulary; of hashed features it only counts buckets.",
+            kernel=JACCARD,
         ),
         Metric(
             "overlap",
@@ -262,7 +346,9 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="1 - total variation",
+            limits="Any feature; falls where most entries are rare, so compare at equal sizes only.",
             meaning="A share of {value} of the symbols of {a} could be swapped for symbols of {b}.",
+            kernel=OVERLAP,
         ),
         Metric(
             "total_variation",
@@ -274,6 +360,8 @@ METRICS = {
             identity=0,
             symmetric=True,
             source="Levin and Peres, Markov Chains and Mixing Times, section 4.1",
+            limits="Any feature; rises where most entries are rare, so compare at equal sizes only.",
+            kernel=TOTAL_VARIATION,
         ),
         Metric(
             "kl",
@@ -285,8 +373,10 @@ METRICS = {
             identity=0,
             symmetric=False,
             source="Kullback and Leibler 1951, doi:10.1214/aoms/1177729694; both sides with 1% uniform",
+            limits="Ranks sources of one target; between targets it depends on how varied they are.",
             meaning="Where a symbol of {b} is coded as if it were {a}, it costs {value} bits too many.",
             unit="bits per symbol",
+            kernel=KL,
         ),
         Metric(
             "cross_entropy",
@@ -298,9 +388,11 @@ METRICS = {
             identity=None,
             symmetric=False,
             source="Moore and Lewis 2010, aclanthology.org/P10-2041; unigrams, both sides with 1% uniform",
+            limits="Ranks sources of one target; values of two targets say how varied they are, not how similar.",
             meaning="A symbol of {b} costs {value} bits under a model of {a}.",
             gain="a symbol of {target} costs {value} bits {more_or_less} with {mixture} than under {pretrain}",
             unit="bits per symbol",
+            kernel=CROSS_ENTROPY,
         ),
         Metric(
             "dsir_kl",
@@ -313,7 +405,9 @@ METRICS = {
             symmetric=False,
             source="arXiv:2302.03169",
             feature="token+token2",
+            limits="Ranks sources of one target at equal sizes; unseen entries decide it, and so does the vocabulary.",
             unit="bits per symbol",
+            kernel=DSIR_KL,
         ),
     )
 }

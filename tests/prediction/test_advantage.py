@@ -11,15 +11,12 @@ from simtool.prediction.advantage import (
     Measured,
     Question,
     advantage,
-    halves,
     measure,
     share_text,
     summarise,
 )
-from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
-from simtool.similarity import metrics, paired
-from simtool.similarity.metrics import METRICS, Metric
+from simtool.similarity.metrics import METRICS
 from tests.prediction.toys import C4, MIXTURES, exactly
 
 # --- By hand ---
@@ -90,67 +87,13 @@ def test_no_share_is_printed_as_certain(share, resamples, text):
     assert share_text(share, resamples) == text
 
 
-# --- Against the plain way ---
-
-
-def plainly(metric: Metric, sources: np.ndarray, targets: np.ndarray, splits: np.ndarray) -> np.ndarray:
-    """Split by split, source by source, target by target, in float64."""
-    values = np.zeros((len(splits), len(sources), len(targets)))
-    for r, split in enumerate(splits):
-        for i, source in enumerate(sources.astype(float)):
-            for j, target in enumerate(targets.astype(float)):
-                first, second = source[split].sum(axis=0), target[~split].sum(axis=0)
-                p, q = first / first.sum(), second / second.sum()
-                value = metric.compute(p, q)
-                if metric.bias is not None:
-                    value = value - metric.bias(p, q, first.sum(), second.sum())
-                values[r, i, j] = np.clip(value, metric.low, metric.high)
-    return values
-
-
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_every_metric_agrees_with_its_own_compute(metric, corpora):
-    question = Question(corpora, C4, MIXTURES, ("code", "prose"), resamples=20)
-    sources, targets, splits, _ = halves(question, "token")
-    (values,) = paired.paired([metric], sources, targets, splits)
-    np.testing.assert_allclose(values, plainly(metric, sources, targets, splits), atol=1e-5)
-
-
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_sparse_counts_in_several_tiles(metric, monkeypatch):
-    """Targets that have few of the entries, entries that nobody has, and tiles that end in the middle."""
-    monkeypatch.setattr(paired, "TILE_COLUMNS", 16)
-    monkeypatch.setattr(paired, "TILE_SPLITS", 3)
-    rng = np.random.default_rng(0)
-    sources = (rng.poisson(2, (3, N_FOLDS, 100)) * (rng.random((3, 1, 100)) < 0.5)).astype(np.float32)
-    targets = (rng.poisson(2, (2, N_FOLDS, 100)) * (rng.random((2, 1, 100)) < 0.2)).astype(np.float32)
-    sources[:, :, 90:], targets[:, :, 90:] = 0, 0
-    splits = np.argsort(rng.random((7, N_FOLDS)), axis=1) < N_FOLDS // 2
-    (values,) = paired.paired([metric], sources, targets, splits, threads=2)
-    np.testing.assert_allclose(values, plainly(metric, sources, targets, splits), atol=1e-5)
+# --- Facts ---
 
 
 def test_together_they_are_what_they_are_alone(corpora):
     question = Question(corpora, C4, MIXTURES, ("code",), resamples=5)
     for name, together in zip(METRICS, measure(question, list(METRICS), "token"), strict=True):
         np.testing.assert_array_equal(together.values, measure(question, [name], "token")[0].values)
-
-
-def test_a_metric_without_a_law_goes_through_pairwise(corpora):
-    def root(p, q):
-        return np.sqrt(metrics.overlap(p, q))
-
-    own = Metric("own", "", root, 0, 1, "high", 1, True, "")
-    sources, targets, splits, _ = halves(Question(corpora, C4, MIXTURES, ("code",), resamples=3), "token")
-    (values,) = paired.paired([own], sources, targets, splits)
-    np.testing.assert_allclose(values, plainly(own, sources, targets, splits), atol=1e-6)
-
-
-def test_every_metric_has_a_law_of_its_own():
-    assert {metric.compute for metric in METRICS.values()} <= set(paired.LAWS)
-
-
-# --- Facts ---
 
 
 @pytest.mark.parametrize("metric", METRICS)

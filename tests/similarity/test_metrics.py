@@ -10,9 +10,7 @@ from scipy.spatial import distance
 from scipy.stats import entropy
 
 from simtool.errors import SimtoolError
-from simtool.similarity import pairwise as pairwise_module
 from simtool.similarity.metrics import METRICS, Metric, find_metric
-from simtool.similarity.pairwise import FAST, pairwise
 
 every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
@@ -137,16 +135,19 @@ def test_facts(metric: Metric, dtype, rows):
     itself = metric.compute(second, second)
     if metric.identity is not None:
         assert itself == pytest.approx(metric.identity, abs=tolerance(dtype))
-    sign = 1 if metric.alike == "high" else -1
-    assert sign * itself >= sign * here - tolerance(dtype)
+    assert metric.sign * itself >= metric.sign * here - tolerance(dtype)
     if metric.bias is not None:
         assert metric.bias(first, second, 1000, 100) >= 0
 
 
 @every_metric
-def test_facts_are_told(metric):
-    assert metric.about.endswith(".")
+def test_facts_are_complete(metric):
+    assert metric.about.endswith(".") and metric.limits.endswith(".") and metric.meaning.endswith(".")
+    assert "1.23" in metric.meaning.format(a="c4", b="gsm8k", value="1.23", metric=metric.name)
+    if metric.gain:
+        metric.gain.format(target="t", mixture="m", pretrain="p", value="1", more_or_less="less")
     assert metric.source
+    assert metric.sign == {"high": 1, "low": -1}[metric.alike]
     assert metric.low < metric.high
     far = metric.compute(np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5]))
     near = metric.compute(np.array([0, 0.5, 0.5]), np.array([0, 0.5, 0.5]))
@@ -178,8 +179,6 @@ def test_inputs_are_left_alone(metric):
     rows = zipf(4, 30)
     rows.flags.writeable = False
     metric.compute(rows[0], rows[1])
-    pairwise(metric, rows)
-    pairwise(metric, rows, rows)
 
 
 def test_find_metric():
@@ -195,7 +194,7 @@ def test_find_metric():
 
 def test_importing_is_light():
     heavy = "{'scipy', 'torch', 'polars', 'matplotlib'}"
-    code = f"import simtool.similarity.pairwise, sys; assert not {heavy} & set(sys.modules)"
+    code = f"import simtool.similarity.metrics, sys; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -235,77 +234,3 @@ def test_bias_broadcasts_as_the_matrix_uses_it():
     together = METRICS["js"].bias(rows[0], rows[1:], 50, sizes)
     one_by_one = [METRICS["js"].bias(rows[0], rows[j + 1], 50, sizes[j]) for j in range(3)]
     np.testing.assert_allclose(together, one_by_one, rtol=1e-12)
-
-
-# --- Every pair ---
-
-
-def loop(metric, P, Q):
-    """The slow way is the specification."""
-    return np.array([[metric.compute(first, second) for second in Q] for first in P])
-
-
-def precision(metric):
-    """What pairwise promises."""
-    return {"js": 2e-6, "token": 2e-6, "hellinger": 1e-7}.get(metric.name, 1e-12)
-
-
-@every_metric
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("threads", [None, 1])
-def test_pairwise_equals_the_loop(metric, dtype, threads, monkeypatch):
-    monkeypatch.setattr(pairwise_module, "CHUNK", 128)  # several chunks and tiles, with a rest each
-    monkeypatch.setattr(pairwise_module, "TILE_BYTES", 4 * 128 * 7)
-    monkeypatch.setattr(pairwise_module, "TILE_ROWS", 5)
-    P, Q = zipf(23, 300, seed=3, dtype=dtype), zipf(11, 300, seed=4, dtype=dtype)
-    for other in (Q, None):
-        values = pairwise(metric, P, other, threads)
-        assert values.dtype == np.float64
-        right = P if other is None else other
-        expected = loop(metric, P.astype(np.float64), right.astype(np.float64))
-        np.testing.assert_allclose(values, expected, rtol=0, atol=3e-6 if dtype == np.float32 else precision(metric))
-
-
-@every_metric
-@given(rows=distributions(4))
-@settings(max_examples=25, deadline=None)
-def test_pairwise_on_odd_distributions(metric, rows):
-    values = pairwise(metric, rows)
-    np.testing.assert_allclose(values, loop(metric, rows, rows), rtol=0, atol=precision(metric))
-    assert (values >= metric.low).all() and (values <= metric.high).all()
-    if metric.symmetric:
-        assert (values == values.T).all()
-    if metric.identity is not None:
-        assert (np.diagonal(values) == metric.identity).all()
-
-
-def test_pairwise_js_is_accurate_at_full_size():
-    P = zipf(12, 50_000)
-    js = METRICS["js"]
-    np.testing.assert_allclose(pairwise(js, P), loop(js, P, P), rtol=0, atol=precision(js))
-
-
-def test_pairwise_hellinger_of_rounded_rows_with_themselves():
-    # rows in float32 sum to 1 within 1e-7 only: 1 - bhattacharyya would give a distance of some 1e-4
-    P = zipf(5, 1_000, dtype=np.float32)
-    assert np.diagonal(pairwise(METRICS["hellinger"], P, P)).max() < 1e-7
-
-
-def test_pairwise_of_a_metric_without_a_fast_way():
-    chebyshev = Metric(
-        "chebyshev",
-        "Largest difference.",
-        lambda p, q: np.abs(p - q).max(axis=-1),
-        low=0,
-        high=1,
-        alike="low",
-        identity=0,
-        symmetric=True,
-        source="here",
-    )
-    P = zipf(70, 90)
-    np.testing.assert_array_equal(pairwise(chebyshev, P), loop(chebyshev, P, P))
-
-
-def test_every_fast_way_belongs_to_a_metric():
-    assert set(FAST) <= {metric.compute for metric in METRICS.values()}
