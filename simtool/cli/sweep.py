@@ -5,7 +5,18 @@ from typing import Annotated, Optional
 
 import typer
 
-from simtool.cli.options import Data, Format, OutputFormat, Save, Seed, TokenizerName, Workers, amount, options_of
+from simtool.cli.options import (
+    Data,
+    Format,
+    OutputFormat,
+    Provenance,
+    Save,
+    Seed,
+    TokenizerName,
+    Workers,
+    amount,
+    options_of,
+)
 from simtool.errors import SimtoolError
 
 
@@ -58,6 +69,7 @@ def sweep(
     data: Data = None,
     workers: Workers = 0,
     format: OutputFormat = Format.table,
+    provenance: Provenance = False,
     save: Save = None,
 ) -> None:
     """Say how well text ranks the runs of a sweep before any is trained, and what proxy runs add to that.
@@ -93,4 +105,4 @@ def sweep(
         )
     if save is not None:
         print_saved(result.save(save))
-    print_sweep(result, format.value)
+    print_sweep(result, format.value, provenance)

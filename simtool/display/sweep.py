@@ -5,22 +5,23 @@ import math
 import polars as pl
 
 from simtool.display.console import print_data, print_notes, print_rows
-from simtool.display.provenance import sources
+from simtool.display.provenance import provenance_lines
 from simtool.prediction.proxy_runs import AVERAGE, FittedMixture
 from simtool.prediction.sweep_report import SweepReport
 from simtool.prediction.text_priors import LOW_WEIGHT
+from simtool.wording import plural
 
 NO_SHARE = 0.0005  # a smaller share is not shown
 
 
-def print_sweep(result: SweepReport, form: str) -> None:
+def print_sweep(result: SweepReport, form: str, provenance: bool = False) -> None:
     if form in ("csv", "json"):
         print_data(result.curve.to_polars(), result.facts, form)
         return
     _print_ranking(result, form)
     _print_curve(result, form)
     _print_mixture(result, form)
-    print_notes(form, sources(result.facts))
+    print_notes(provenance_lines(result.facts, provenance), form)
 
 
 def _print_ranking(result: SweepReport, form: str) -> None:
@@ -35,13 +36,13 @@ def _print_ranking(result: SweepReport, form: str) -> None:
     ]
     print_rows(["needs no run", "Spearman [95%]", f"own weight below {LOW_WEIGHT:.1%}"], rows, form)
     print_notes(
-        form,
         [
             f"Rank correlation with the losses of {len(result.sweep.runs)} runs, mean over"
-            f" {len(result.sweep.targets)} targets; 95% intervals over documents and runs."
+            f" {plural(len(result.sweep.targets), 'target')}; 95% intervals over documents and runs."
             " Text of sources and targets comes from opposite halves of the documents.",
             _rounding(result.sweep.rounding),
         ],
+        form,
     )
 
 
@@ -58,14 +59,15 @@ def _print_curve(result: SweepReport, form: str) -> None:
         ]
         for row in joined.iter_rows(named=True)
     ]
-    print_rows(["predictor", "proxy runs", "Spearman", "regret", "regret, all targets"], rows, form)
+    print_rows(["predictor", "runs", "Spearman", "regret", "for all targets"], rows, form, keys=2)
     print_notes(
-        form,
         [
-            "regret: nats that the run predicted best loses against the best, and in percent of what a run picked at"
-            " random loses; mean over targets, and for a mixture chosen by the mean loss of all targets.",
+            "runs: proxy runs that it was fitted on. regret: nats that the run predicted best loses against the best,"
+            " and in percent of what a run picked at random loses; mean over targets, and for one mixture chosen by"
+            " the mean loss of all targets.",
             f"+ text: the model is given what {result.prior} predicts. Means over {table['draws'].max()} draws.",
         ],
+        form,
     )
 
 
@@ -78,13 +80,13 @@ def _print_mixture(result: SweepReport, form: str) -> None:
     ]
     print_rows(["domain", "recommended", f"best run ({best.best_run})"], rows, form)
     print_notes(
-        form,
         [
             f"Recommended by {best.model}, fitted on every run, within the constraints and no farther from a run than"
             f" runs are from each other: mean loss {best.predicted:.3f} by the model, whose error on runs held out is"
             f" {best.error:.3f}; the best run has {best.best_loss:.3f}. Nothing is certified.",
             *_doubt(best),
         ],
+        form,
     )
 
 
