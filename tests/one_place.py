@@ -1,6 +1,7 @@
 """Run in a copy of the tree that has a toy of each kind: prints, as JSON, what simtool makes of them."""
 
 import json
+import runpy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -184,4 +185,5 @@ if __name__ == "__main__":
             import traceback
 
             outcome[kind.__name__] = {"error": "".join(traceback.format_exception(error))}
+    outcome["documented"] = runpy.run_path("docs/catalogue.py")["page"]()
     Path("outcome.json").write_text(json.dumps(outcome, default=str))

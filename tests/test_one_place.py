@@ -105,7 +105,7 @@ def outcome(tmp_path_factory) -> dict[str, dict]:
     """What simtool makes of the toys: {kind: {what: value}}."""
     pytest.importorskip("torch")  # a study's cost measures how fast this machine is
     copy = tmp_path_factory.mktemp("tree")
-    for folder in ("simtool", "analyses", "figures"):
+    for folder in ("simtool", "analyses", "figures", "docs"):
         skipped = shutil.ignore_patterns("__pycache__", "out", "*.pythia.parquet")
         shutil.copytree(ROOT / folder, copy / folder, ignore=skipped)
     for name, (before, entry) in EDITS.items():
@@ -136,7 +136,7 @@ def of(outcome):
 
 def test_a_corpus(of):
     toy = of("corpus")
-    assert "toy_talk" in toy["listed"] and "What robots say, for a test." in toy["listed"]
+    assert "toy_talk" in toy["listed"]
     assert "What robots say, for a test." in toy["described"] and "Beep." in toy["described"]
     assert (toy["title"], toy["color"], toy["marker"]) == ("Toy talk", "#123456", "*")
     assert toy["pairs"] == [["math", "toy_talk"]]
@@ -148,7 +148,7 @@ def test_a_corpus(of):
 def test_a_metric(of):
     toy = of("metric")
     assert "toy_distance" in toy["listed"] and "Half of what the shares differ by, for a test." in toy["listed"]
-    assert "toy_distance on token: lower is more alike" in toy["matrix"]
+    assert "toy_distance on token. Mean" in toy["matrix"] and "Lower is more similar." in toy["matrix"]
     assert "by toy_distance on token" in toy["advantage"]
     assert toy["drawn"] is True
     assert "toy_distance.token" in toy["predictors"] and "toy_distance.skeleton2" in toy["predictors"]
@@ -193,6 +193,11 @@ def test_a_predictor(of):
     assert toy["value"] > 0  # mathematics brings C4 closer to GSM8K
     assert toy["in_tournament"] is True
     assert toy["unknown"].startswith("Unknown predictor 'toy_gess'. Did you mean 'toy_guess'?")
+
+
+def test_the_page_of_names_has_them_all(outcome):
+    names = ("toy_talk", "toy_distance", "toy_pairs", "toy_guess", "toy-study", "toy", "toy_steps")
+    assert [name for name in names if f"| `{name}` |" not in outcome["documented"]] == []
 
 
 def test_an_analysis_and_a_figure(of):

@@ -177,7 +177,7 @@ VIEWS = {
         noun="skeleton symbol",
     ),
     "document_length": View(
-        "One symbol a document: its length in tokens, by half octaves.",
+        "One symbol per document: its length in tokens, by half octaves.",
         document_lengths,
         len(LENGTH_EDGES) + 1,
         spell_length,
@@ -185,7 +185,7 @@ VIEWS = {
         noun="document",
     ),
     "line_length": View(
-        "One symbol a line: its length in characters, by half octaves.",
+        "One symbol per line: its length in characters, by half octaves.",
         line_lengths,
         len(LENGTH_EDGES) + 1,
         spell_length,
@@ -261,8 +261,8 @@ FEATURES = {
         Feature("skeleton2", "Syntax: pairs of skeleton symbols.", "skeleton", 2),
         Feature("skeleton3", "Syntax: triples of skeleton symbols.", "skeleton", 3, 1 << 18),
         Feature("skeleton4", "Syntax: runs of four skeleton symbols.", "skeleton", 4, 1 << 18),
-        Feature("document_length", "Tokens a document, by half octaves.", "document_length", 1),
-        Feature("line_length", "Characters a line, by half octaves.", "line_length", 1),
+        Feature("document_length", "Tokens per document, by half octaves.", "document_length", 1),
+        Feature("line_length", "Characters per line, by half octaves.", "line_length", 1),
     )
 }
 

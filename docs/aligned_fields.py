@@ -1,0 +1,51 @@
+"""For the documentation: the aligned field lines of docstrings become lists, which markdown would else run together.
+
+    values, low, high   float64 (n, n)   mean over half-samples, and its 95% interval
+
+is shown as "- `values`, `low`, `high` (float64 (n, n)): mean over half-samples, and its 95% interval".
+"""
+
+import re
+from typing import Any
+
+from griffe import Extension, Object
+
+FIELD = re.compile(r"^(?P<names>\w+(?:, \w+)*) {2,}(?P<rest>\S.*)$")
+MORE = re.compile(r"^ {4,}(?P<rest>\S.*)$")
+
+
+def with_lists(docstring: str) -> str:
+    """The docstring with each block of field lines as a list, a field with its further lines per item."""
+    blocks = re.split(r"\n\n", docstring)
+    return "\n\n".join(_as_list(block) if _is_fields(block) else block for block in blocks)
+
+
+def _is_fields(block: str) -> bool:
+    """Whether all lines are fields or go on with one; numpy sections, with their rules, are not."""
+    lines = block.splitlines()
+    return bool(lines and FIELD.match(lines[0])) and all(FIELD.match(line) or MORE.match(line) for line in lines)
+
+
+def _as_list(block: str) -> str:
+    items: list[tuple[str, list[str]]] = []
+    for line in block.splitlines():
+        if match := FIELD.match(line):
+            items.append((match["names"], [match["rest"]]))
+        else:
+            items[-1][1].append(line.strip())
+    return "\n".join(_item(names, parts) for names, parts in items)
+
+
+def _item(names: str, parts: list[str]) -> str:
+    kind, _, text = re.sub(r" {2,}", "\0", parts[0], count=1).partition("\0")
+    described = " ".join([text or kind, *parts[1:]])
+    of_kind = f" ({kind})" if text else ""
+    return f"- {', '.join(f'`{name}`' for name in names.split(', '))}{of_kind}: {described}"
+
+
+class AlignedFields(Extension):
+    """Applies it to every class and function as it is loaded."""
+
+    def on_object(self, *, obj: Object, **kwargs: Any) -> None:
+        if obj.docstring:
+            obj.docstring.value = with_lists(obj.docstring.value)
