@@ -58,13 +58,23 @@ def define_study(
     return presets.find_preset(preset or "quick")
 
 
-def plan_study(study: Study, options: "Options | None" = None, execution: StudyExecution = HERE) -> tuple[Plan, Cost]:
-    """The tree of a study and what it costs; nothing is run."""
+def plan_study(
+    study: Study,
+    options: "Options | None" = None,
+    execution: StudyExecution = HERE,
+    report: Report = lambda message: None,
+) -> tuple[Plan, Cost]:
+    """The tree of a study and what it costs; nothing is run.
+
+    Raises SimtoolError where a file that it would read is missing, lacks the field that is read, or is too small.
+    """
     from simtool.profiles.resolve import Options
+    from simtool.studies.checks import check_texts
 
     options = options or Options()
     tokenizer = load_tokenizer(study.tokenizer, options.data)
     tree = prepare.plan_ahead(study, tokenizer, options, execution.only)
+    check_texts(tree, tokenizer, options, report)
     workers = execution.workers or execute.usual_workers(execution.device)
     return tree, estimate_cost(tree, tokenizer.vocabulary_size, execution.device, workers)
 

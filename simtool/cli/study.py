@@ -94,7 +94,8 @@ def train_eval(
     study = api.define_study(preset, pretrain, mid or (), cpt or (), target or (), model, train_tokens, seeds, start)
     execution = api.StudyExecution(device, workers, engine.value, runs, tuple(only or ()), ensemble, keep_leaves)
     if plan:
-        print_plan(*api.plan_study(study, options_of(study.tokenizer, data), execution), format.value)
+        options = options_of(study.tokenizer, data)
+        print_plan(*api.plan_study(study, options, execution, Studying(format.value).report), format.value)
         return
     folder = api.folder_of(study, out)
     prepared = api.is_prepared(folder)  # then it needs no text, and what was shown of its corpora is not shown again

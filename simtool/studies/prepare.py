@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from simtool.errors import SimtoolError
 from simtool.progress import PredictionWritten
+from simtool.studies.checks import Stores, check_held_out, find_leaks, leak_warnings
 from simtool.studies.plan import (
-    REPORTED,
     SHARES,
     Node,
     Plan,
@@ -26,15 +26,13 @@ from simtool.studies.plan import (
     study_to_json,
 )
 from simtool.tables import atomic_write, provenance
-from simtool.tokens.store import TokenStore, load_store, overlap, stores_by_name
+from simtool.tokens.store import TokenStore, load_store, stores_by_name
 
 if TYPE_CHECKING:
     from simtool.prediction.predict import Prediction
     from simtool.profiles.resolve import Options
 
 Report = Callable[[Any], None]
-Stores = Mapping[str, Mapping[str, TokenStore]]  # {corpus: {split: store}}
-WORTH_A_WARNING = 0.05  # of a target's held-out documents standing in a training text
 
 
 def prepare(study: Study, folder: Path, options: "Options | None", report: Report) -> Stores:
@@ -61,6 +59,7 @@ def prepare(study: Study, folder: Path, options: "Options | None", report: Repor
         save_prediction(predict_study(study, options), folder / "prediction.json")
         report(PredictionWritten(folder / "prediction.json"))
     stores = tokenize_texts(study, folder, options)
+    check_held_out(study, stores)
     warn_of_leaks(study, stores, folder, report)
     if not is_prepared(folder):
         fingerprint = tokenizer_fingerprint(stores)
@@ -173,28 +172,13 @@ def tokenizer_fingerprint(stores: Stores) -> str:
     return next(iter(stores.values()))["train"].tokenizer_fingerprint
 
 
-def find_leaks(study: Study, stores: Stores) -> list[dict[str, Any]]:
-    """How many held-out documents of each target stand nearly whole in a training text: one row per pair."""
-    rows = []
-    for target in study.targets:
-        held_out = stores[target][REPORTED]
-        for name in study.corpora:
-            n = overlap(held_out, stores[name]["train"]).n_near_duplicates
-            rows.append({"target": target, "text": name, "documents": held_out.n_documents, "near_duplicates": n})
-    return rows
-
-
 def warn_of_leaks(study: Study, stores: Stores, folder: Path, report: Report) -> None:
-    """A sentence for each training text that holds more of a target's held-out documents than is harmless."""
+    """How much of what is held out also stands in training texts: written to leaks.json, and said where it is much."""
     path = Path(folder) / "leaks.json"
     if not path.exists():
         _write_json(path, {"rows": find_leaks(study, stores), **run_facts()})
-    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-        if row["near_duplicates"] > WORTH_A_WARNING * row["documents"]:
-            report(
-                f"Warning: of {row['documents']} held-out documents of {row['target']}, {row['near_duplicates']}"
-                f" stand nearly whole in the training text of {row['text']}."
-            )
+    for sentence in leak_warnings(json.loads(path.read_text(encoding="utf-8"))["rows"]):
+        report(sentence)
 
 
 # ---- the plan --------------------------------------------------------------------------------------------
