@@ -5,7 +5,7 @@ one half of the documents and targets from the other. Every number is Spearman o
 also over the runs whose own-domain weight is below 0.5%, where the same-domain baseline has little to say.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,51 +15,80 @@ import polars as pl
 from analyses._pile import DOMAINS, STATUS, TOKENIZER, domain_profiles, domain_texts
 from analyses._sweeps import PublicSweep, mixing_laws, regmix
 from simtool.corpora.corpus import document_hash
-from simtool.prediction.text_priors import parse_prior, prior_losses, rank_runs, span_losses
+from simtool.mixture import as_mixtures
+from simtool.prediction.sweeps import Sweep, SweepTexts
+from simtool.prediction.text_priors import baselines, parse_prior, prior_losses, rank_runs, span_losses
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.tokens.tokenizer import load_tokenizer
 
 FIRST_LOOK = tuple(f"cross_entropy.{feature}" for feature in ("token", "skeleton2", "skeleton3", "token2", "char4"))
 EXPOSURE = ("exposure.token", "exposure.skeleton3", "exposure.token+skeleton3")
-OTHER_TEXTS = ("arxiv_latex", "python")
+SPANS = "span_mixture"
+CORPORA = (*DOMAINS, "arxiv_latex", "python")
 
 
 def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
     """One row per sweep, predictor and target, and one for the mean over targets."""
     sweeps = [*regmix(data), *mixing_laws(data)]
-    names = (*DOMAINS, *OTHER_TEXTS)
-    priors = (*FIRST_LOOK, *EXPOSURE)
-    profiles = domain_profiles(data, {feature for prior in priors for feature in parse_prior(prior)[1]}, names)
-    documents = read_documents(domain_texts(data, names))
-    tokenizer = load_tokenizer(TOKENIZER, data)
+    profiles = domain_profiles(data, features_of((*FIRST_LOOK, *EXPOSURE)), CORPORA)
+    predictions = text_predictions(sweeps, profiles, (*FIRST_LOOK, *EXPOSURE), data)
     tables = []
     for public in sweeps:
-        predictions = baselines(public) | text_predictions(public, profiles, priors)
-        predictions["span_mixture"] = span_losses(public.sweep, public.texts, documents, tokenizer)
-        ranking = rank_runs(public.sweep, public.sweep.own_weights(public.texts), predictions)
+        of_text = {name: values[public.name] for name, values in predictions.items()}
+        own = public.sweep.own_weights(public.texts)
+        ranking = rank_runs(public.sweep, own, baselines(public.sweep, public.texts) | of_text)
         tables.append(ranking.to_polars().with_columns(sweep=pl.lit(public.name), runs=pl.lit(len(public.sweep.runs))))
     facts = {
         "corpora": {name: {**profile.size, "status": STATUS[name]} for name, profile in profiles.items()},
         "tokenizer": TOKENIZER,
-        "own_domain": {public.name: _own_domains(public) for public in sweeps},
+        "targets_with_an_own_domain": {public.name: _own_domains(public) for public in sweeps},
     }
     return pl.concat(tables).select("sweep", "runs", pl.exclude("sweep", "runs")), facts
 
 
-def baselines(public: PublicSweep) -> dict[str, np.ndarray]:
-    """Own-domain weight, and the weight of the domain that the runs have most of: more predicts a lower loss."""
-    sweep = public.sweep
-    largest = sweep.weights[:, sweep.weights.mean(axis=0).argmax()]
+def features_of(priors: Iterable[str]) -> set[str]:
+    return {feature for prior in priors for feature in parse_prior(prior)[1]}
+
+
+def text_predictions(
+    sweeps: Sequence[PublicSweep], profiles: dict[str, Profile], priors: Sequence[str], data: Path | None
+) -> dict[str, dict[str, np.ndarray]]:
+    """{predictor: {sweep: what it says on half-samples of the documents, (R, n, T)}}.
+
+    The runs of all sweeps are one sweep over all corpora and targets, so that every text is read once.
+    """
+    every_run, texts = _together(sweeps)
+    documents = read_documents(domain_texts(data, CORPORA))
+    spans = span_losses(every_run, texts, documents, load_tokenizer(TOKENIZER, data))
+    values = {SPANS: spans} | {name: prior_losses(every_run, texts, profiles, name) for name in priors}
+    rows = np.cumsum([0, *(len(public.sweep.runs) for public in sweeps)])
+    columns = [[every_run.targets.index(target) for target in public.sweep.targets] for public in sweeps]
     return {
-        "own-domain weight": -sweep.own_weights(public.texts)[None],
-        "largest source's weight": -np.repeat(largest[None, :, None], len(sweep.targets), axis=2),
+        name: {
+            public.name: table[:, start:end][:, :, of_targets]
+            for public, start, end, of_targets in zip(sweeps, rows[:-1], rows[1:], columns, strict=True)
+        }
+        for name, table in values.items()
     }
 
 
-def text_predictions(public: PublicSweep, profiles: dict[str, Profile], priors: Iterable[str]) -> dict[str, np.ndarray]:
-    """What each prior says, on half-samples of the documents."""
-    return {name: prior_losses(public.sweep, public.texts, profiles, name) for name in priors}
+def _together(sweeps: Sequence[PublicSweep]) -> tuple[Sweep, SweepTexts]:
+    """The runs of all sweeps by their weights over all corpora, without losses."""
+    targets = tuple(dict.fromkeys(target for public in sweeps for target in public.sweep.targets))
+    texts = SweepTexts(
+        as_mixtures(CORPORA),
+        {target: public.texts.targets[target] for public in sweeps for target in public.sweep.targets},
+    )
+    parts = []
+    for public in sweeps:
+        names, weights = public.sweep.corpus_weights(public.texts)
+        part = np.zeros((len(weights), len(CORPORA)))
+        part[:, [CORPORA.index(name) for name in names]] = weights
+        parts.append(part)
+    runs = tuple(f"{public.name}/{run}" for public in sweeps for run in public.sweep.runs)
+    weights = np.concatenate(parts)
+    return Sweep(runs, CORPORA, targets, weights, np.full((len(runs), len(targets)), np.nan)), texts
 
 
 def read_documents(paths: dict[str, Path]) -> dict[str, list[tuple[int, str]]]:

@@ -33,7 +33,11 @@ class CountingFinished:
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where training is. loss is in nats per counted token, over the steps since the last message."""
+    """Where training is. loss is in nats per token, over the steps since the last message.
+
+    mfu             share of the speed of a large matrix product here (model FLOP/s utilisation)
+    datasheet_mfu   share of what the card's maker says; None where that is not known
+    """
 
     phase: str
     step: int
@@ -45,6 +49,7 @@ class TrainingProgress:
     tokens_per_second: float
     mfu: float
     seconds_left: float
+    datasheet_mfu: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ NAMES = {
     "api.reference": ("describe_corpus", "list_corpora", "list_metrics", "list_tokenizers", "profile"),
     "api.report": ("report",),
     "api.study": ("define_study", "plan_study", "study_matrix", "study_records", "study_results", "train_eval"),
+    "api.sweep": ("sweep",),
     "api.train": ("evaluate", "export", "scores", "tokenize", "train"),
     "mixing.constraints": ("Constraints",),
     "profiles.count": ("Budget",),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
@@ -10,6 +10,7 @@ from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import (
     Options,
     find_profiles,
+    named,
 )
 from simtool.similarity.attribution import Comparison, difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def matrix(
-    corpora: Sequence[str],
+    corpora: Any,
     metric: str = "token",
     feature: str | None = None,
     tokens: int | None = None,
@@ -30,8 +31,14 @@ def matrix(
     seed: int = 0,
     options: Options | None = None,
 ) -> SimilarityMatrix:
-    """The similarity of every corpus or mixture named with every other. See `similarity_matrix`."""
-    options = options or Options()
+    """The similarity of every corpus or mixture with every other. See `similarity_matrix`.
+
+    Parameters
+    ----------
+    corpora
+        A sequence of names, paths, lists of texts, frames, tables or datasets, or {name: any of these}.
+    """
+    corpora, options = named(corpora, options or Options())
     feature = feature or find_metric(metric).feature
     for name in feature.split("+"):
         find_feature(name)
@@ -61,8 +68,8 @@ def matrix(
 
 
 def compare(
-    a: str,
-    b: str,
+    a: Any,
+    b: Any,
     metric: str = "token",
     features: Sequence[str] = ("token", "token2", "skeleton3"),
     tokens: int | None = None,
@@ -70,10 +77,16 @@ def compare(
     seed: int = 0,
     options: Options | None = None,
 ) -> Comparison:
-    """Two corpora or mixtures side by side: similarity, and what makes the difference on each feature."""
-    options = options or Options()
-    if a == b:
+    """Two corpora or mixtures side by side: similarity, and what makes the difference on each feature.
+
+    Parameters
+    ----------
+    a, b
+        Names, paths, lists of texts, frames, tables or datasets.
+    """
+    if isinstance(a, str) and isinstance(b, str) and a == b:
         raise SimtoolError(f"Both corpora are {a!r}. Name two different ones.")
+    (a, b), options = named([a, b], options or Options())
     for name in features:
         find_feature(name)
     measured = matrix([a, b], metric, None, tokens, resamples, seed, options)

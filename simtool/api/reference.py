@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
 from simtool.profiles.features import FEATURES, find_feature
-from simtool.profiles.resolve import Options, ResolvedProfile, cached, find_profile, local_text, shipped
+from simtool.profiles.resolve import Options, ResolvedProfile, cached, find_profile, local_text, named, shipped
 from simtool.similarity.metrics import METRICS
 from simtool.tokens.tokenizer import TOKENIZERS, Tokenizer, find_tokenizer_file, load_tokenizer
 
@@ -13,10 +14,16 @@ ALL_FEATURES = tuple(FEATURES)
 
 
 def profile(
-    corpora: Sequence[str], features: Sequence[str] = ALL_FEATURES, options: Options | None = None
+    corpora: Any, features: Sequence[str] = ALL_FEATURES, options: Options | None = None
 ) -> list[ResolvedProfile]:
-    """Count corpora now, or find what was counted before; the profiles stay in the cache."""
-    options = options or Options()
+    """Count corpora now, or find what was counted before; the profiles stay in the cache.
+
+    Parameters
+    ----------
+    corpora
+        A sequence of names, paths, lists of texts, frames, tables or datasets, or {name: any of these}.
+    """
+    corpora, options = named(corpora, options or Options())
     for name in features:
         find_feature(name)
     return [find_profile(name, features, options, count=True) for name in corpora]

@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from simtool.cli import compare, mix, reference, report, study, train
+from simtool.cli import compare, mix, reference, report, study, sweep, train
 from simtool.cli import figures as draw
 from simtool.errors import SimtoolError
 
 COMMANDS = (
     *(compare.matrix, compare.compare, reference.profile),
-    *(mix.advantage, mix.mix, mix.predict, mix.verify, mix.explain),
+    *(mix.advantage, mix.mix, mix.predict, mix.verify, mix.explain, sweep.sweep),
     *(study.train_eval, study.results, report.report),
     *(train.tokenize, train.train, train.evaluate, train.export),
     draw.figures,

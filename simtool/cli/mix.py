@@ -146,8 +146,8 @@ def mix(
     if not named or not target:
         raise SimtoolError("Name at least one candidate (--candidates) and one target (--target).")
     constraints = Constraints(
-        min_share=_shares(min_share, "--min-share"),
-        max_share=_shares(max_share, "--max-share"),
+        min_share=shares_of(min_share, "--min-share"),
+        max_share=shares_of(max_share, "--max-share"),
         tokens=mid_tokens,
         available={name: amount(tokens) for name, tokens in _pairs(available, "--available").items()},
         max_epochs=max_epochs,
@@ -252,7 +252,7 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     return pairs
 
 
-def _shares(texts: list[str] | None, option: str) -> dict[str, float]:
+def shares_of(texts: list[str] | None, option: str) -> dict[str, float]:
     shares = {}
     for name, value in _pairs(texts, option).items():
         try:

@@ -247,7 +247,7 @@ def _parquet_blocks(file: File, columns: Columns) -> Iterator[Block]:
             needed = _present(columns, table.schema_arrow.names)
             for group in range(table.num_row_groups):
                 for batch in table.iter_batches(batch_size=2_000, row_groups=[group], columns=needed):
-                    yield Block(partial(_rows_of, batch), raw.tell())
+                    yield Block(partial(rows_of, batch), raw.tell())
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as parquet: {error}.") from error
 
@@ -262,7 +262,7 @@ def _arrow_blocks(file: File, columns: Columns) -> Iterator[Block]:
                 needed = _present(columns, batch.schema.names)
                 for start in range(0, len(batch), 2_000):
                     part = batch.slice(start, 2_000)
-                    yield Block(partial(_rows_of, part if needed is None else part.select(needed)), raw.tell())
+                    yield Block(partial(rows_of, part if needed is None else part.select(needed)), raw.tell())
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as Arrow: {error}.") from error
 
@@ -288,7 +288,8 @@ def _present(columns: Columns, names: Iterable[str]) -> list[str] | None:
     return [name for name in columns if name in known] or None if columns else None
 
 
-def _rows_of(batch: Any, reading: Reading) -> list[Row]:
+def rows_of(batch: Any, reading: Reading) -> list[Row]:
+    """The rows of an Arrow batch; a cell that is no Python object is None."""
     try:
         return batch.to_pylist()
     except (OverflowError, ValueError):  # a date beyond the year 9999, say: no other column suffers from it

@@ -91,7 +91,7 @@ class Training:
             line = (
                 f"{message.phase} {message.step:,}/{message.n_steps:,}  loss {message.loss:.3f}"
                 f"  lr {message.learning_rate:.2e}  {message.tokens_per_second:,.0f} tokens/s"
-                f"  MFU {message.mfu:.0%}  {time_left(message.seconds_left)} left"
+                f"  MFU {message.mfu:.0%}{_of_datasheet(message)}  {time_left(message.seconds_left)} left"
             )
             ending = "\n" if last or not self.live else ""
             print(("\r\033[K" if self.live else "") + line, end=ending, file=sys.stderr, flush=True)
@@ -101,3 +101,7 @@ def time_left(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _of_datasheet(message: TrainingProgress) -> str:
+    return "" if message.datasheet_mfu is None else f" ({message.datasheet_mfu:.0%} of the data sheet)"

@@ -22,6 +22,7 @@ from simtool.tokens.batches import IGNORED
 from simtool.tokens.store import TokenStore
 from simtool.training.losses import token_losses
 from simtool.training.model import load_model
+from simtool.training.prefetch import MULTIPLE
 
 LossOn = Literal["text", "response"]
 WINDOW_TOKENS = 8192  # of a forward pass
@@ -187,9 +188,12 @@ def batched_windows(
         yield batch
 
 
-def read_windows(store: TokenStore, batch: list[Window], loss_on: LossOn) -> tuple[np.ndarray, np.ndarray]:
-    """What is read and what is to be predicted: ids and targets, int64 (windows, longest); IGNORED without a target."""
-    width = max(window.stop - window.start for window in batch)
+def read_windows(
+    store: TokenStore, batch: list[Window], loss_on: LossOn, multiple: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is read and what is to be predicted: ids and targets, int64 (windows, longest, rounded up)."""
+    longest = max(window.stop - window.start for window in batch)
+    width = -(-longest // multiple) * multiple
     ids, targets = np.zeros((len(batch), width), np.int64), np.full((len(batch), width), IGNORED, np.int64)
     for row, window in enumerate(batch):
         document = store.document(window.document).astype(np.int64)
@@ -207,7 +211,8 @@ def _losses(
     model: Any, store: TokenStore, batch: list[Window], device: torch.device, precision: str, loss_on: LossOn
 ) -> np.ndarray:
     """Summed nats of each window."""
-    ids, targets = read_windows(store, batch, loss_on)
+    # a GPU's libraries plan anew for every width
+    ids, targets = read_windows(store, batch, loss_on, MULTIPLE if device.type == "cuda" else 1)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         hidden = model.hidden(torch.from_numpy(ids).to(device))
         losses = token_losses(hidden, model.head, torch.from_numpy(targets).to(device))

@@ -14,7 +14,7 @@ from simtool.errors import SimtoolError, unknown
 from simtool.mixing.constraints import Constraints
 from simtool.mixing.solver import ConvexProblem, mix_rows
 from simtool.profiles.features import find_feature
-from simtool.profiles.profile import Profile, check_same_tokenizer
+from simtool.profiles.profile import Profile, check_counted, check_same_tokenizer
 from simtool.similarity.matrix import feature_counts
 from simtool.similarity.metrics import UNIFORM_SHARE
 from simtool.similarity.resampling import half_splits, interval, thin
@@ -136,10 +136,9 @@ def _count(
         if name not in profiles:
             raise unknown("corpus", name, profiles)
     check_same_tokenizer([profiles[name] for name in names])
-    counts = feature_counts({name: profiles[name] for name in names}, feature)
     for name in names:
-        if not counts[name].any():
-            raise SimtoolError(f"{name} has nothing to count for {feature}. Give longer documents or another feature.")
+        check_counted(profiles[name], name, feature.split("+"))
+    counts = feature_counts({name: profiles[name] for name in names}, feature)
     fewest = min(int(counts[name].sum()) for name in corpora)
     sources = [thin(counts[name], fewest, rng) for name in corpora]
     seen = np.any([counted.any(axis=0) for counted in sources], axis=0)

@@ -152,6 +152,23 @@ def load_texts(spec: Path, sweep: Sweep) -> SweepTexts:
     return SweepTexts({name: domains[name] for name in sweep.domains}, {name: targets[name] for name in sweep.targets})
 
 
+def concatenate(first: Sweep, second: Sweep) -> Sweep:
+    """The runs of two sweeps one after the other. Raises SimtoolError where they differ in domains or targets."""
+    if (first.domains, first.targets) != (second.domains, second.targets):
+        raise SimtoolError(
+            "Two sweeps can be taken together where they have the same domains and targets.\n"
+            f"The first has {', '.join((*first.domains, *first.targets))};"
+            f" the second {', '.join((*second.domains, *second.targets))}."
+        )
+    return replace(
+        first,
+        runs=(*first.runs, *second.runs),
+        weights=np.concatenate([first.weights, second.weights]),
+        losses=np.concatenate([first.losses, second.losses]),
+        rounding=min(first.rounding, second.rounding),
+    )
+
+
 def _from_toml(path: Path) -> tuple[dict[str, Mixture], dict[str, Mixture]]:
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))

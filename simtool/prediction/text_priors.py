@@ -135,6 +135,17 @@ def predicted_losses(weights: np.ndarray, counts: SweepCounts, cost: Cost, split
     return losses
 
 
+def baselines(sweep: Sweep, texts: SweepTexts) -> dict[str, np.ndarray]:
+    """What anybody would guess, (1, n, T) each: the more of the target's own domain, or of the domain that the runs
+    have most of, the lower the loss.
+    """
+    largest = sweep.weights[:, sweep.weights.mean(axis=0).argmax()]
+    return {
+        "own-domain weight": -sweep.own_weights(texts)[None],
+        "largest source": -np.repeat(largest[None, :, None], len(sweep.targets), axis=2),
+    }
+
+
 def prior_losses(
     sweep: Sweep,
     texts: SweepTexts,

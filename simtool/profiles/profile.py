@@ -99,6 +99,13 @@ def check_same_tokenizer(profiles: Iterable[Profile]) -> None:
             )
 
 
+def check_counted(profile: Profile, name: str, features: Iterable[str]) -> None:
+    """Raises SimtoolError where a corpus has no n-gram at all of a feature: nothing can be compared on it."""
+    for feature in features:
+        if not profile.features[feature].any():
+            raise SimtoolError(f"{name} has nothing to count for {feature}. Give longer documents or another feature.")
+
+
 def save_profile(profile: Profile, path: Path, compression_level: int = 3) -> None:
     """Write a profile, whole or not at all. compression_level: of zstd, 1 to 22."""
     import pyarrow as pa

@@ -21,6 +21,7 @@ from simtool.corpora.corpus import Corpus, Source
 from simtool.corpora.files import BY_SUFFIX
 from simtool.corpora.formats import BY_NAME
 from simtool.corpora.hub import Hub, Hubs, parse_hub_id
+from simtool.corpora.memory import corpus_in_memory
 from simtool.corpora.sources import SAMPLE_ROWS, file_corpus, find_files, with_layout
 from simtool.corpora.spec import Spec, parse_spec
 from simtool.errors import SimtoolError
@@ -28,7 +29,7 @@ from simtool.executor import Engine, Report
 from simtool.mixture import Mixture
 from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.features import FEATURES, N_FOLDS, split_by_tokenizer
-from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
+from simtool.profiles.profile import Profile, check_counted, load_profile, profile_facts, save_profile
 from simtool.progress import CountingFinished, CountingStarted
 from simtool.tables import provenance
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
@@ -48,7 +49,10 @@ def _cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Options:
-    """How text is found and counted; the same for every corpus of a command."""
+    """How text is found and counted; the same for every corpus of a command.
+
+    corpora   own corpora by the names they are used under: paths, lists of texts, frames, tables, datasets
+    """
 
     tokenizer: str = "default"
     data: Path | None = field(default_factory=lambda: _path_of("SIMTOOL_DATA"))
@@ -59,7 +63,19 @@ class Options:
     workers: int = 1
     engine: Engine = "local"
     skip_bad: bool = False
+    corpora: Mapping[str, Any] = field(default_factory=dict)
     report: Report = lambda message: None  # gets CountingStarted, Counted and CountingFinished, or a sentence
+
+    def __post_init__(self) -> None:
+        own = {name: self._as_corpus(name, data) for name, data in self.corpora.items()}
+        object.__setattr__(self, "corpora", own)
+
+    def _as_corpus(self, name: str, data: Any) -> Corpus:
+        if isinstance(data, Corpus):
+            return data
+        if isinstance(data, str | Path):
+            return replace(find_text_or_hub(str(data), replace(self, corpora={})), name=name)
+        return corpus_in_memory(data, name, self.text_field)
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,39 @@ def find_profiles(
 ) -> dict[str, ResolvedProfile]:
     """The profile of every corpus in these mixtures."""
     names = dict.fromkeys(corpus for mixture in mixtures.values() for corpus in mixture.weights)
-    return {name: find_profile(name, features, options) for name in names}
+    resolved = {name: find_profile(name, features, options) for name in names}
+    for name, found in resolved.items():
+        check_counted(found.profile, name, features)
+    return resolved
+
+
+def named(corpora: Any, options: Options) -> tuple[list[str], Options]:
+    """The names of corpora, however they are given, and the options that know them by these names.
+
+    Parameters
+    ----------
+    corpora
+        One of these, a sequence of them, or {name: one of these}: a name, path or other spec, a `pathlib.Path`, and
+        what `corpus_in_memory` reads.
+
+    Raises
+    ------
+    SimtoolError
+        Where there is none.
+    """
+    if isinstance(corpora, str | Path) or not isinstance(corpora, Sequence | Mapping):
+        corpora = [corpora]
+    labelled = corpora.items() if isinstance(corpora, Mapping) else ((None, data) for data in corpora)
+    names: list[str] = []
+    own = dict(options.corpora)
+    for n, (label, data) in enumerate(labelled, 1):
+        is_spec = isinstance(data, str | Path)
+        names.append(label or (str(data) if is_spec else f"corpus_{n}"))
+        if label is not None or not is_spec:
+            own[names[-1]] = data
+    if not names:
+        raise SimtoolError("No corpus is given. Name at least one.")
+    return names, replace(options, corpora=own)
 
 
 def provenance_of(profiles: Mapping[str, ResolvedProfile], **facts: Any) -> dict[str, Any]:
@@ -127,10 +175,14 @@ def provenance_of(profiles: Mapping[str, ResolvedProfile], **facts: Any) -> dict
 
 def local_text(name: str, options: Options) -> Corpus | None:
     """The text of a corpus on this machine (or at a URL); None where only a profile or the hub can serve."""
+    if name in options.corpora:
+        return options.corpora[name]
     spec = parse_spec(name)
     split = spec.split or options.split
-    if spec.is_path:
-        corpus: Corpus | None = file_corpus(spec.location, spec.fields or options.text_field, split, name)
+    if spec.location in options.corpora:
+        corpus: Corpus | None = options.corpora[spec.location]
+    elif spec.is_path:
+        corpus = file_corpus(spec.location, spec.fields or options.text_field, split, name)
     elif spec.location in CATALOGUE:
         corpus = _catalogue_text(CATALOGUE[spec.location], options.data, split)
     elif "/" in spec.location:

@@ -47,6 +47,8 @@ def _run_several(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | S
 
     Any other error is raised: halving would only hide it.
     """
+    from simtool.training.hardware import is_out_of_memory
+
     if len(jobs) <= 1:
         return [_result_or_error(job) for job in jobs]
     try:
@@ -57,12 +59,6 @@ def _run_several(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | S
         report(f"{len(jobs)} models as an ensemble: {error} Going on with half as many.")
     half = len(jobs) // 2
     return _run_several(jobs[:half], report) + _run_several(jobs[half:], report)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "CUBLAS_STATUS_ALLOC_FAILED" in str(error)
 
 
 def _result_or_error(job: Job) -> dict[str, Any] | SimtoolError:

@@ -45,6 +45,10 @@ class Batch:
     documents: np.ndarray
 
     @property
+    def n_tokens(self) -> int:
+        return math.prod(self.ids.shape)
+
+    @property
     def n_targets(self) -> int:
         return int((self.targets != IGNORED).sum())
 

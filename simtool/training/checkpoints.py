@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,6 +103,55 @@ def save_checkpoint(
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+class CheckpointWriter:
+    """Writes checkpoints by a thread, from a copy, while training goes on; each whole or not at all, one after another.
+
+    What goes wrong in the thread is raised at the next call.
+    """
+
+    def __init__(self, checkpoints: Path, keep_last: int):
+        self.checkpoints, self.keep_last = Path(checkpoints), keep_last
+        self.last_saved: Path | None = None
+        self._pool = ThreadPoolExecutor(1, "checkpoints")
+        self._writing: Future[None] | None = None
+
+    def save(self, state: State, config: Mapping[str, Any], position: Position, recipe: Recipe) -> None:
+        """Begin to write; returns when the state is copied and the checkpoint before is on disk."""
+        self.wait()
+        copy = {file: {name: copied(tensor) for name, tensor in tensors.items()} for file, tensors in state.items()}
+        for device in {tensor.device for tensors in state.values() for tensor in tensors.values() if tensor.is_cuda}:
+            torch.cuda.synchronize(device)
+        self._writing = self._pool.submit(self._write, copy, config, position, recipe)
+
+    def _write(self, state: State, config: Mapping[str, Any], position: Position, recipe: Recipe) -> None:
+        self.last_saved = save_checkpoint(self.checkpoints, state, config, position, recipe)
+        prune(self.checkpoints, self.keep_last)
+
+    def wait(self) -> None:
+        """Until what was begun is on disk."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            self._pool.shutdown()
+
+
+def copied(tensor: torch.Tensor) -> torch.Tensor:
+    """On the CPU, apart from what training changes; from a GPU into pinned memory, without waiting for it."""
+    if not tensor.is_cuda:
+        return tensor.clone()
+    target = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return target.copy_(tensor, non_blocking=True)
 
 
 def _saved_position(position: Position) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import atexit
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from simtool.errors import SimtoolError
 from simtool.tokens.batches import IGNORED, Batch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+BUCKET_BYTES = 25 << 20  # as DistributedDataParallel's
+RECOMPILE_LIMIT = 64  # shapes of a layer; torch's own is 8
 
 
 class Processes:
@@ -40,34 +43,41 @@ class Processes:
             # kept for the next run of this process: a second group would read the first one's addresses and may wait
             # for a connection that never comes
             atexit.register(dist.destroy_process_group)
-        self.before = torch.are_deterministic_algorithms_enabled()
+        settings = torch.utils.deterministic
+        self.before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
         if self.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
+            # a kernel more for every new tensor, against reading what was not written: tests hold that we do not
+            settings.fill_uninitialized_memory = False
         return self
 
     def __exit__(self, *error: object) -> None:
-        torch.use_deterministic_algorithms(self.before)
+        torch.use_deterministic_algorithms(self.before[0])
+        torch.utils.deterministic.fill_uninitialized_memory = self.before[1]
 
     def wait(self) -> None:
         if self.size > 1:
             dist.barrier()
 
-    def placed(self, model: nn.Module, compile: bool = False) -> nn.Module:
+    def placed(self, model: nn.Module, compile: bool = False, precision: str = "fp32") -> nn.Module:
         """The model on this process's device: whole, or this process's part of it, each of its layers a unit."""
+        if compile:
+            compile_layers(model)
         if not self.shard:
             return model.to(self.device)
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         mesh = init_device_mesh(self.device.type, (self.size,))
-        # the outermost list is the layers; a layer may hold lists of its own, as experts are
-        for layer in next(module for module in model.modules() if isinstance(module, nn.ModuleList)):
-            if compile:
-                layer.compile()
-            fully_shard(layer, mesh=mesh)
+        # weights travel in bf16, gradients are summed in fp32; inputs stay: angles of positions need all their digits
+        policy = MixedPrecisionPolicy(cast_forward_inputs=False)
+        if precision == "bf16":
+            policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+        for layer in layers_of(model):
+            fully_shard(layer, mesh=mesh, mp_policy=policy)
         # the last matrix is used behind `hidden`, by the loss: the root stays gathered until the backward pass is done
-        fully_shard(model, mesh=mesh, reshard_after_forward=False)
+        fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)
         register_fsdp_forward_method(model, "hidden")
         return model
 
@@ -79,10 +89,12 @@ class Processes:
         """
         edges = np.linspace(0, len(batch.ids), self.size + 1).round().astype(int)
         mine = batch.rows(edges[self.rank], edges[self.rank + 1])
+        if self.device.type == "cuda" and len(mine.ids):  # equal pieces, so that a compiler sees few shapes
+            rows = -(-len(mine.ids) // -(-len(mine.ids) // rows))
         pieces = [mine.rows(start, start + rows) for start in range(0, len(mine.ids), rows)]
         if self.shard:
             first = batch.rows(0, 1)
-            filler = Batch(first.ids, np.full_like(first.targets, IGNORED), first.documents)
+            filler = Batch(first.ids, first.targets * 0 + IGNORED, first.documents)
             pieces += [filler] * (-(-int(np.diff(edges).max()) // rows) - len(pieces))
         return pieces
 
@@ -96,14 +108,83 @@ class Processes:
             dist.all_reduce(tensor)
         return tensor
 
-    def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
-        """What the backward pass has not summed already."""
-        if self.size == 1 or self.shard:
-            return
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
-        flat = self.sum(torch.cat([g.reshape(-1) for g in gradients]))
-        for p, gradient in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            p.grad = gradient.view_as(p)
+    def least(self, value: int) -> int:
+        """Of all processes."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor(value, device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MIN)
+        return int(tensor)
+
+    def buckets(self, parameters: Sequence[nn.Parameter]) -> "GradientBuckets | None":
+        """What sums gradients over processes; None where the backward pass does so, or there is nothing to sum."""
+        return None if self.size == 1 or self.shard else GradientBuckets(parameters)
+
+
+class GradientBuckets:
+    """Gradients summed over processes, a bucket at a time, while the backward pass still computes the others.
+
+    Every process sums the same buckets in the same order, the last parameters' first, because theirs are ready first.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], n_bytes: int = BUCKET_BYTES):
+        self.buckets = bucketed(list(reversed(parameters)), n_bytes)
+        self.bucket_of = {p: b for b, bucket in enumerate(self.buckets) for p in bucket}
+        self.works: list[tuple[dist.Work, torch.Tensor]] = []
+        self.missing: list[int] = []
+        for p in parameters:
+            p.register_post_accumulate_grad_hook(self._ready)
+
+    def begin(self) -> None:
+        """The next backward pass is the step's last: what it completes may be summed."""
+        self.missing = [len(bucket) for bucket in self.buckets]
+
+    def _ready(self, parameter: nn.Parameter) -> None:
+        if self.missing:
+            self.missing[self.bucket_of[parameter]] -= 1
+            while len(self.works) < len(self.buckets) and not self.missing[len(self.works)]:
+                self._launch()
+
+    def _launch(self) -> None:
+        bucket = self.buckets[len(self.works)]
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        self.works.append((dist.all_reduce(flat, async_op=True), flat))
+
+    def finish(self) -> None:
+        """Wait for the sums, and put them in the place of the gradients; those of parameters without one too."""
+        while len(self.works) < len(self.buckets):
+            self._launch()
+        for bucket, (work, flat) in zip(self.buckets, self.works, strict=True):
+            work.wait()
+            for p, gradient in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+                p.grad = gradient.view_as(p)
+        self.works, self.missing = [], []
+
+
+def bucketed(parameters: Sequence[nn.Parameter], n_bytes: int) -> list[list[nn.Parameter]]:
+    """Parameters in their order, in buckets of at least so many bytes but for the last."""
+    buckets: list[list[nn.Parameter]] = [[]]
+    for p in parameters:
+        if sum(q.numel() * q.element_size() for q in buckets[-1]) >= n_bytes:
+            buckets.append([])
+        buckets[-1].append(p)
+    return buckets
+
+
+def layers_of(model: nn.Module) -> nn.ModuleList:
+    """The outermost list is the layers; a layer may hold lists of its own, as experts are."""
+    return next(module for module in model.modules() if isinstance(module, nn.ModuleList))
+
+
+def compile_layers(model: nn.Module) -> None:
+    """Each layer by itself: they are alike, so that a single compilation serves all of them, and models after this one.
+
+    Beyond its limit torch goes on without compiling, and says nothing: a study has sizes and widths enough for that.
+    """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILE_LIMIT)
+    for layer in layers_of(model):
+        layer.compile()
 
 
 def keep_freed_memory() -> None:

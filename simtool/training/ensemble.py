@@ -18,14 +18,23 @@ from torch.nn import functional as F
 from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
 from simtool.tokens.store import TokenStore
-from simtool.training.hardware import autocast
+from simtool.training.hardware import autocast, free_bytes
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.metrics import SPIKE_HISTORY, trouble
-from simtool.training.model import GPTNeoX, attend, build_model, document_mask, rotary_angles
+from simtool.training.microbatch import CPU_TOKENS, fitting_tokens
+from simtool.training.model import (
+    GPTNeoX,
+    attend,
+    attention_mask,
+    build_model,
+    document_offsets,
+    has_document_attention,
+    rotary_angles,
+)
 from simtool.training.optimizer import BETAS, EPSILON
 from simtool.training.recipes import Recipe
 from simtool.training.sizes import SIZES, Shape
-from simtool.training.trainer import MICRO_TOKENS, PLAIN, batches_of, steps_of
+from simtool.training.trainer import PLAIN, batches_of, steps_of
 
 # E members, B row, T position, N = B T, D width, O outputs of a matrix, V vocabulary, P parameters of a member
 
@@ -138,21 +147,25 @@ class Ensemble:
             name: view.detach().requires_grad_() for name, view in _views(self.weights_EP, shapes).items()
         }
 
+        self.micro_tokens = CPU_TOKENS
+        if device.type == "cuda":
+            n_parameters = self.weights_EP.numel()
+            self.micro_tokens = fitting_tokens(
+                self.shape.n_layers, self.shape.width, n_parameters, recipe.precision, free_bytes(device)
+            )
+
     def accumulate(
         self, ids: np.ndarray, targets: np.ndarray, documents: np.ndarray | None = None
     ) -> tuple[np.ndarray, list[float]]:
         """Gradients of each member's mean loss over its batch; that loss, float64 (E,), and the gradient's norm."""
         n_targets_E = torch.from_numpy((targets != IGNORED).sum(axis=(1, 2))).to(self.device)
         total_E = torch.zeros(len(ids), device=self.device)
-        tokens = MICRO_TOKENS.get(self.device.type, MICRO_TOKENS["cpu"])
-        rows = max(1, tokens // (len(ids) * ids.shape[2]))
+        rows = max(1, self.micro_tokens // (len(ids) * ids.shape[2]))
         for at in range(0, ids.shape[1], rows):
-            piece = [
-                None if array is None else torch.from_numpy(array[:, at : at + rows]).to(self.device)
-                for array in (ids, targets, documents)
-            ]
+            ids_EBT, targets_EBT = (torch.from_numpy(x[:, at : at + rows]).to(self.device) for x in (ids, targets))
+            within = None if documents is None else self._within(documents[:, at : at + rows])
             with autocast(self.device, self.recipe.precision):
-                minimised_E, cross_entropy_E = self.losses(*piece)
+                minimised_E, cross_entropy_E = self.losses(ids_EBT, targets_EBT, within)
             # members do not touch each other, so the gradient of the sum is each one's own
             (minimised_E / n_targets_E).sum().backward()
             total_E += cross_entropy_E
@@ -160,11 +173,15 @@ class Ensemble:
         self.norm_E = self.gradient_EP.square().sum(1).sqrt()
         return (total_E / n_targets_E).double().cpu().numpy(), self.norm_E.tolist()
 
-    def losses(
-        self, ids_EBT: Tensor, targets_EBT: Tensor, documents_EBT: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def _within(self, documents_EBT: np.ndarray) -> Tensor:
+        """What keeps attention within documents here; to attention a member is more rows of the batch."""
+        rows = documents_EBT.reshape(-1, documents_EBT.shape[2])
+        offsets = has_document_attention(self.device, self.recipe.precision)
+        return torch.from_numpy(document_offsets(rows) if offsets else rows).to(self.device)
+
+    def losses(self, ids_EBT: Tensor, targets_EBT: Tensor, documents: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What to minimise and the cross-entropy by itself, summed over each member's own rows: (E,) and (E,)."""
-        hidden_END = ensemble_hidden(self.shape, self.parameters, self.frequencies, ids_EBT, documents_EBT)
+        hidden_END = ensemble_hidden(self.shape, self.parameters, self.frequencies, ids_EBT, documents)
         return chunked_cross_entropy(hidden_END, self.parameters["embed_out.weight"], targets_EBT, self.recipe.z_loss)
 
     @torch.no_grad()
@@ -204,12 +221,15 @@ def ensemble_hidden(
     parameters: Mapping[str, Tensor],
     frequencies: Tensor,
     ids_EBT: Tensor,
-    documents_EBT: Tensor | None = None,
+    documents: Tensor | None = None,
 ) -> Tensor:
-    """What `GPTNeoX.hidden` is of each member: (E, N, D), from parameters with a leading E."""
+    """What `GPTNeoX.hidden` is of each member: (E, N, D), from parameters with a leading E.
+
+    documents   of every position (E B, T), or `document_offsets`
+    """
     E, B, T = ids_EBT.shape
     angles = rotary_angles(T, frequencies)
-    mask = None if documents_EBT is None else document_mask(documents_EBT.view(E * B, T))
+    mask = attention_mask(documents)
     members = torch.arange(E, device=ids_EBT.device)[:, None]
     x_END = parameters["gpt_neox.embed_in.weight"][members, ids_EBT.view(E, B * T)]
     layer = layer_function(ids_EBT.device.type)

@@ -29,12 +29,22 @@ class Meter:
     """Counts between messages of one phase: nats per token, tokens/s, and how long it will take.
 
     flops_per_token   of the model
-    peak              operations a second of all devices together: what MFU is a share of
+    peak              operations a second of all devices together, measured: what MFU is a share of
+    datasheet_peak    the same as their maker says it, where that is known
     """
 
-    def __init__(self, phase: str, first: int, n_steps: int, log_steps: int, flops_per_token: float, peak: float):
+    def __init__(
+        self,
+        phase: str,
+        first: int,
+        n_steps: int,
+        log_steps: int,
+        flops_per_token: float,
+        peak: float,
+        datasheet_peak: float | None = None,
+    ):
         self.phase, self.first, self.n_steps, self.log_steps = phase, first, n_steps, log_steps
-        self.flops_per_token, self.peak = flops_per_token, peak
+        self.flops_per_token, self.peak, self.datasheet_peak = flops_per_token, peak, datasheet_peak
         self._restart()
 
     def _restart(self) -> None:
@@ -49,7 +59,7 @@ class Meter:
         """Progress where it is due; after the first step as well, because ten steps of a large model take minutes."""
         self.nats += loss * batch.n_targets
         self.targets += batch.n_targets
-        self.tokens += batch.ids.size
+        self.tokens += batch.n_tokens
         self.steps += 1
         if not self.is_logged(step) and step != self.first:
             return None
@@ -66,6 +76,7 @@ class Meter:
             speed,
             self.flops_per_token * speed / self.peak,
             (self.n_steps - step - 1) * seconds / self.steps,
+            self.flops_per_token * speed / self.datasheet_peak if self.datasheet_peak else None,
         )
         if self.is_logged(step):
             self._restart()

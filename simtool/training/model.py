@@ -10,9 +10,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+try:  # torch 2.10
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:
+    varlen_attn = None
 
 from simtool.errors import SimtoolError, unknown
 from simtool.training.sizes import SIZES, Shape, padded_vocabulary
@@ -38,13 +44,26 @@ class Attention(nn.Module):
 
 
 def attend(qkv_BTD: Tensor, n_heads: int, cos_TK: Tensor, sin_TK: Tensor, mask: Tensor | None) -> Tensor:
-    """What the heads read, side by side: (B, T, D) from queries, keys and values (B, T, 3 D)."""
+    """What the heads read, side by side: (B, T, D) from queries, keys and values (B, T, 3 D).
+
+    mask   None: all before; (B, 1, T, T): `document_mask`; (n + 1,): `document_offsets`
+    """
     B, T, D = qkv_BTD.shape
     # a head's query, key and value lie side by side
     q, k, v = qkv_BTD.view(B, T, n_heads, D // n_heads).transpose(1, 2).chunk(3, dim=-1)
     q, k = apply_rotary(q, cos_TK, sin_TK), apply_rotary(k, cos_TK, sin_TK)
+    if mask is not None and mask.dim() == 1:
+        return attend_within(q, k, v, mask)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
     return y.transpose(1, 2).reshape(B, T, D // 3)
+
+
+def attend_within(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, offsets: Tensor) -> Tensor:
+    """Causal attention within documents, by flash attention over their offsets: no mask is read. (B, T, D)"""
+    B, H, T, K = q_BHTK.shape
+    q, k, v = (x.transpose(1, 2).reshape(B * T, H, K) for x in (q_BHTK, k_BHTK, v_BHTK))
+    y = varlen_attn(q, k, v, offsets, offsets, T, T, window_size=(-1, 0))
+    return y.reshape(B, T, H * K)
 
 
 def apply_rotary(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -54,6 +73,13 @@ def apply_rotary(x_BHTK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     a, b = turned.chunk(2, dim=-1)
     turned = turned * cos + torch.cat((-b, a), dim=-1) * sin
     return torch.cat((turned.to(x_BHTK.dtype), rest), dim=-1)
+
+
+class LayerNorm(nn.LayerNorm):
+    """In fp32, whatever type its weights travel in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
 
 
 class FeedForward(nn.Module):
@@ -71,8 +97,8 @@ class Layer(nn.Module):
 
     def __init__(self, shape: Shape):
         super().__init__()
-        self.input_layernorm = nn.LayerNorm(shape.width)
-        self.post_attention_layernorm = nn.LayerNorm(shape.width)
+        self.input_layernorm = LayerNorm(shape.width)
+        self.post_attention_layernorm = LayerNorm(shape.width)
         self.attention = Attention(shape)
         self.mlp = FeedForward(shape)
 
@@ -85,13 +111,13 @@ class Body(nn.Module):
         super().__init__()
         self.embed_in = nn.Embedding(vocabulary_size, shape.width)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.n_layers))
-        self.final_layer_norm = nn.LayerNorm(shape.width)
+        self.final_layer_norm = LayerNorm(shape.width)
         self.register_buffer("frequencies", frequencies(shape), persistent=False)
 
-    def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+    def forward(self, ids_BT: Tensor, documents: Tensor | None = None) -> Tensor:
         cos, sin = rotary_angles(ids_BT.shape[1], self.frequencies)
-        mask = None if documents_BT is None else document_mask(documents_BT)
-        x = self.embed_in(ids_BT)
+        mask = attention_mask(documents)
+        x = self.embed_in(ids_BT).float()  # the residual stream is fp32, in whatever type the weights travel
         for layer in self.layers:
             x = layer(x, cos, sin, mask)
         return self.final_layer_norm(x)
@@ -113,6 +139,29 @@ def frequencies(shape: Shape) -> Tensor:
     return ROTARY_BASE ** -(torch.arange(0, n_turned, 2).float() / n_turned)
 
 
+def attention_mask(documents: Tensor | None) -> Tensor | None:
+    """What `attend` takes, from the document of every position (B, T) or from offsets of documents (n + 1,)."""
+    return document_mask(documents) if documents is not None and documents.dim() == 2 else documents
+
+
+def document_offsets(documents_BT: np.ndarray) -> np.ndarray:
+    """int32 (n + 1,): where documents begin in the rows laid end to end, and the end of all.
+
+    Filled up to a multiple of 64 entries with documents of no length, so that their number is seldom another shape.
+    """
+    begins = np.ones(documents_BT.shape, bool)
+    begins[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
+    starts = np.flatnonzero(begins)
+    offsets = np.full(-(-(len(starts) + 1) // 64) * 64, documents_BT.size, np.int32)
+    offsets[: len(starts)] = starts
+    return offsets
+
+
+def has_document_attention(device: torch.device, precision: str) -> bool:
+    """Whether flash attention can keep to documents here; elsewhere a mask does."""
+    return varlen_attn is not None and device.type == "cuda" and precision == "bf16"
+
+
 def document_mask(documents_BT: Tensor) -> Tensor:
     """bool (B, 1, T, T): a position sees those of its own document up to itself."""
     T = documents_BT.shape[1]
@@ -129,8 +178,12 @@ class GPTNeoX(nn.Module):
         self.gpt_neox = Body(shape, vocabulary_size)
         self.embed_out = nn.Linear(shape.width, vocabulary_size, bias=False)
 
-    def hidden(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
-        return self.gpt_neox(ids_BT, documents_BT)
+    def hidden(self, ids_BT: Tensor, documents: Tensor | None = None) -> Tensor:
+        """The last hidden states (B, T, D).
+
+        documents   the document of every position (B, T), or `document_offsets`: attention keeps within them
+        """
+        return self.gpt_neox(ids_BT, documents)
 
     @property
     def head(self) -> Tensor:

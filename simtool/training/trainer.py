@@ -3,13 +3,17 @@
 Weights are fp32, and so is the optimizer; bf16 is only what matrices are multiplied in. A step's gradient is the sum
 over the whole batch divided by its number of targets, so it does not depend on how many pieces or devices compute it.
 
+On a GPU the loop never waits for a step that it has begun: batches are made ahead by a thread, a step's loss is read
+when the next one's work is queued, and whether an update is sound is decided on the device, before it is made.
+
 Under torchrun every process takes its part of each batch's rows, and gradients are summed (`distributed`).
 """
 
 import json
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,31 +21,32 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tables import atomic_write
 from simtool.tokens.batches import Batch, ExampleBatches, Origin, TextBatches, check_stores
 from simtool.tokens.store import TokenStore
 from simtool.training.checkpoints import (
+    CheckpointWriter,
     Model,
     Position,
     Saved,
     find_checkpoint,
     load_checkpoint,
     locked,
-    prune,
-    save_checkpoint,
     state_of,
 )
 from simtool.training.distributed import Processes, whole
-from simtool.training.hardware import autocast, find_device, measured_peak
+from simtool.training.hardware import autocast, datasheet_peak, find_device, is_out_of_memory, measured_peak
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.metrics import SPIKE_HISTORY, Meter, append_metrics, cut_metrics, trouble
-from simtool.training.model import build_model, flops_per_token
-from simtool.training.optimizer import adamw
+from simtool.training.microbatch import MicroBatches, load_micro_batches, usual_tokens
+from simtool.training.model import GPTNeoX, build_model, document_offsets, flops_per_token, has_document_attention
+from simtool.training.optimizer import adamw, guarded_step
+from simtool.training.prefetch import filled_up, pinned, prefetched
 from simtool.training.recipes import Phase, Recipe, recipe_from_json, recipe_to_json
 
-MICRO_TOKENS = {"cpu": 4096, "cuda": 65_536}  # of a forward pass, where no micro-batch is given; halved if too many
 SHOWN_ROWS = 8  # of a batch that a run stops at
 
 
@@ -50,8 +55,9 @@ class Execution:
     """How a recipe is run: what may change the time it takes, and rounding, but nothing else.
 
     device          "auto", "cpu", "cuda" or "cuda:1"
-    micro_batch     rows of a forward pass; halved, with the accumulation doubled, when memory does not suffice
-    compile         torch.compile: a minute at the start, faster steps
+    micro_batch     rows of a forward pass; halved, with the accumulation doubled, when memory does not suffice;
+                    None: as many as are estimated to fit
+    compile         torch.compile, layer by layer: a minute at the start, faster steps; None: on a GPU
     deterministic   same seed, same device, same bits; needs CUBLAS_WORKSPACE_CONFIG on a GPU, which is set here
     save_steps      steps between checkpoints, beside save_seconds
     keep_last       how many checkpoints stay, beside those at the ends of phases
@@ -61,7 +67,7 @@ class Execution:
 
     device: str = "auto"
     micro_batch: int | None = None
-    compile: bool = False
+    compile: bool | None = None
     deterministic: bool = False
     save_seconds: float = 120.0
     save_steps: int | None = None
@@ -126,7 +132,8 @@ def train(
             stack.enter_context(locked(folder))
             bind_folder(folder, recipe)
         processes.wait()
-        return _Run(recipe, stores, folder, execution, parents, report, watch, processes).run()
+        writer = stack.enter_context(CheckpointWriter(folder / "checkpoints", execution.keep_last))
+        return _Run(recipe, stores, folder, execution, parents, report, watch, processes, writer).run()
 
 
 def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBatches | ExampleBatches]:
@@ -182,6 +189,20 @@ def bind_folder(folder: Path, recipe: Recipe) -> None:
         temporary.write_text(json.dumps(recipe_to_json(recipe), indent=2) + "\n", encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class _Unread:
+    """A step that is begun and whose loss is not read yet; its batch stays until then, because the device reads it.
+
+    read   gives its loss and gradient norm
+    """
+
+    segment: int
+    step: int
+    batch: Batch
+    rate: float
+    read: Callable[[], list[float]]
+
+
 class _Run:
     """A recipe being trained: the model, the optimizer, and where they are."""
 
@@ -195,9 +216,10 @@ class _Run:
         report: Callable[[Any], None],
         watch: Callable[[Model], None],
         processes: Processes,
+        writer: CheckpointWriter,
     ):
         self.recipe, self.folder, self.execution, self.processes = recipe, folder, execution, processes
-        self.device, self.report, self.watch = processes.device, report, watch
+        self.device, self.report, self.watch, self.writer = processes.device, report, watch, writer
         self.segments = recipe.segments()
         self.batches = batches_of(recipe, stores)
         self.stores = {
@@ -208,17 +230,17 @@ class _Run:
         self.model: Model = build_model(recipe.model, any_store.vocabulary_size, recipe.seed)
         _check_vocabulary(any_store, self.model)
         self.flops = flops_per_token(self.model, recipe.sequence_length)
-        self.model = processes.placed(self.model.train(), execution.compile)
-        # sharded layers are compiled one by one
-        whole_model = execution.compile and not processes.shard
-        self.hidden = torch.compile(self.model.hidden) if whole_model else self.model.hidden
+        on_gpu = self.device.type == "cuda"
+        compile = on_gpu if execution.compile is None else execution.compile
+        self.model = processes.placed(self.model.train(), compile, recipe.precision)
         self.parameters = list(self.model.parameters())
         self.optimizer = adamw(self.model, recipe.weight_decay)
+        self.buckets = processes.buckets(self.parameters)
+        self.micro_batches = self._micro_batches()
+        self.reads_late = on_gpu
+        self.unread: _Unread | None = None
         self.places = [folder / "checkpoints", *(Path(parent) / "checkpoints" for parent in parents)]
-        self.micro_tokens = MICRO_TOKENS.get(self.device.type, MICRO_TOKENS["cpu"])
-        self.micro_batch = execution.micro_batch
         self.history: deque[float] = deque(maxlen=SPIKE_HISTORY)
-        self.last_saved: Path | None = None
         self.done: list[int] = []
         self.tokens = 0
 
@@ -229,9 +251,19 @@ class _Run:
         if first_segment < len(self.segments):
             self.peak = measured_peak(self.device, self.recipe.precision)
             self._warn_if_emulated()
+            datasheet = datasheet_peak(self.device, self.recipe.precision)
+            n = self.processes.size
+            self.peaks = self.peak * n, None if datasheet is None else datasheet * n
         for s in range(first_segment, len(self.segments)):
             self._train_segment(s, step if s == first_segment else 0)
+        self.writer.wait()
+        self.processes.wait()
         return Trained(self.recipe, self.folder, self._ends(), saved.folder if saved else None)
+
+    def _micro_batches(self) -> MicroBatches:
+        tokens = usual_tokens(self.model, self.device, self.recipe.precision)
+        path = self.folder / "micro_batches.json"
+        return load_micro_batches(path, self.device, self.execution.micro_batch, self.processes.least(tokens))
 
     def _warn_if_emulated(self) -> None:
         if self.device.type == "cpu" and self.recipe.precision == "bf16" and self.processes.rank == 0:
@@ -253,7 +285,7 @@ class _Run:
                         f" {self.stores[name]}). Use the same stores, or name another folder."
                     )
             load_checkpoint(saved.folder, self.model, self.optimizer, self.recipe)
-            segment, step, self.last_saved = saved.segment, saved.step, saved.folder
+            segment, step, self.writer.last_saved = saved.segment, saved.step, saved.folder
             self.tokens = saved.position.tokens
             self.done = list(saved.position.done[:segment])
         if self.processes.rank == 0:
@@ -267,28 +299,20 @@ class _Run:
             self.optimizer = adamw(self.model, self.recipe.weight_decay)
         self.history.clear()
         ends = {n_steps, *(at for _, segment, at in self.recipe.ends() if segment == s)}
-        peak = self.peak * self.processes.size
-        meter = Meter(phase.name, first, n_steps, self.execution.log_steps, self.flops, peak)
+        meter = Meter(phase.name, first, n_steps, self.execution.log_steps, self.flops, *self.peaks)
         saved_at = time.monotonic()
-        for step in range(first, n_steps):
+        for step, batch in zip(range(first, n_steps), self._prepared(batches, range(first, n_steps)), strict=True):
             rate = self.recipe.learning_rate(phase, step, n_steps)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            batch = batches.batch(step)
-            loss, norm = self._step(batch, phase)
-            self._check(loss, norm, phase, s, step)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.watch(self.model)
-            self.tokens += batch.n_targets
-            progress = meter.add(step, batch, loss, norm, rate, self.tokens)
-            if progress and self.processes.rank == 0:
-                self.report(progress)
-                if meter.is_logged(step):
-                    self._log({"event": "step", "segment": s, **progress.__dict__})
+            loss, norm = self._gradients(batch, phase, s, step)
+            self._read(meter)
+            read = guarded_step(self.optimizer, rate, loss, norm, self._limit())
+            self.unread = _Unread(s, step, batch, rate, read)
             if step + 1 in ends or self._save_is_due(step, saved_at):
+                self._read(meter)
                 self._save(s, step + 1, n_steps, permanent=step + 1 in ends)
                 saved_at = time.monotonic()
+            elif not self.reads_late:
+                self._read(meter)
         if self.processes.rank == 0:
             achieved = batches.achieved(n_steps) if isinstance(batches, TextBatches) else {"epochs": phase.epochs}
             self._log({"event": "end", "phase": phase.name, "segment": s, "step": n_steps, "achieved": achieved})
@@ -303,63 +327,102 @@ class _Run:
             due = bool(self.processes.sum(torch.tensor(float(due and self.processes.rank == 0), device=self.device)))
         return due
 
-    def _step(self, batch: Batch, phase: Phase) -> tuple[float, float]:
-        """Gradients of the batch's mean loss, clipped; the loss and the norm before. Halves what does not fit."""
-        n_targets = batch.n_targets
-        while True:
-            rows = self.micro_batch or max(1, self.micro_tokens // batch.ids.shape[1])
-            pieces = self.processes.pieces(batch, rows)
-            try:
-                loss = self._accumulate(pieces, n_targets, phase)
-                break
-            except torch.OutOfMemoryError as error:
-                self._halve(max(len(piece.ids) for piece in pieces), error)
-        self.processes.sum_gradients(self.parameters)
-        total = float(self.processes.sum(loss))
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.max_grad_norm)
-        return total / max(n_targets, 1), float(whole(norm))
+    def _prepared(self, batches: TextBatches | ExampleBatches, steps: Iterable[int]) -> Iterator[Batch]:
+        """The batches of these steps, made ahead; for a GPU of few widths, and in memory that it reads by itself."""
+        if self.device.type == "cuda":
+            return prefetched(lambda step: pinned(filled_up(batches.batch(step))), steps)
+        return prefetched(batches.batch, steps)
 
-    def _accumulate(self, pieces: Sequence[Batch], n_targets: int, phase: Phase) -> torch.Tensor:
-        """The gradients of the pieces' loss, and their summed cross-entropy."""
+    def _gradients(self, batch: Batch, phase: Phase, s: int, step: int) -> tuple[Tensor, Tensor]:
+        """Gradients of the batch's mean loss, clipped; that loss, and the norm before. Halves what does not fit."""
+        n_targets, width = batch.n_targets, batch.ids.shape[1]
+        while True:
+            pieces = self.processes.pieces(batch, self.micro_batches.rows(s, step, width))
+            total = self._attempt(pieces, n_targets, phase)
+            if total is not None:
+                break
+            # behind the `except` of the attempt: its traceback, which held the activations, is gone
+            self._halve(s, step, max(len(piece.ids) for piece in pieces), width)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.max_grad_norm)
+        return self.processes.sum(total).double() / max(n_targets, 1), whole(norm)
+
+    def _attempt(self, pieces: Sequence[Batch], n_targets: int, phase: Phase) -> Tensor | None:
+        """The gradients of the pieces' loss, and their summed cross-entropy; None where they do not fit."""
+        try:
+            return self._accumulate(pieces, n_targets, phase)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
+
+    def _accumulate(self, pieces: Sequence[Batch], n_targets: int, phase: Phase) -> Tensor:
         total = torch.zeros((), device=self.device)
         masked = phase.is_sft or self.recipe.mask_documents
-        for piece in pieces:
+        for i, piece in enumerate(pieces):
             ids_BT, targets_BT = self._moved(piece.ids), self._moved(piece.targets)
-            documents_BT = self._moved(piece.documents) if masked else None
+            documents = self._within(piece) if masked else None
             with autocast(self.device, self.recipe.precision):
-                hidden_BTD = self.hidden(ids_BT, documents_BT)
+                hidden_BTD = self.model.hidden(ids_BT, documents)
                 loss, cross_entropy = chunked_cross_entropy(hidden_BTD, self.model.head, targets_BT, self.recipe.z_loss)
+            if self.buckets and i + 1 == len(pieces):
+                self.buckets.begin()
             (loss / n_targets * self.processes.loss_scale).backward()
             total += cross_entropy
+        if self.buckets:
+            self.buckets.finish()
         return total
 
-    def _moved(self, array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor
+    def _within(self, piece: Batch) -> Tensor:
+        """What keeps attention within documents on this device."""
+        if isinstance(self.model, GPTNeoX) and has_document_attention(self.device, self.recipe.precision):
+            return self._moved(document_offsets(np.asarray(piece.documents)))
+        return self._moved(piece.documents)
 
-    def _halve(self, rows: int, error: Exception) -> None:
+    def _moved(self, array: np.ndarray | Tensor) -> Tensor:
+        tensor = array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.to(self.device, non_blocking=True)
+
+    def _halve(self, s: int, step: int, rows: int, width: int) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         if rows <= 1 or self.processes.size > 1:
             fits = "not even one row fits" if rows <= 1 else f"{rows} rows a process do not fit"
             raise SimtoolError(
-                f"Out of memory: {fits} on {self.device}. Use a smaller --micro-batch, --sequence-length or model."
-            ) from error
-        self.micro_batch = rows // 2
+                f"Out of memory: {fits} on {self.device}. Use a smaller --micro-batch, --length or model."
+            )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.report(f"Out of memory with {rows} rows at a time: going on with {self.micro_batch}, the same numbers.")
+        half = self.micro_batches.halve(s, step, rows, width)
+        self.report(f"Out of memory with {rows} rows at a time: going on with {half}, the same numbers.")
 
-    def _check(self, loss: float, norm: float, phase: Phase, s: int, step: int) -> None:
-        """Raises SimtoolError before a step that would spoil the weights."""
+    def _limit(self) -> float:
+        """The loss above which an update is not made."""
+        spike, n = self.execution.spike, len(self.history)
+        return float(np.median(self.history)) + spike if spike is not None and n == SPIKE_HISTORY else math.inf
+
+    def _read(self, meter: Meter) -> None:
+        """What the last step's loss was, and whether its update was made. Raises TrainingDiverged where it was not."""
+        unread, self.unread = self.unread, None
+        if unread is None:
+            return
+        loss, norm = unread.read()
+        self._check(loss, norm, unread.segment, unread.step)
+        self.watch(self.model)
+        self.tokens += unread.batch.n_targets
+        progress = meter.add(unread.step, unread.batch, loss, norm, unread.rate, self.tokens)
+        if progress and self.processes.rank == 0:
+            self.report(progress)
+            if meter.is_logged(unread.step):
+                self._log({"event": "step", "segment": unread.segment, **progress.__dict__})
+
+    def _check(self, loss: float, norm: float, s: int, step: int) -> None:
         problem = trouble(loss, norm, self.history, self.execution.spike)
         self.history.append(loss)
         if problem is not None:
+            self.writer.wait()
             raise TrainingDiverged(
-                f"Step {step:,} of phase {phase.name!r}: {problem}. Nothing was changed by it.\n"
+                f"Step {step:,} of phase {self.segments[s].name!r}: {problem}. Nothing was changed by it.\n"
                 f"Documents of the batch, by their numbers: {listed_origins(self.batches[s].origins(step))}.\n"
-                f"Last good checkpoint: {self.last_saved or 'none yet'}.\n"
+                f"Last good checkpoint: {self.writer.last_saved or 'none yet'}.\n"
                 "Lower the learning rate, or look at these documents."
             )
 
@@ -369,8 +432,7 @@ class _Run:
         state = state_of(self.model, self.optimizer, is_writer=self.processes.rank == 0)
         if self.processes.rank == 0:
             config = self.model.config(self.recipe.sequence_length, self.end_of_text)
-            self.last_saved = save_checkpoint(self.folder / "checkpoints", state, config, position, self.recipe)
-            prune(self.folder / "checkpoints", self.execution.keep_last)
+            self.writer.save(state, config, position, self.recipe)
         if step == n_steps:
             self.done.append(step)
         self.processes.wait()

@@ -126,3 +126,15 @@ def test_what_cannot_be_measured_is_told(model, tmp_path):
         evaluate(tmp_path, toys.STORES["web"])
     with pytest.raises(SimtoolError, match=r"web \(train\) holds no documents to measure"):
         evaluate(model, toys.STORES["web"], 64, documents=0)
+
+
+def test_windows_are_filled_up_to_a_multiple_without_changing_the_loss(model, monkeypatch):
+    store = toys.STORES["sums"]
+    narrow = evaluate(model, store, 7)
+    plain = module.read_windows
+    monkeypatch.setattr(module, "read_windows", lambda *inputs: plain(*inputs[:3], 64))
+    assert evaluate(model, store, 7).nats == pytest.approx(narrow.nats, abs=1e-4)
+    batch = next(iter(module.batched_windows(store, range(3), 7)))
+    ids, targets = plain(store, batch, "text", 64)
+    assert ids.shape == targets.shape == (len(batch), 64)
+    assert (targets >= 0).sum() == sum(window.stop - window.start for window in batch)

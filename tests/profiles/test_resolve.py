@@ -6,11 +6,11 @@ import pytest
 
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.errors import SimtoolError
-from simtool.mixture import Mixture
+from simtool.mixture import Mixture, as_mixtures
 from simtool.profiles.count import Budget
 from simtool.profiles.features import FEATURES, split_by_tokenizer
 from simtool.profiles.reference.build import CORPORA
-from simtool.profiles.resolve import Options, find_profile, find_profiles, local_text, provenance_of, shipped
+from simtool.profiles.resolve import Options, find_profile, find_profiles, local_text, named, provenance_of, shipped
 from simtool.tokens.tokenizer import load_tokenizer
 
 DEFAULT = load_tokenizer("default")
@@ -106,3 +106,65 @@ def test_what_is_shipped_by_text_and_by_tokens_covers_every_feature():
     of_text, of_tokens = split_by_tokenizer(FEATURES)
     assert sorted(of_text + of_tokens) == sorted(FEATURES)
     assert "document_length" in of_tokens and "line_length" in of_text
+
+
+@pytest.mark.parametrize("feature", ["token2", "skeleton2"])
+def test_a_feature_with_nothing_to_count_says_so(tmp_path, options, feature):
+    path = str(write(tmp_path / "labels.jsonl", ["yes", "no"]))
+    with pytest.raises(SimtoolError) as error:
+        find_profiles({path: Mixture({path: 1.0})}, ["token", feature], options)
+    assert str(error.value) == (f"{path} has nothing to count for {feature}. Give longer documents or another feature.")
+
+
+def test_one_corpus_has_fields_view_and_split_of_its_own(tmp_path, options):
+    rows = [{"q": "why is that", "a": "so"}, {"q": "who", "a": "me"}]
+    (tmp_path / "qa.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    specs = {"q": 2, "a": 2, "q->a": 2, "q->a[user]": 2}
+    texts = {spec: local_text(f"{tmp_path}/qa.jsonl#{spec}", options) for spec in specs}
+    assert [document.text for document in texts["q"].documents()] == ["why is that", "who"]
+    assert [document.text for document in texts["q->a"].documents()] == ["why is that\nso", "who\nme"]
+    assert list(texts["q->a[user]"].documents()) == list(texts["q"].documents())
+    profiles = [find_profile(f"{tmp_path}/qa.jsonl#{spec}", ["token"], options).profile for spec in specs]
+    sizes = [profile.size["tokens"] for profile in profiles]
+    assert sizes[0] == sizes[3] < sizes[2] and sizes[1] < sizes[2]
+
+
+def test_a_catalogue_corpus_has_views_too(options):
+    whole, answers = (local_text(name, options) for name in ("gen_problems", "gen_problems[assistant]"))
+    assert next(answers.documents()).text == next(whole.documents()).in_role("assistant").text
+
+
+def test_layouts_of_every_kind_stand_in_one_command(tmp_path, options):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = [f"text number {n} of the set" for n in range(40)]
+    pq.write_table(pa.table({"content": texts}), tmp_path / "web.parquet")
+    turns = [
+        {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": text}]} for text in texts
+    ]
+    (tmp_path / "chat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in turns))
+    (tmp_path / "tickets.csv").write_text("body;n\n" + "".join(f"{text};1\n" for text in texts))
+    names = [str(tmp_path / name) for name in ("web.parquet", "chat.jsonl", "tickets.csv")]
+    web, chat, tickets = find_profiles(as_mixtures(names), ["token"], options).values()
+    assert web.profile.size == tickets.profile.size
+    assert chat.profile.size["bytes"] == web.profile.size["bytes"] + 40 * len("hi\n")
+    sources = [resolved.facts["source"].rpartition("/")[2] for resolved in (web, chat, tickets)]
+    assert sources == [
+        "web.parquet, field content",
+        "chat.jsonl, messages, 2 turns on average",
+        "tickets.csv, field body",
+    ]
+
+
+def test_own_corpora_are_used_by_name(tmp_path, options):
+    path = write(tmp_path / "a.jsonl", ["one two", "three four"])
+    names, known = named({"mine": path, "held": ["one two", "three four"]}, options)
+    assert names == ["mine", "held"]
+    mine, held = find_profiles(as_mixtures(names), ["token"], known).values()
+    assert mine.profile.size == held.profile.size and mine.profile.corpus == "mine"
+    assert held.facts["source"] == "2 rows in memory"
+    assert named([path, ["x"], "c4"], options)[0] == [str(path), "corpus_2", "c4"]
+    assert named(str(path), options)[0] == [str(path)]
+    with pytest.raises(SimtoolError, match=r"^No corpus is given\. Name at least one\.$"):
+        named([], options)

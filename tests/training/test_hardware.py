@@ -34,3 +34,78 @@ def test_the_peak_is_measured_once(monkeypatch):
     peak = measured_peak(CPU, "fp32")
     assert 1e8 < peak < 1e14
     assert measured_peak(CPU, "fp32") == peak
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """As if there were two: the devices that become current."""
+    current = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    return current
+
+
+@pytest.mark.parametrize(
+    ("name", "local_rank", "index"), [("cuda", None, 0), ("cuda", "1", 1), ("auto", "1", 1), ("cuda:0", "1", 0)]
+)
+def test_every_process_has_its_own_gpu_and_no_context_on_another(two_gpus, monkeypatch, name, local_rank, index):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if local_rank:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    device = find_device(name)
+    assert device == torch.device("cuda", index)
+    assert two_gpus == [device]
+
+
+def test_a_gpu_that_is_not_there(two_gpus):
+    with pytest.raises(SimtoolError, match=r"No device 'cuda:2': there are 2 GPUs here\."):
+        find_device("cuda:2")
+    assert two_gpus == []
+
+
+def test_out_of_memory_has_two_names():
+    assert hardware.is_out_of_memory(torch.OutOfMemoryError("a test"))
+    assert hardware.is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"))
+    assert not hardware.is_out_of_memory(RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED"))
+
+
+def test_the_peak_of_a_gpu_is_its_own_median_after_warming_up(monkeypatch):
+    """A card that needs 8 ms a product at first and 2 ms when it is warm, but for a slow one now and then."""
+    device, clock, synchronized = torch.device("cuda", 1), [0.0], []
+
+    class Matrix:
+        products = 0
+
+        def __init__(self):
+            self.device = device
+
+        def __matmul__(self, other):
+            Matrix.products += 1
+            clock[0] += 0.008 if Matrix.products < 20 else 0.009 if Matrix.products % 5 == 0 else 0.002
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            self.at = clock[0]
+
+        def elapsed_time(self, other):
+            return 1000 * (other.at - self.at)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "device", lambda current: hardware.nullcontext())
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronized.append)
+    monkeypatch.setattr(hardware.time, "perf_counter", lambda: clock[0])
+    assert hardware.gpu_product_seconds(Matrix()) == pytest.approx(0.002)
+    assert set(synchronized) == {device}
+
+
+def test_the_data_sheets_peak(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100 80GB HBM3")
+    gpu = torch.device("cuda", 0)
+    assert hardware.datasheet_peak(gpu, "bf16") == 989e12
+    assert hardware.datasheet_peak(gpu, "fp32") is None and hardware.datasheet_peak(CPU, "bf16") is None
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "another card")
+    assert hardware.datasheet_peak(gpu, "bf16") is None

@@ -1,7 +1,9 @@
 """The model is Pythia: its sizes, its names, and the logits of transformers."""
 
+import itertools
 import json
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,6 +15,7 @@ from simtool.errors import SimtoolError  # noqa: E402
 from simtool.training import model as module  # noqa: E402
 from simtool.training.model import (  # noqa: E402
     build_model,
+    document_offsets,
     flops_per_token,
     load_model,
 )
@@ -100,6 +103,46 @@ def test_documents_do_not_see_each_other(tiny):
         assert torch.allclose(packed[:, :4], tiny(a), atol=1e-5)
         assert torch.allclose(packed[:, 4:], tiny(b), atol=1e-5)
         assert not torch.allclose(tiny(together)[:, 4:], tiny(b), atol=1e-3)
+
+
+def varlen_by_hand(q, k, v, starts_q, starts_k, longest_q, longest_k, window_size):
+    """The slow way is the specification: each document by itself."""
+    assert window_size == (-1, 0)
+    out = torch.zeros_like(q)
+    for start, stop in itertools.pairwise(starts_q.tolist()):
+        if start < stop:
+            own = (x[start:stop].transpose(0, 1) for x in (q, k, v))
+            out[start:stop] = torch.nn.functional.scaled_dot_product_attention(*own, is_causal=True).transpose(0, 1)
+    return out
+
+
+def test_offsets_of_documents_do_what_their_mask_does(tiny, monkeypatch):
+    """With flash attention put in by its definition: positions, documents and gradients are the mask's."""
+    monkeypatch.setattr(module, "varlen_attn", varlen_by_hand)
+    rng = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 200, (3, 32), generator=rng)
+    documents = torch.cumsum(torch.rand(3, 32, generator=rng) < 0.2, 1)
+    offsets = torch.from_numpy(document_offsets(documents.numpy()))
+    by_mask, by_offsets = tiny.hidden(ids, documents), tiny.hidden(ids, offsets)
+    assert torch.allclose(by_mask, by_offsets, atol=1e-5)
+    parameters = list(tiny.gpt_neox.parameters())
+    pairs = (torch.autograd.grad(hidden.square().sum(), parameters) for hidden in (by_mask, by_offsets))
+    assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(*pairs, strict=True))
+
+
+def test_offsets_by_hand():
+    documents = np.array([[1, 1, 2, 2], [2, 2, 2, 3]])  # a row begins a document, whatever its number
+    offsets = document_offsets(documents)
+    assert offsets.dtype == np.int32 and len(offsets) == 64
+    assert offsets[:5].tolist() == [0, 2, 4, 7, 8] and set(offsets[5:]) == {8}
+    many = document_offsets(np.arange(64)[None])  # 64 documents have 65 edges
+    assert len(many) == 128 and many[64] == 64
+
+
+def test_flash_attention_within_documents_is_for_bf16_on_a_gpu():
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert module.has_document_attention(gpu, "bf16") == (module.varlen_attn is not None)
+    assert not module.has_document_attention(gpu, "fp32") and not module.has_document_attention(cpu, "bf16")
 
 
 def test_the_same_seed_gives_the_same_weights():

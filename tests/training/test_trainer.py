@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,6 +215,132 @@ def test_out_of_memory_halves_the_rows_and_keeps_the_numbers(tmp_path, monkeypat
     assert losses(tmp_path) == pytest.approx(losses(uninterrupted.folder), abs=2e-4)
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_a_retry_finds_the_memory_of_the_attempt_free(tmp_path, monkeypatch, error):
+    plain, attempts, alive = loop.chunked_cross_entropy, [], []
+
+    def limited(hidden, *rest):
+        alive.append([reference() is not None for reference in attempts])
+        attempts.append(weakref.ref(hidden))
+        if len(attempts) == 1:
+            raise error("CUBLAS_STATUS_ALLOC_FAILED")
+        return plain(hidden, *rest)
+
+    monkeypatch.setattr(loop, "chunked_cross_entropy", limited)
+    train(recipe(phase(steps=1)), STORES, tmp_path, QUIET)
+    assert alive[:2] == [[], [False]]
+
+
+def test_an_error_that_is_not_memory_is_raised(tmp_path, monkeypatch):
+    def broken(*inputs):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(loop, "chunked_cross_entropy", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train(recipe(), STORES, tmp_path, QUIET)
+
+
+def test_a_run_that_halved_its_rows_is_resumed_with_the_same_bits(tmp_path, monkeypatch):
+    """Memory runs out at the eighth step, once; the resumed run begins before that, and halves there again."""
+    plain, steps = loop._Run._accumulate, []
+
+    def limited(self, pieces, *rest):
+        steps.append(len(pieces))
+        if len(steps) == 8:
+            raise torch.OutOfMemoryError("a test")
+        return plain(self, pieces, *rest)
+
+    execution = replace(QUIET, save_steps=5, micro_batch=4, keep_last=9)
+    monkeypatch.setattr(loop._Run, "_accumulate", limited)
+    whole = train(recipe(phase(steps=12)), STORES, tmp_path / "whole", execution)
+    assert steps == [1] * 8 + [2] * 5
+    monkeypatch.undo()
+    folder = tmp_path / "resumed"
+    shutil.copytree(whole.folder, folder)
+
+    def forget_all_but_the_first() -> None:
+        for checkpoint in (folder / "checkpoints").iterdir():
+            if checkpoint.name != whole.recipe.prefix(0, 5):
+                shutil.rmtree(checkpoint)
+
+    forget_all_but_the_first()
+    resumed = train(whole.recipe, STORES, folder, execution)
+    assert resumed.began.name == whole.recipe.prefix(0, 5)
+    assert weights(resumed.checkpoint) == weights(whole.checkpoint)
+    (folder / "micro_batches.json").unlink()
+    forget_all_but_the_first()
+    forgetful = train(whole.recipe, STORES, folder, replace(execution, micro_batch=2))
+    assert weights(forgetful.checkpoint) != weights(whole.checkpoint)  # so the bits do depend on it
+
+
+@pytest.fixture
+def reading_late(monkeypatch):
+    """As on a GPU: a step's loss is read when the next one's gradients are there."""
+    plain = loop._Run._train_segment
+
+    def late(self, *place):
+        self.reads_late = True
+        plain(self, *place)
+
+    monkeypatch.setattr(loop._Run, "_train_segment", late)
+
+
+def test_reading_late_changes_nothing(tmp_path, reading_late, uninterrupted):
+    done = train(LONG, STORES, tmp_path, replace(QUIET, save_steps=3))
+    assert weights(done.checkpoint) == weights(uninterrupted.checkpoint)
+    assert losses(tmp_path) == losses(uninterrupted.folder)
+
+
+def test_an_unsound_step_that_is_read_late_was_not_made(tmp_path, monkeypatch, reading_late):
+    plain, calls, models = loop.chunked_cross_entropy, [], []
+
+    def broken(hidden, *rest):
+        calls.append(1)
+        loss, cross_entropy = plain(hidden, *rest)
+        return (loss * torch.nan, cross_entropy * torch.nan) if len(calls) == 8 else (loss, cross_entropy)
+
+    monkeypatch.setattr(loop, "chunked_cross_entropy", broken)
+    with pytest.raises(SimtoolError, match=r"Step 7 of phase 'pre': the loss is nan"):
+        train(recipe(), STORES, tmp_path / "late", QUIET, watch=models.append)
+    assert len(calls) == 9  # the next step had begun
+    monkeypatch.undo()
+    sound = train(recipe(), STORES, tmp_path / "sound", replace(QUIET, save_steps=7, keep_last=9))
+    before = load_model(sound.folder / "checkpoints" / recipe().prefix(0, 7)).state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in models[-1].state_dict().items())
+
+
+def test_a_step_waits_for_nothing(tmp_path, monkeypatch):
+    """What would make the CPU wait for a GPU: a tensor's value, or a shape that depends on it."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    waiting = []
+
+    class Waits(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, inputs=(), options=None):
+            if operation.overloadpacket.__name__ in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "unique"):
+                waiting.append(str(operation))
+            return operation(*inputs, **(options or {}))
+
+    gradients, step = loop._Run._gradients, loop.guarded_step
+
+    def watched_gradients(self, *rest):
+        with Waits():
+            return gradients(self, *rest)
+
+    def watched_step(*inputs):
+        with Waits():
+            return step(*inputs)
+
+    monkeypatch.setattr(loop._Run, "_gradients", watched_gradients)
+    monkeypatch.setattr(loop, "guarded_step", watched_step)
+    train(recipe(phase(steps=3), z_loss=1e-4, precision="bf16"), STORES, tmp_path / "text", QUIET)
+    train(recipe(phase(steps=1), sft(epochs=1)), STORES, tmp_path / "sft", QUIET)
+    assert waiting == []
+    with Waits():
+        torch.tensor(1.0).item()
+    assert waiting  # so it would have been seen
+
+
 def test_nothing_fits(tmp_path, monkeypatch):
     def none(*given):
         raise torch.OutOfMemoryError("a test")
@@ -394,6 +522,7 @@ whole, sharded = (Execution("cpu", log_steps=1, micro_batch=3, shard=shard) for 
 train(toys.SHORT, toys.STORES, folder / "whole", whole)
 train(toys.recipe(*toys.SHORT.phases[:2]), toys.STORES, folder / "sharded", sharded)
 train(toys.SHORT, toys.STORES, folder / "resumed", sharded, [folder / "sharded"])
+train(toys.recipe(toys.phase(steps=4), precision="bf16"), toys.STORES, folder / "bf16", sharded)
 """
 
 
@@ -410,6 +539,13 @@ def test_sharded_weights_train_as_whole_ones(two_processes, alone):
     """The second run forks from the first one's checkpoint: what was gathered is scattered again."""
     seen = losses(two_processes / "sharded") + losses(two_processes / "resumed")
     assert seen == pytest.approx(losses(alone.folder), abs=2e-4)
+
+
+def test_sharded_weights_travel_in_bf16_where_that_is_the_precision(two_processes, tmp_path):
+    train(recipe(phase(steps=4), precision="bf16"), STORES, tmp_path, QUIET)
+    assert losses(two_processes / "bf16") == pytest.approx(losses(tmp_path), abs=2e-2)
+    (checkpoint,) = (two_processes / "bf16" / "checkpoints").iterdir()
+    assert {value.dtype for value in load_file(checkpoint / "model.safetensors").values()} == {torch.float32}
 
 
 def test_a_sharded_run_saves_what_one_process_goes_on_from(two_processes, alone, tmp_path):
