@@ -23,7 +23,7 @@ from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import smooth
 
 RUNS = 3
-EMPHASIS = np.ones(1)
+TARGET_WEIGHTS = np.ones(1)
 
 
 def zipf_distributions(n_corpora: int, n_entries: int, seed: int = 0) -> np.ndarray:
@@ -44,15 +44,15 @@ def target_of(sources: np.ndarray, seed: int = 1) -> np.ndarray:
 
 def problem_of(n_candidates: int, n_entries: int) -> ConvexProblem:
     sources = zipf_distributions(n_candidates + 1, n_entries)
-    wanted = np.stack([target_of(sources), sources[0]])
+    targets = np.stack([target_of(sources), sources[0]])
     K = len(sources)
-    return ConvexProblem(smooth(sources, n_entries), np.ones(K), smooth(wanted, n_entries), np.zeros(K), np.ones(K))
+    return ConvexProblem(smooth(sources, n_entries), np.ones(K), smooth(targets, n_entries), np.zeros(K), np.ones(K))
 
 
 def slsqp(problem: ConvexProblem, budget: float | None) -> np.ndarray:
     from scipy.optimize import minimize
 
-    S, (wanted, pretraining) = problem.sources_KV, problem.target_TV
+    S, (targets, pretraining) = problem.sources_KV, problem.target_TV
     most = budget is not None and budget - pretraining @ np.log2(S[0])
     slope = lambda w, q: -S @ (q / (w @ S)) / np.log(2)  # noqa: E731
     constraints = [{"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like}]
@@ -65,16 +65,16 @@ def slsqp(problem: ConvexProblem, budget: float | None) -> np.ndarray:
             }
         )
     K = len(S)
-    found = minimize(
-        lambda w: -wanted @ np.log2(w @ S),
+    solution = minimize(
+        lambda w: -targets @ np.log2(w @ S),
         np.full(K, 1 / K),
-        jac=lambda w: slope(w, wanted),
+        jac=lambda w: slope(w, targets),
         bounds=[(0, 1)] * K,
         constraints=constraints,
         method="SLSQP",
         options={"ftol": TOLERANCE, "maxiter": 1000},
     )
-    return found.x
+    return solution.x
 
 
 def profiles_of(n_candidates: int, n_entries: int, n_tokens: int = 400_000) -> dict[str, Profile]:
@@ -120,14 +120,14 @@ def main() -> None:
         problem = problem_of(n_candidates, n_entries)
         bits = lambda w: float(problem.bits(w)[0])  # noqa: B023, E731
         for budget in (None, 0.05):
-            ours, found = median_of(within_budget, problem, EMPHASIS, budget)
+            ours, optimum = median_of(within_budget, problem, TARGET_WEIGHTS, budget)
             theirs, peer = median_of(slsqp, problem, budget)
-            bound = bits(found.weights) - found.gap
+            bound = bits(optimum.weights) - optimum.gap
             over = max(float(problem.forgetting(peer)) - budget, 0.0) if budget else 0.0
             rows.append(
                 f"| {n_candidates} x {n_entries:,} | {budget or 'none'} | {ours:.3g} | {theirs:.3g} |"
-                f" {theirs / ours:.1f} | {found.gap:.0e} | {bits(peer / peer.sum()) - bound:.0e} | {over:.0e} |"
-                f" {np.abs(peer - found.weights).max():.0e} |"
+                f" {theirs / ours:.1f} | {optimum.gap:.0e} | {bits(peer / peer.sum()) - bound:.0e} | {over:.0e} |"
+                f" {np.abs(peer - optimum.weights).max():.0e} |"
             )
     profiles = profiles_of(*sizes[-1])
     names = list(profiles)[:-1]

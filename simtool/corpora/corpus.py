@@ -117,7 +117,7 @@ class Corpus:
     about: str
     role: Role
     licence: str
-    render: Callable[[Row], Document] | None  # a layout, or an entry's own; None until it is told from the rows
+    render: Callable[[Row], Document] | None  # a layout, or an entry's own; None until it is read off the rows
     example: Row  # written by us: the entry's documentation and its offline test
     source: Source | None  # the hub for a catalogue entry; files once they are found
     # File stems that serve this corpus in a data folder, best first, each with None or, when the text is of
@@ -126,7 +126,7 @@ class Corpus:
     access: str | None = None  # how to get in, where the hub asks for an agreement
     train_on: Literal["response", "text"] = "text"  # what SFT counts in its loss
     stand_in: str | None = None
-    layout: str = ""  # how rows are read, where that was told from them: "messages, 3 turns on average"
+    layout: str = ""  # how rows are read, where that was read off them: "messages, 3 turns on average"
     view: SegmentRole | None = None  # only the segments of this role are read; None: all
     same_domain: str | None = None  # of a target: what to mix in by its domain alone, the same-domain baseline
     n_examples: int | None = None  # for SFT: the paper's, or those of the set's training split

@@ -1,6 +1,6 @@
 """How a row becomes a document: plain text, prompt and response, chat messages, the chosen one of two answers.
 
-Which of them a corpus has is told from a sample of its rows, or said by the names of its fields. To add a layout,
+Which of them a corpus has is read off a sample of its rows, or said by the names of its fields. To add a layout,
 write its class (fields of a row -> `Document`) and the function that recognises it, and name that in `RECOGNIZED`.
 
 Without a chat template, what is said is put one turn a line; the line breaks between are masked in SFT on responses.
@@ -249,7 +249,7 @@ def find_layout(rows: Sequence[Row], fields: str | None, where: str) -> Layout:
         A sample of it.
     fields
         What the user names: "body", "meta.text", "title,body" (one a line), "question->answer", "messages"; None:
-        told from the rows.
+        read off the rows.
     where
         What the corpus is called in messages.
 

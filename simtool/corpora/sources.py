@@ -53,7 +53,7 @@ class Files:
         return FORMATS[known_format(file)](file, reading.columns)
 
     def sample(self) -> list[Row]:
-        """The first rows, with all their fields: what a layout is told from."""
+        """The first rows, with all their fields: what a layout is read off."""
         reading = Reading(skip_bad=True)
         for file in self.files:
             for block in self._blocks(file, reading):
@@ -143,7 +143,7 @@ def file_corpus(spec: str, fields: str | None = None, split: str = "train", name
     spec
         A path, folder, glob, pipe or URL.
     fields
-        What holds the text: "question,answer"; None: told from the first rows. See `layouts.find_layout`.
+        What holds the text: "question,answer"; None: read off the first rows. See `layouts.find_layout`.
     split
         Of a folder whose files are named by splits.
     name

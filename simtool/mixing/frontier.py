@@ -49,7 +49,7 @@ class Frontier(Tabular):
         read_only(self)
 
     def to_polars(self) -> "pl.DataFrame":
-        """One row a point and target; the shares of the point's mixture are in columns share_CORPUS."""
+        """One row per point and target; the shares of the point's mixture are in columns share_CORPUS."""
         import polars as pl
 
         n_points, n_targets = self.gain.shape

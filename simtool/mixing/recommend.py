@@ -118,7 +118,7 @@ class Recommendation:
         return shlex.join([*parts, "--sft", target])
 
     def to_polars(self) -> "pl.DataFrame":
-        """One row a corpus: share, its interval and constraints; epochs and effective tokens, null where not known."""
+        """One row per corpus: share, its interval and constraints; epochs, effective tokens: null where not known."""
         import polars as pl
 
         lower, upper = self.constraints.bounds(self.corpora)
@@ -138,7 +138,7 @@ class Recommendation:
         ).with_columns(pl.col("epochs", "effective_tokens").fill_nan(None))
 
     def targets_to_polars(self) -> "pl.DataFrame":
-        """One row a target: weight, bits per symbol, the gain with its interval, and the most that could be gained."""
+        """One row per target: weight, bits per symbol, the gain with its interval, and the most possible."""
         import polars as pl
 
         return pl.DataFrame(

@@ -117,13 +117,13 @@ def sweep_of(mixtures: "pl.DataFrame", losses: "pl.DataFrame", higher_is_better:
     outcomes, targets = _numbers(losses, key, "losses")
     rows = {str(run): i for i, run in enumerate(losses[key])}
     pairs = [(i, rows[str(run)]) for i, run in enumerate(mixtures[key]) if str(run) in rows]
-    here, there = (
+    rows_of_mixtures, rows_of_losses = (
         (np.array(side, np.int64) for side in zip(*pairs, strict=True)) if pairs else (np.empty(0), np.empty(0))
     )
     runs = tuple(str(mixtures[key][i]) for i, _ in pairs)
     if not pairs:
         raise SimtoolError(f"No run of one table is in the other: their columns {key!r} have no value in common.")
-    weights, outcomes = weights[here], outcomes[there]
+    weights, outcomes = weights[rows_of_mixtures], outcomes[rows_of_losses]
     _check_weights(runs, weights)
     return Sweep(
         runs,

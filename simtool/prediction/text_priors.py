@@ -90,13 +90,13 @@ def _counts(
     profiles: Mapping[str, Profile], corpora: Sequence[str], targets: Mapping[str, Mixture], feature: str
 ) -> SweepCounts:
     of = lambda name: profiles[name].features[feature]  # noqa: E731
-    wanted = [_target_counts(profiles, mixture, feature) for mixture in targets.values()]
-    seen = np.flatnonzero(np.any([counts.any(axis=0) for counts in wanted], axis=0))
+    target_counts = [_target_counts(profiles, mixture, feature) for mixture in targets.values()]
+    seen = np.flatnonzero(np.any([counts.any(axis=0) for counts in target_counts], axis=0))
     tokens = np.array([profiles[name].size["tokens"] for name in corpora])
     return SweepCounts(
         np.stack([of(name)[:, seen].astype(np.float32) for name in corpora], axis=1),
         np.stack([of(name).sum(axis=1) for name in corpora], axis=1).astype(np.float64),
-        np.stack([counts[:, seen].astype(np.float32) for counts in wanted], axis=1),
+        np.stack([counts[:, seen].astype(np.float32) for counts in target_counts], axis=1),
         np.array([of(name).sum() for name in corpora]) / tokens,
         of(corpora[0]).shape[1],
     )

@@ -210,7 +210,7 @@ def _score(prediction: Prediction, size: str, improvement: np.ndarray, seed: int
     overall = agreement(advantage, improvement, seed) if advantage.size >= FEWEST_CELLS else None
     targets, mixtures = prediction.targets, prediction.mixtures
     selected, best = advantage.argmax(axis=0), improvement.argmax(axis=0)
-    apart, others = _orders(prediction, advantage, improvement)
+    distinguished, others = _orders(prediction, advantage, improvement)
     return Score(
         size=size,
         n_cells=advantage.size,
@@ -223,7 +223,7 @@ def _score(prediction: Prediction, size: str, improvement: np.ndarray, seed: int
         regret_chance={t: float(improvement[best[j], j] - improvement[:, j].mean()) for j, t in enumerate(targets)},
         predicted_best={t: mixtures[selected[j]] for j, t in enumerate(targets)},
         best={t: mixtures[best[j]] for j, t in enumerate(targets)},
-        apart_right=apart,
+        apart_right=distinguished,
         others_right=others,
         brier=float(np.mean((share_positive - (improvement > 0)) ** 2)),
     )
@@ -240,7 +240,7 @@ def _orders(
             product = (improvement[i, j] - improvement[k, j]) * (advantage[i, j] - advantage[k, j])
             if product == 0:
                 continue
-            apart = (target, *sorted((first, second))) in distinguishable
-            total[apart] += 1
-            right[apart] += bool(product > 0)
+            separated = (target, *sorted((first, second))) in distinguishable
+            total[separated] += 1
+            right[separated] += bool(product > 0)
     return (right[True], total[True]), (right[False], total[False])

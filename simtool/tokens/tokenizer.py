@@ -45,7 +45,7 @@ class Identity(NamedTuple):
 @dataclass(frozen=True)
 class TokenizerEntry:
     """A tokenizer known by name. `identity` is given where it was computed from the real file, so that
-    profiles can be told apart without having that file."""
+    profiles are distinguishable without that file."""
 
     about: str
     hub: str | None = None

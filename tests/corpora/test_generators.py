@@ -13,7 +13,7 @@ from simtool.corpora.catalogue import find_corpus
 from simtool.corpora.generated.dice import Dice, listed
 from simtool.corpora.generated.drills import TOPICS
 from simtool.corpora.generated.problems import PROBLEMS
-from simtool.corpora.generated.world import ASKED, REGIONS, people, places, rivers, species
+from simtool.corpora.generated.world import QUESTIONS, REGIONS, people, places, rivers, species
 from simtool.corpora.generators import GENERATORS, LIST_ROWS, VERSION, Generated
 
 NUMBERS = re.compile(r"(?<![\w.])[(\d][\d .+*/()=-]*")
@@ -188,7 +188,7 @@ def test_the_right_option_is_one_of_four_and_every_letter_is_right_as_often():
 
 def test_a_question_has_one_answer():
     """The wrong options of a question with names are wrong: nobody else did the same work in the same year."""
-    for (_, entries), seed in itertools.product(ASKED, range(3)):
+    for (_, entries), seed in itertools.product(QUESTIONS, range(3)):
         assert Dice(seed).choose(entries()) in entries()
     deeds = [(person.deed, person.work, person.year) for person in people()]
     assert len(set(deeds)) > 0.99 * len(deeds)

@@ -18,7 +18,7 @@ START = ["Al", "Bar", "Cor", "Dun", "Es", "Fal", "Gor", "Hal", "Ist", "Jor", "Ke
 MIDDLE = ["a", "e", "i", "o", "u", "an", "en", "ir", "ol", "um", "esh", "avi", "oma", "iri", "ath", "ell"]
 TOWN = ["dale", "mere", "stead", "wick", "haven", "gard", "moor", "ford", "burn", "holm", "cliff", "port"]
 FAMILY = ["sen", "ak", "ova", "ier", "ling", "ado", "escu", "man", "is", "ett", "orn", "uin"]
-GIVEN = ["Mirel", "Tasko", "Ondra", "Velia", "Joran", "Sefa", "Lucan", "Brenna", "Ivo", "Calla", "Dorit", "Emeric", "Fenna",
+GIVEN_NAMES = ["Mirel", "Tasko", "Ondra", "Velia", "Joran", "Sefa", "Lucan", "Brenna", "Ivo", "Calla", "Dorit", "Emeric", "Fenna",
          "Galen", "Hedda", "Isolt", "Kasimir", "Lavra", "Marek", "Nadia", "Osric", "Petra", "Quill", "Runa", "Stellan", "Tirza",
          "Ulric", "Wilma", "Xenia", "Yorick"]  # fmt: skip
 REGIONS = ["the Amber Coast", "Upper Vashti", "the Salt Plains", "Old Merrin", "the Lake Counties", "the Iron Hills", "Torvania",
@@ -130,7 +130,7 @@ def people() -> tuple[Person, ...]:
         born, trade = dice.integer(1500, 1890), dice.choose(list(TRADES))
         work, also = TRADES[trade]
         entries.append(
-            Person(f"{GIVEN[i % len(GIVEN)]} {_name(i * 11 + 3, FAMILY)}", born, born + dice.integer(48, 91),
+            Person(f"{GIVEN_NAMES[i % len(GIVEN_NAMES)]} {_name(i * 11 + 3, FAMILY)}", born, born + dice.integer(48, 91),
                    dice.choose(places()).name, trade, work, dice.choose(TITLES), born + dice.integer(22, 45), also)
         )  # fmt: skip
     return tuple(entries)
@@ -277,10 +277,10 @@ def _article(dice: Dice, title: str, lead: str, rest: list[str]) -> str:
 ARTICLES = ((_place, places), (_person, people), (_species, species), (_river, rivers))
 
 
-# Asked
+# Questions
 
 
-class Asked(NamedTuple):
+class Question(NamedTuple):
     question: str
     answer: str
     reason: str
@@ -290,7 +290,7 @@ class Asked(NamedTuple):
 def questions(dice: Dice) -> dict[str, str]:
     """The row: prompt and response; asked openly, with four answers to choose from, or after a passage."""
     kind = _kind(dice)
-    ask, entries = ASKED[kind]
+    ask, entries = QUESTIONS[kind]
     entry = dice.choose(entries())
     exercise = ask(dice, entry)
     form = dice.below(3)
@@ -313,64 +313,64 @@ def _near(dice: Dice, number: int, step: int) -> list[str]:
     return [str(number + step * dice.integer(1, 9) * sign) for sign in (1, -1, 1, -1, 1, -1, 1, -1)]
 
 
-def _ask_place(dice: Dice, it: Place) -> Asked:
+def _ask_place(dice: Dice, it: Place) -> Question:
     v = it._asdict()
     return dice.choose([
-        Asked(dice.say("[In which region is|Where does one find] the town of {name}?", **v), it.region,
+        Question(dice.say("[In which region is|Where does one find] the town of {name}?", **v), it.region,
               f"{it.name} is in {it.region}.", REGIONS),
-        Asked(dice.say("[What does {name} produce?|Which product made {name} famous?]", **v), it.craft,
+        Question(dice.say("[What does {name} produce?|Which product made {name} famous?]", **v), it.craft,
               f"The workshops of {it.name} make {it.craft}.", CRAFTS),
-        Asked(dice.say("[When was {name} founded?|From which year does {name} date?]", **v), str(it.founded),
+        Question(dice.say("[When was {name} founded?|From which year does {name} date?]", **v), str(it.founded),
               f"{it.name} was founded in {it.founded}.", [*_near(dice, it.founded, 7), "650", "660", "670"]),
-        Asked(dice.say("[Which river flows past|On which river lies] {name}?", **v), it.river,
+        Question(dice.say("[Which river flows past|On which river lies] {name}?", **v), it.river,
               f"{it.name} lies on the {it.river}.", [river.name for river in rivers()]),
-        Asked(dice.say("What [landmark|building] [would you visit|can be seen] in {name}?", **v), f"the {it.building}",
+        Question(dice.say("What [landmark|building] [would you visit|can be seen] in {name}?", **v), f"the {it.building}",
               f"The {it.building} stands in {it.name}.", [f"the {building}" for building in BUILDINGS]),
-        Asked(dice.say("In which month [is the fair of {name}|does {name} hold its fair]?", **v), it.month,
+        Question(dice.say("In which month [is the fair of {name}|does {name} hold its fair]?", **v), it.month,
               f"The fair of {it.name} is in {it.month}.", MONTHS),
     ])  # fmt: skip
 
 
-def _ask_person(dice: Dice, it: Person) -> Asked:
+def _ask_person(dice: Dice, it: Person) -> Question:
     v = it._asdict()
     age = it.died - it.born
     return dice.choose([
-        Asked(dice.say("What was {name}'s profession?", **v), it.trade, f"{it.name} worked as {_a(it.trade)}.", list(TRADES)),
-        Asked(dice.say("[Which town did {name} come from?|Where was {name} at home?]", **v), it.home,
+        Question(dice.say("What was {name}'s profession?", **v), it.trade, f"{it.name} worked as {_a(it.trade)}.", list(TRADES)),
+        Question(dice.say("[Which town did {name} come from?|Where was {name} at home?]", **v), it.home,
               f"{it.name} came from {it.home}.", [place.name for place in places()]),
-        Asked(dice.say("Who {deed} {work} in {year}?", **v), it.name, f"It was {it.name}, {_a(it.trade)} from {it.home}.",
+        Question(dice.say("Who {deed} {work} in {year}?", **v), it.name, f"It was {it.name}, {_a(it.trade)} from {it.home}.",
               [other.name for other in people()]),
-        Asked(dice.say("How old did {name} become?", **v), str(age),
+        Question(dice.say("How old did {name} become?", **v), str(age),
               f"Born in {it.born}, {it.name} died in {it.died}: {it.died} - {it.born} = {age}.", [*_near(dice, age, 3), "31", "33", "35"]),
-        Asked(dice.say("What is the name of the work for which {name} is remembered?", **v), it.work,
+        Question(dice.say("What is the name of the work for which {name} is remembered?", **v), it.work,
               f"In {it.year} {it.name} {it.deed} {it.work}.", TITLES),
     ])  # fmt: skip
 
 
-def _ask_species(dice: Dice, it: Species) -> Asked:
+def _ask_species(dice: Dice, it: Species) -> Question:
     v = it._asdict()
     exercises = [
-        Asked(dice.say("[Where would you look for|What is the habitat of] the {name}?", **v), it.habitat,
+        Question(dice.say("[Where would you look for|What is the habitat of] the {name}?", **v), it.habitat,
               f"The {it.name} {KINDS[it.kind][0]} {it.habitat}.", HABITATS),
-        Asked(dice.say("[What colour is|Which colour has] the {name}?", **v), it.colour, f"The {it.name} is {it.colour}.", COLOURS),
-        Asked(dice.say("Who [discovered|first described] the {name}?", **v), it.found_by,
+        Question(dice.say("[What colour is|Which colour has] the {name}?", **v), it.colour, f"The {it.name} is {it.colour}.", COLOURS),
+        Question(dice.say("Who [discovered|first described] the {name}?", **v), it.found_by,
               f"{it.found_by} described it in {it.year_found}.", [person.name for person in people()]),
-        Asked(dice.say("In which region does the {name} [live|occur]?", **v), it.region,
+        Question(dice.say("In which region does the {name} [live|occur]?", **v), it.region,
               f"The {it.name} occurs in {it.region}.", REGIONS),
     ]  # fmt: skip
     if it.food:
         exercises.append(
-            Asked(dice.say("What does the {name} [eat|feed on]?", **v), it.food, f"Its food is {it.food}.", FOODS)
+            Question(dice.say("What does the {name} [eat|feed on]?", **v), it.food, f"Its food is {it.food}.", FOODS)
         )
     return dice.choose(exercises)
 
 
-def _ask_river(dice: Dice, it: River) -> Asked:
+def _ask_river(dice: Dice, it: River) -> Question:
     return dice.choose([
-        Asked(f"Where does the river {it.name} end?", it.mouth, f"The {it.name} flows into {it.mouth}.", SEAS),
-        Asked(f"How many kilometres long is the {it.name}?", str(it.length), f"The {it.name} measures {it.length} kilometres.",
+        Question(f"Where does the river {it.name} end?", it.mouth, f"The {it.name} flows into {it.mouth}.", SEAS),
+        Question(f"How many kilometres long is the {it.name}?", str(it.length), f"The {it.name} measures {it.length} kilometres.",
               [*_near(dice, it.length, 3), "911", "922", "933"]),
-        Asked(f"Through which region does the {it.name} flow?", it.region, f"The {it.name} is a river of {it.region}.", REGIONS),
+        Question(f"Through which region does the {it.name} flow?", it.region, f"The {it.name} is a river of {it.region}.", REGIONS),
     ])  # fmt: skip
 
 
@@ -378,4 +378,4 @@ def _a(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-ASKED = ((_ask_place, places), (_ask_person, people), (_ask_species, species), (_ask_river, rivers))
+QUESTIONS = ((_ask_place, places), (_ask_person, people), (_ask_species, species), (_ask_river, rivers))
