@@ -103,7 +103,10 @@ def print_data(table: "pl.DataFrame", facts: Mapping[str, Any], form: str) -> No
     if form == "csv":
         print(table.write_csv(), end="")
     else:
-        print(json.dumps({"provenance": dict(facts), "rows": table.to_dicts()}, indent=2, ensure_ascii=False))
+        import polars as pl
+
+        rows = table.with_columns(pl.selectors.float().fill_nan(None)).to_dicts()  # JSON has no NaN
+        print(json.dumps({"provenance": dict(facts), "rows": rows}, indent=2, ensure_ascii=False))
 
 
 def print_notes(lines: Sequence[str], form: str = "table", style: str = "dim") -> None:

@@ -195,7 +195,7 @@ def print_verification(result: Verification, form: str) -> None:
             score.best[target],
             f"{score.regret[target]:.2%}",
             f"{score.regret_chance[target]:.2%}",
-            f"{score.spearman_by_target[target]:+.2f}",
+            "-" if math.isnan(score.spearman_by_target[target]) else f"{score.spearman_by_target[target]:+.2f}",
         ]
         for score in result.scores
         for target in score.regret
@@ -206,7 +206,11 @@ def print_verification(result: Verification, form: str) -> None:
         lines += [
             f"Size {score.size or 'all'}: "
             + wording.agreement(
-                "the prediction", "Spearman's ρ", score.spearman, score.low, score.high, score.n_cells, score.p_value
+                "the prediction",
+                "Spearman's ρ",
+                *(_known(value) for value in (score.spearman, score.low, score.high)),
+                score.n_cells,
+                _known(score.p_value),
             )
             + ".",
             f"Pairs that it called distinguishable came out in that order {_of(score.apart_right)};"
@@ -215,6 +219,10 @@ def print_verification(result: Verification, form: str) -> None:
         ]
     lines.append("regret: relative improvement lost by training on the mixture predicted best.")
     print_notes([*lines, f"The prediction is unedited: content hash {result.prediction_hash}."], form)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def print_explanations(results: Sequence[Explanation], n: int, form: str) -> None:

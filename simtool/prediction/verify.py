@@ -116,6 +116,8 @@ def verify(prediction: Prediction, results: "pl.DataFrame", seed: int = 0) -> Ve
 def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, np.ndarray]:
     """Relative improvement by size: float64 (n, m), without a missing cell."""
     control = "+".join(prediction.content["pretrain"])
+    if results.is_empty():
+        raise SimtoolError("The results have no rows.")
     table = _named_as_predicted(_with_improvement(results, control), prediction, control)
     _check_names(prediction, table, control)
     runs: dict[tuple[str, str, str], list[float]] = {}
@@ -130,7 +132,14 @@ def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, np.n
             f"The results have several rows for: {'; '.join(repeated)}.\nName the runs in a column `seed`, or keep one."
         )
     mixtures, targets = prediction.mixtures, prediction.targets
-    return {size: np.array([[np.mean(runs[size, m, t]) for t in targets] for m in mixtures]) for size in sizes}
+    outcomes = {size: np.array([[np.mean(runs[size, m, t]) for t in targets] for m in mixtures]) for size in sizes}
+    for size, improvement in outcomes.items():
+        if improvement.size > 1 and np.ptp(improvement) == 0:
+            raise SimtoolError(
+                f"The results do not vary{f' at {size}' if size else ''}: the relative improvement is"
+                f" {improvement.flat[0]:g} in all {improvement.size} cells. There is nothing to rank."
+            )
+    return outcomes
 
 
 def _check_names(prediction: Prediction, table: "pl.DataFrame", control: str) -> None:
@@ -179,6 +188,30 @@ def _named_as_predicted(results: "pl.DataFrame", prediction: Prediction, control
     return results.with_columns(mix=pl.Series(names, dtype=pl.String))
 
 
+NUMBERS = ("relative_improvement", "loss", "control_loss", "weight")
+
+
+def _typed(results: "pl.DataFrame") -> "pl.DataFrame":
+    """The table with names as text and numbers as numbers, NaN as missing. Raises SimtoolError for other text."""
+    import polars as pl
+
+    names = [pl.col(name).cast(pl.String) for name in ("mix", "target")]
+    numbers = [name for name in NUMBERS if name in results.columns]
+    table = results.with_columns(names)
+    for name in numbers:
+        text = table[name].cast(pl.String).str.strip_chars()
+        text = text.set(text.is_in(["", "NA"]), None)
+        values = text.cast(pl.Float64, strict=False)
+        wrong = table.filter(values.is_null() & text.is_not_null())[name].unique(maintain_order=True).to_list()
+        if wrong:
+            raise SimtoolError(
+                f"The results hold what is no number in the column {name}: {', '.join(map(repr, wrong[:5]))}.\n"
+                "Write numbers, and shares as such: 0.07 for 7%."
+            )
+        table = table.with_columns(values.fill_nan(None).alias(name))
+    return table
+
+
 def _with_improvement(results: "pl.DataFrame", control: str) -> "pl.DataFrame":
     """The table with the columns size (text, empty where there is none) and relative_improvement."""
     import polars as pl
@@ -189,7 +222,7 @@ def _with_improvement(results: "pl.DataFrame", control: str) -> "pl.DataFrame":
             "The results need the columns mix, target and relative_improvement (or loss)."
             f" Got: {', '.join(results.columns)}."
         )
-    table = results.with_columns(
+    table = _typed(results).with_columns(
         size=pl.col("size").cast(pl.String).fill_null("") if "size" in columns else pl.lit(""),
     )
     if "relative_improvement" in columns:

@@ -197,3 +197,60 @@ def test_columns_that_lack(prediction):
     assert str(caught.value) == (
         "The results need the columns mix, target and relative_improvement (or loss). Got: mix, value."
     )
+
+
+def as_text(prediction: Prediction, value: str) -> pl.DataFrame:
+    """Results as a csv with one odd cell has them: the column is text."""
+    table = results(perfect(prediction)).with_columns(pl.col("relative_improvement").cast(pl.String))
+    first = pl.arange(pl.len()) == 0
+    return table.with_columns(relative_improvement=pl.when(first).then(pl.lit(value)).otherwise("relative_improvement"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("7%", "The results hold what is no number in the column relative_improvement: '7%'.\n"
+         "Write numbers, and shares as such: 0.07 for 7%."),
+        *((text, "The results lack 1 cells: code on pycode.\n"
+           "Give every cell, choose a --size that has them, or predict fewer.") for text in ("nan", "NA", " ", "inf")),
+    ],
+)  # fmt: skip
+def test_cells_that_are_no_numbers_are_one_message(prediction, value, message):
+    with pytest.raises(SimtoolError) as caught:
+        verify(prediction, as_text(prediction, value))
+    assert str(caught.value) == message
+
+
+def test_numbers_written_as_text_are_numbers(prediction):
+    assert (
+        verify(prediction, as_text(prediction, " 0.5 ")).scores
+        == verify(prediction, results(perfect(prediction))).scores
+    )
+
+
+def test_constant_results_are_one_message(prediction):
+    constant = dict.fromkeys(perfect(prediction), 0.1)
+    with pytest.raises(SimtoolError) as caught:
+        verify(prediction, results(constant, size=pl.lit("70m")))
+    assert str(caught.value) == (
+        "The results do not vary at 70m: the relative improvement is 0.1 in all 6 cells. There is nothing to rank."
+    )
+
+
+def test_results_without_rows(prediction):
+    with pytest.raises(SimtoolError, match=r"^The results have no rows\.$"):
+        verify(prediction, results(perfect(prediction)).head(0))
+
+
+def test_json_of_results_that_vary_on_one_target_only_is_json(prediction, capsys):
+    import json
+
+    from simtool.display.mix import print_verification
+
+    happened = perfect(prediction) | {(mix, "gsm8k"): 0.1 for mix in NAMES}
+    found = verify(prediction, results(happened))
+    print_verification(found, "json")
+    rows = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["rows"]
+    assert [row["spearman_target"] for row in rows] == [pytest.approx(1), None]
+    print_verification(found, "table")
+    assert "nan" not in capsys.readouterr().out
