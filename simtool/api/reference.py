@@ -1,13 +1,29 @@
 """What is known by name, and counting it: corpora, metrics, tokenizers, profiles."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
+from simtool.corpora.own import with_entry
+from simtool.corpora.spec import parse_spec
+from simtool.errors import SimtoolError
 from simtool.profiles.features import FEATURES, find_feature
-from simtool.profiles.resolve import Options, ResolvedProfile, cached, find_profile, local_text, named, shipped
+from simtool.profiles.resolve import (
+    CORPORA_FILE,
+    Options,
+    ResolvedProfile,
+    cached,
+    find_profile,
+    find_text_or_hub,
+    local_text,
+    named,
+    own_entries,
+    shipped,
+)
 from simtool.similarity.metrics import METRICS
+from simtool.tables import atomic_write
 from simtool.tokens.tokenizer import TOKENIZERS, Tokenizer, find_tokenizer_file, load_tokenizer
 
 ALL_FEATURES = tuple(FEATURES)
@@ -42,13 +58,18 @@ def list_corpora(options: Options | None = None) -> Rows:
         text, profile = _text_at_hand(name, options), _profile_at_hand(name, tokenizer, options)
         ready = "no" if text == profile == "no" else "yes"
         rows.append([entry.name, entry.role, ready, entry.title, entry.about, text, profile, entry.licence])
+    for name, entry in own_entries(options).items():
+        rows.append([name, entry.role, "yes", entry.title, entry.about, entry.path, "no", entry.licence])
     return header, rows
 
 
 def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]:
     """Everything known of one corpus, with the document of its example row."""
     options = options or Options()
+    if name not in CATALOGUE:
+        return preview_corpus(name, options)
     entry = find_corpus(name)
+    assert entry.render is not None
     document = entry.render(entry.example)
     facts = {
         "corpus": entry.name,
@@ -65,6 +86,43 @@ def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]
     if document.prompt:
         return {**facts, "example prompt": document.prompt, "example response": document.response}
     return {**facts, "example": document.text}
+
+
+def preview_corpus(name: str, options: Options | None = None) -> dict[str, str]:
+    """How any corpus will be read: where it comes from, its layout, and its first document with its mask.
+
+    Parameters
+    ----------
+    name
+        A path, hub id, name of the catalogue or of the corpora file, with fields, view and split.
+    """
+    corpus = find_text_or_hub(name, options or Options())
+    document = next(corpus.documents(1), None)
+    if document is None:
+        raise SimtoolError(f"{name} is empty: {corpus.describe()} holds no text.")
+    facts = {"corpus": name, "read as": corpus.describe(), "role": corpus.role, "licence": corpus.licence}
+    facts["SFT trains on"] = f"the {corpus.train_on}" + ("" if corpus.train_on == "text" else "s: what is not masked")
+    masks = corpus.train_on == "response"
+    parts = [segment for segment in document.segments if segment.role != "template" or segment.text.strip()]
+    for n, segment in enumerate(parts, 1):
+        mark = " (masked)" if masks and not segment.counted else ""
+        facts[f"{n}. {segment.role}{mark}"] = segment.text
+    return facts
+
+
+def add_corpus(name: str, spec: str, options: Options | None = None) -> dict[str, str]:
+    """Write a corpus into the corpora file under a name. Returns its preview, as it will be read and masked."""
+    options = options or Options()
+    preview = preview_corpus(spec, options)
+    parts = parse_spec(spec)
+    settings = {"path": parts.location, "fields": parts.fields, "view": parts.view, "split": parts.split}
+    path = options.corpora_file or CORPORA_FILE
+    if parts.is_path and "://" not in parts.location:
+        settings["path"] = os.path.relpath(Path(parts.location).expanduser(), path.parent or ".")
+    text = with_entry(path, name, {key: value for key, value in settings.items() if value is not None})
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return {**preview, "corpus": name, "written to": str(path)}
 
 
 def list_metrics() -> Rows:

@@ -39,7 +39,18 @@ for command in COMMANDS:
 @app.callback(invoke_without_command=True)
 def _version(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+    corpora: Annotated[
+        str,
+        typer.Option(
+            "--corpora",
+            help="File that names corpora of your own; simtool.toml in the working folder by default.",
+            metavar="FILE",
+            envvar="SIMTOOL_CORPORA",
+        ),
+    ] = "",
 ) -> None:
+    if corpora:
+        os.environ["SIMTOOL_CORPORA"] = corpora  # read where names become corpora, in this process and its workers
     if version:
         from simtool.version import __version__
 

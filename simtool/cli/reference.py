@@ -20,6 +20,7 @@ from simtool.cli.options import (
     Workers,
     options_of,
 )
+from simtool.errors import SimtoolError
 
 
 def profile(
@@ -70,26 +71,36 @@ def profile(
 
 
 def corpora(
-    name: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Argument(help="One of them: what it is, and how a document of it looks.", show_default=False),
+    words: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(
+            metavar="[show CORPUS | add NAME CORPUS]",
+            help="show: any corpus as it will be read and masked (one of the list may be named alone). add: write it"
+            " into the corpora file under a name.",
+            show_default=False,
+        ),
     ] = None,
     tokenizer: TokenizerName = "default",
     data: Data = None,
     format: OutputFormat = Format.table,
 ) -> None:
-    """List the corpora that are known by name, or show one of them with an example document.
+    """List the corpora that are known by name; show any corpus as it will be read; name one of your own.
 
-    Example: simtool corpora gsm8k
+    Example: simtool corpora show gsm8k
     """
     from simtool.api import reference as api
     from simtool.display.reference import print_corpora, print_facts
 
     options = options_of(tokenizer, data)
-    if name is None:
-        print_corpora(*api.list_corpora(options), format.value)
-    else:
-        print_facts(api.describe_corpus(name, options))
+    match words or []:
+        case []:
+            print_corpora(*api.list_corpora(options), format.value)
+        case ["show", corpus] | [corpus]:
+            print_facts(api.describe_corpus(corpus, options))
+        case ["add", name, corpus]:
+            print_facts(api.add_corpus(name, corpus, options))
+        case _:
+            raise SimtoolError("Write `corpora`, `corpora show CORPUS`, or `corpora add NAME CORPUS`.")
 
 
 def metrics(format: OutputFormat = Format.table) -> None:

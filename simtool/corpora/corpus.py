@@ -109,6 +109,17 @@ class Reading:
             self.reasons.append(reason)
 
 
+class RowTest(Protocol):
+    """Whether a row is read, as its text says; `columns` are the fields that it looks at."""
+
+    text: str
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def __call__(self, row: Row) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A named stream of documents: `documents(limit)` gives the same texts in the same order, always."""
@@ -128,6 +139,7 @@ class Corpus:
     stand_in: str | None = None
     layout: str = ""  # how rows are read, where that was read off them: "messages, 3 turns on average"
     view: SegmentRole | None = None  # only the segments of this role are read; None: all
+    row_filter: RowTest | None = None  # which rows are read; None: all
     same_domain: str | None = None  # of a target: what to mix in by its domain alone, the same-domain baseline
     n_examples: int | None = None  # for SFT: the paper's, or those of the set's training split
     has_reference: bool = False  # its profile ships with the package
@@ -140,8 +152,10 @@ class Corpus:
         if self.source is None or self.render is None:
             raise SimtoolError(f"{self.name} has no source to read from.")
         reading = reading or Reading()
-        reading.columns = getattr(self.render, "columns", None)
+        reading.columns = self._needed_columns()
         for rows in self.source.read(shard, n_shards, reading):
+            if self.row_filter is not None:
+                rows = [row for row in rows if self.row_filter(row)]
             documents = []
             for row in rows:
                 document = self._document(row, reading)
@@ -153,6 +167,10 @@ class Corpus:
                     reading.n_empty += 1
             if documents:
                 yield documents
+
+    def _needed_columns(self) -> tuple[str, ...] | None:
+        columns = getattr(self.render, "columns", None)
+        return columns and (*columns, *(self.row_filter.columns if self.row_filter else ()))
 
     def _document(self, row: Row, reading: Reading) -> Document | None:
         """A row as it is read; None where it cannot be."""
@@ -171,12 +189,13 @@ class Corpus:
         """Where the text comes from and how it is read, for the provenance column."""
         where = self.source.describe() if self.source else self.name
         view = f"{self.view} only" if self.view else ""
-        return ", ".join(filter(None, [where, self.layout, view]))
+        rows = f"rows where {self.row_filter.text}" if self.row_filter else ""
+        return ", ".join(filter(None, [where, self.layout, view, rows]))
 
     def reading_identity(self) -> str:
         """Changes when rows are read in another way: what profiles and stores are filed under, with the source's."""
         render = repr(self.render) if hasattr(self.render, "columns") else self.name
-        return f"{render} {self.view or ''}".strip()
+        return " ".join(filter(None, [render, self.view, self.row_filter and self.row_filter.text]))
 
     def _cannot_render(self, row: Row, error: Exception) -> str:
         where = self.source.describe() if self.source else self.name

@@ -16,15 +16,16 @@ from typing import Any
 import filelock
 import platformdirs
 
-from simtool.corpora.catalogue import CATALOGUE, find_corpus
+from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.corpus import Corpus, Source
 from simtool.corpora.files import BY_SUFFIX
 from simtool.corpora.formats import BY_NAME
 from simtool.corpora.hub import Hub, Hubs, parse_hub_id
 from simtool.corpora.memory import corpus_in_memory
+from simtool.corpora.own import Entry, RowFilter, load_entries
 from simtool.corpora.sources import SAMPLE_ROWS, file_corpus, find_files, with_layout
 from simtool.corpora.spec import Spec, parse_spec
-from simtool.errors import SimtoolError
+from simtool.errors import SimtoolError, unknown
 from simtool.executor import Engine, Report
 from simtool.mixture import Mixture
 from simtool.profiles.count import Budget, count_corpus
@@ -34,6 +35,7 @@ from simtool.progress import CountingFinished, CountingStarted
 from simtool.tables import provenance
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
+CORPORA_FILE = Path("simtool.toml")
 REFERENCE = Path(str(resources.files("simtool.profiles") / "reference"))
 WORTH_WORKERS = 8 << 20  # bytes on disk; below, starting processes costs more than it saves
 HUB_TOKENS = 10_000_000  # counted from the hub where no budget is given: enough for n-grams, minutes to fetch
@@ -47,11 +49,18 @@ def _cache_folder() -> Path:
     return (_path_of("SIMTOOL_CACHE") or platformdirs.user_cache_path("simtool")) / "profiles"
 
 
+def _corpora_file() -> Path | None:
+    """The corpora file that SIMTOOL_CORPORA names, or that of the working folder."""
+    path = _path_of("SIMTOOL_CORPORA")
+    return path or (CORPORA_FILE if CORPORA_FILE.is_file() else None)
+
+
 @dataclass(frozen=True)
 class Options:
     """How text is found and counted; the same for every corpus of a command.
 
-    corpora   own corpora by the names they are used under: paths, lists of texts, frames, tables, datasets
+    corpora        own corpora by the names they are used under: paths, lists of texts, frames, tables, datasets
+    corpora_file   more of them, by `corpora.own`
     """
 
     tokenizer: str = "default"
@@ -64,6 +73,7 @@ class Options:
     engine: Engine = "local"
     skip_bad: bool = False
     corpora: Mapping[str, Any] = field(default_factory=dict)
+    corpora_file: Path | None = field(default_factory=_corpora_file)
     report: Report = lambda message: None  # gets CountingStarted, Counted and CountingFinished, or a sentence
 
     def __post_init__(self) -> None:
@@ -181,6 +191,8 @@ def local_text(name: str, options: Options) -> Corpus | None:
     split = spec.split or options.split
     if spec.location in options.corpora:
         corpus: Corpus | None = options.corpora[spec.location]
+    elif (entry := own_entries(options).get(spec.location)) is not None:
+        return _own_corpus(name, entry, spec, options)
     elif spec.is_path:
         corpus = file_corpus(spec.location, spec.fields or options.text_field, split, name)
     elif spec.location in CATALOGUE:
@@ -188,9 +200,33 @@ def local_text(name: str, options: Options) -> Corpus | None:
     elif "/" in spec.location:
         corpus = None
     else:
-        find_corpus(spec.location)  # raises with the nearest names
-        corpus = None
-    return corpus and replace(corpus, name=name, view=spec.view)
+        raise unknown("corpus", spec.location, {*CATALOGUE, *own_entries(options), *options.corpora})
+    if corpus is not None and spec.view is not None:
+        corpus = replace(corpus, view=spec.view, train_on="text")
+    return corpus and replace(corpus, name=name)
+
+
+def own_entries(options: Options) -> dict[str, Entry]:
+    """The corpora of the corpora file."""
+    return load_entries(options.corpora_file) if options.corpora_file else {}
+
+
+def _own_corpus(name: str, entry: Entry, spec: Spec, options: Options) -> Corpus:
+    """A corpus of the corpora file; what its name says beside it (view, split) comes before what the file says."""
+    own = replace(options, text_field=spec.fields or entry.fields, split=spec.split or entry.split or options.split)
+    corpus = find_text_or_hub(entry.path, replace(own, corpora_file=None))
+    view = spec.view or entry.view or corpus.view
+    return replace(
+        corpus,
+        name=name,
+        about=entry.about,
+        role=entry.role,
+        licence=entry.licence,
+        title=entry.title,
+        train_on=entry.train_on or ("text" if view else corpus.train_on),
+        view=view,
+        row_filter=RowFilter(entry.filter) if entry.filter else None,
+    )
 
 
 def _catalogue_text(corpus: Corpus, data: Path | None, split: str) -> Corpus | None:

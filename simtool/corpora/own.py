@@ -1,0 +1,189 @@
+"""Own corpora by name, from a corpora file: `simtool.toml` in the working folder, or the one that --corpora names.
+
+    [corpora.tickets]
+    path = "exports/tickets.csv"            # a file, folder, glob or URL, as seen from this file; or a hub id
+    fields = "subject,body"                 # as in FILE#FIELDS; told from the rows by default
+    filter = 'lang == "en" and stars > 3'   # rows that are read
+
+A name is used like one of the catalogue: in mixtures, studies and reports. To add a setting, add a field to `Entry`.
+"""
+
+import ast
+import operator
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from simtool.corpora.catalogue import CATALOGUE
+from simtool.corpora.corpus import VIEWS, Role, Row, SegmentRole
+from simtool.corpora.layouts import columns_of, value_at
+from simtool.errors import SimtoolError, unknown
+
+NAME = re.compile(r"[A-Za-z][\w-]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A corpus of the corpora file; what is None is told from the text, or left to the command."""
+
+    path: str
+    fields: str | None = None
+    view: SegmentRole | None = None
+    split: str | None = None
+    filter: str | None = None
+    train_on: Literal["response", "text"] | None = None
+    role: Role = "specialised"
+    title: str = ""
+    about: str = "Your own corpus."
+    licence: str = "yours"
+
+    def __post_init__(self) -> None:
+        allowed = {"view": (None, *VIEWS), "train_on": (None, "response", "text"), "role": get_args(Role)}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise unknown(name, str(getattr(self, name)), map(str, filter(None, values)))
+        if self.filter is not None:
+            RowFilter(self.filter)
+
+
+def load_entries(path: Path) -> dict[str, Entry]:
+    """The corpora of a corpora file. Raises SimtoolError where it cannot be read, with what is wrong."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No corpora file {path}. Check the path.") from error
+    except (OSError, ValueError) as error:
+        raise SimtoolError(f"{path} cannot be read: {error}.") from error
+    known = [field.name for field in fields(Entry)]
+    entries = {}
+    for name, settings in content.get("corpora", {}).items():
+        if name in CATALOGUE or not NAME.fullmatch(name):
+            problem = "is a corpus of the catalogue" if name in CATALOGUE else "is no name (letters, digits, _ and -)"
+            raise SimtoolError(f"{path}: {name!r} {problem}. Choose another.")
+        if wrong := [setting for setting in settings if setting not in known]:
+            raise SimtoolError(f"{path}: {name}: {unknown('setting', wrong[0], known)}")
+        if "path" not in settings:
+            raise SimtoolError(f'{path}: {name} has no path. Say where its text is: path = "FILE".')
+        entries[name] = Entry(**settings | {"path": _as_seen_from(path.parent, settings["path"])})
+    return entries
+
+
+def with_entry(path: Path, name: str, settings: Mapping[str, str]) -> str:
+    """The text of a corpora file, new or not, with one more entry. Raises SimtoolError where the name is taken."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not NAME.fullmatch(name) or name in CATALOGUE:
+        raise SimtoolError(f"{name!r} is taken, or no name (letters, digits, _ and -). Choose another.")
+    if path.exists() and name in load_entries(path):
+        raise SimtoolError(f"{path} has a corpus {name!r} already. Choose another name, or edit it there.")
+    lines = [f"[corpora.{name}]", *(f"{setting} = {_quoted(value)}" for setting, value in settings.items())]
+    return text + ("\n" if text else "") + "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    """As a string of TOML."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{escaped}"'
+
+
+def _as_seen_from(folder: Path, path: str) -> str:
+    """A path that the file gives, as seen from the working folder; URLs and hub ids as they are."""
+    if "://" in path or Path(path).is_absolute() or path.startswith("~"):
+        return path
+    inside = folder / path
+    is_hub_id = path.count("/") == 1 and not path.startswith(".") and not inside.exists() and not Path(path).suffix
+    return path if is_hub_id or path in CATALOGUE else str(inside)
+
+
+# ---- filters ---------------------------------------------------------------------------------------------
+
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """Which rows are read: fields, constants and lists of them, ==, <, in ..., and, or, not. Nothing is executed.
+
+    A field that a row lacks is None, and what cannot be compared does not match.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        self._check(self._tree)
+
+    @cached_property
+    def _tree(self) -> ast.expr:
+        try:
+            return ast.parse(self.text, mode="eval").body
+        except SyntaxError as error:
+            raise self._wrong(str(error.msg)) from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowFilter, (self.text,)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        paths = [path for node in ast.walk(self._tree) if (path := _path_of(node))]
+        return columns_of(paths)
+
+    def __call__(self, row: Row) -> bool:
+        try:
+            return bool(_value(self._tree, row))
+        except TypeError:
+            return False
+
+    def _check(self, node: ast.AST) -> None:
+        allowed = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Name, ast.Attribute,
+                   ast.Constant, ast.List, ast.Tuple, ast.Load, *COMPARISONS)  # fmt: skip
+        for part in ast.walk(node):
+            if not isinstance(part, allowed):
+                raise self._wrong(f"{type(part).__name__} is not known")
+
+    def _wrong(self, reason: str) -> SimtoolError:
+        return SimtoolError(
+            f"The filter {self.text!r} cannot be read: {reason}.\n"
+            "Write fields, constants, ==, !=, <, >, in, and, or, not: 'source == \"web\" and stars > 3'."
+        )
+
+
+def _path_of(node: ast.AST) -> str | None:
+    """The field that a name or a dotted name stands for."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (before := _path_of(node.value)):
+        return f"{before}.{node.attr}"
+    return None
+
+
+def _value(node: ast.AST, row: Row) -> Any:
+    if isinstance(node, ast.BoolOp):
+        parts = (_value(part, row) for part in node.values)
+        return all(parts) if isinstance(node.op, ast.And) else any(parts)
+    if isinstance(node, ast.UnaryOp):
+        value = _value(node.operand, row)
+        return not value if isinstance(node.op, ast.Not) else -value
+    if isinstance(node, ast.Compare):
+        values = [_value(part, row) for part in (node.left, *node.comparators)]
+        pairs = zip(node.ops, values, values[1:], strict=False)
+        return all(COMPARISONS[type(sign)](a, b) for sign, a, b in pairs)
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(item, row) for item in node.elts]
+    if isinstance(node, ast.Constant):
+        return node.value
+    try:
+        return value_at(row, _path_of(node) or "")
+    except KeyError:
+        return None
