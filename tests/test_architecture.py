@@ -113,3 +113,22 @@ def test_nothing_heavy_is_loaded_that_is_not_used(arguments, absent):
         f"print([name for name in {absent!r} if name in sys.modules], file=sys.stderr)"
     )
     assert done.stderr.splitlines()[-1] == "[]", done.stderr
+
+
+# what is tested as a whole, and belongs to no single module
+BESIDES = {
+    "cli/test_commands.py": "every command, with what it prints and refuses",
+    "page/test_browser.py": "page.js, in a browser",
+    "tokens/test_encoding.py": "which ids a text gets, by all tokenizers",
+    "figures/test_figures.py": "every figure, drawn and measured",
+    "analyses/test_main.py": "python -m analyses",
+}
+
+
+def test_each_test_file_is_named_after_what_it_tests():
+    tests = ROOT / "tests"
+    for path in tests.glob("*/**/test_*.py"):
+        name = path.relative_to(tests)
+        module = name.with_name(path.name.removeprefix("test_"))
+        outside = name.parts[0] in OUTSIDE
+        assert str(name) in BESIDES or (ROOT / ("" if outside else "simtool") / module).exists(), name

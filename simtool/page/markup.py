@@ -15,7 +15,9 @@ VOID = {"br", "input", "line", "rect", "circle", "path", "polygon", "polyline"}
 
 def el(name: str, *children: object, **attributes: object) -> Html:
     """An element: el("td", 0.5, class_="number"). None leaves an attribute or a child out, True has no value."""
-    inside_tag = "".join(_attribute(key, value) for key, value in attributes.items() if value not in (None, False))
+    inside_tag = "".join(
+        _attribute(key, value) for key, value in attributes.items() if value is not None and value is not False
+    )
     if name in VOID and not children:
         return Html(f"<{name}{inside_tag}/>")
     return Html(f"<{name}{inside_tag}>{join(children)}</{name}>")

@@ -9,7 +9,6 @@ from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.matrix import equal_samples, similarity_matrix
 from simtool.similarity.metrics import METRICS
-from simtool.similarity.resampling import half_splits, interval, thin
 
 DIMENSION = 3000
 
@@ -162,23 +161,3 @@ def test_too_few_documents_for_halves():
     lone = corpus_of("lone", zipf(), 100, 1)
     with pytest.raises(SimtoolError, match=r"^lone has documents in only 1 of 16 folds: too few for an interval\.\n"):
         matrix_of(lone, corpus_of("other", zipf(), 10_000, 2))
-
-
-def test_thinning_takes_exactly_so_many_and_keeps_the_shares_of_folds():
-    counts = corpus_of("one", zipf(), 60_000, 1).features["token"]
-    thinned = thin(counts, 12_345, np.random.default_rng(0))
-    assert thinned.sum() == 12_345
-    assert (thinned <= counts).all()
-    np.testing.assert_allclose(thinned.sum(axis=1) / counts.sum(axis=1), 12_345 / counts.sum(), atol=1e-3)
-
-
-def test_half_splits_are_halves():
-    splits = half_splits(np.ones((1, N_FOLDS)), 50, np.random.default_rng(0))
-    assert splits.shape == (50, N_FOLDS)
-    assert (splits.sum(axis=1) == N_FOLDS // 2).all()
-
-
-def test_the_interval_of_a_constant_is_that_constant():
-    low, high = interval(np.full((50, 2), 0.25))
-    np.testing.assert_array_equal(low, 0.25)
-    np.testing.assert_array_equal(high, 0.25)
