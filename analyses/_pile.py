@@ -2,15 +2,21 @@
 
 Only 20 documents are genuine Pile documents; everything else is of the same source, or text of the same kind (`STATUS`,
 after ../shared/data/pile/README.md). Profiles are counted once and cached like any other.
+
+    python -m analyses._pile --data ../shared/data texts/
+
+writes a file per domain, as `simtool sweep --corpora texts/` takes them.
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import zstandard
 
 from analyses import Missing
+from analyses.__main__ import parse
 from simtool.mixture import Mixture
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profile
@@ -73,16 +79,17 @@ def domain_profiles(
     return {name: find_profile(str(path), features, options).profile for name, path in paths.items()}
 
 
-def domain_texts(data: Path | None, names: Iterable[str] = tuple(DOMAINS)) -> dict[str, Path]:
-    """A file of documents per domain, written beside the cached profiles where it is not there yet."""
-    folder = Options().cache.parent / "pile"
+def domain_texts(
+    data: Path | None, names: Iterable[str] = tuple(DOMAINS), folder: Path | None = None
+) -> dict[str, Path]:
+    """A file of documents per domain, written where it is not there yet; by default beside the cached profiles."""
+    folder = folder or Options().cache.parent / "pile"
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {}
-    for name in names:
-        paths[name] = folder / f"{name}.jsonl"
-        if not paths[name].exists():
+    paths = {name: folder / f"{name}.jsonl" for name in names}
+    for name, path in paths.items():
+        if not path.exists():
             lines = [json.dumps({"text": text}) for text in documents(name, data) if text.strip()]
-            paths[name].write_text("\n".join(lines) + "\n", encoding="utf-8")
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return paths
 
 
@@ -117,3 +124,8 @@ def _rows(file: str, data: Path | None) -> Iterator[dict]:
     with zstandard.open(path, "rt", encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line)
+
+
+if __name__ == "__main__":
+    (out,), data = parse(sys.argv[1:])
+    print(*domain_texts(data, folder=Path(out)).values(), sep="\n")

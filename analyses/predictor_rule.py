@@ -14,9 +14,10 @@ import polars as pl
 
 from analyses import find_table, shipped_profile
 from analyses._pile import domain_profiles
-from analyses._sweeps import PublicSweep, mixing_laws, regmix
+from analyses._sweeps import mixing_laws, regmix
 from analyses.predictor_tournament import PRETRAIN, TOKENIZER, score
-from analyses.public_sweeps import CORPORA, SPANS, features_of, text_predictions
+from analyses.predictor_tournament_study import mean_cells
+from analyses.public_sweeps import CORPORA, SPANS, features_of, prior_predictions
 from simtool.mixture import Mixture, parse_mixture
 from simtool.prediction.predictors import CANDIDATES, NEW_CANDIDATES, PREDICTORS
 from simtool.prediction.text_priors import rank_runs
@@ -29,22 +30,22 @@ SCORES = ("regmix_60m", "regmix_60m_low_weight", "mixing_laws", "continued_pretr
 def make(tables: Path, data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
     """One row per candidate, those that can be chosen first, best first."""
     names = [name for name in (*CANDIDATES, *NEW_CANDIDATES) if PREDICTORS[name].needs == "profiles"]
-    ranks = _rank_scores(names, data)
+    ranked = find_table(tables, "public_sweeps", "analyses")[0]
+    others = [name for name in names if name not in set(ranked["predictor"])]
+    ranked = pl.concat([ranked, _other_ranks(others, data)], how="vertical_relaxed")
     published = find_table(tables, "published_results", "analyses")[0].filter(pl.col("size") == "410m")
     study, facts = find_table(tables, "study_effects", "simtool train-eval")
-    lowest = {
-        "published_410m": _lowest_pearson(published, names, TOKENIZER, PRETRAIN),
-        "own_study": _lowest_pearson(_mean_cells(study), names, facts.get("tokenizer", "default"), _pretrain(facts)),
-    }
-    rows = [
-        {"predictor": name, **ranks.get(name, {}), **{which: values[name] for which, values in lowest.items()}}
-        for name in [*names, SPANS]
-        if name in ranks or name in lowest["published_410m"]
-    ]
-    return _by_the_rule(pl.DataFrame(rows, infer_schema_length=None)), {
-        "study": facts.get("study"),
-        "candidates": names,
-    }
+    rows = (
+        pl.DataFrame({"predictor": [*names, SPANS]})
+        .join(_rank_scores(ranked), on="predictor", how="left", maintain_order="left")
+        .join(_lowest_pearson("published_410m", published, names, TOKENIZER, PRETRAIN), on="predictor", how="left")
+        .join(
+            _lowest_pearson("own_study", mean_cells(study), names, facts.get("tokenizer", "default"), _pretrain(facts)),
+            on="predictor",
+            how="left",
+        )
+    )
+    return _by_the_rule(rows), {"study": facts.get("study"), "candidates": names}
 
 
 def _by_the_rule(table: pl.DataFrame) -> pl.DataFrame:
@@ -57,52 +58,53 @@ def _by_the_rule(table: pl.DataFrame) -> pl.DataFrame:
     ).sort("allowed", "mean", descending=True, nulls_last=True)
 
 
-def _rank_scores(names: list[str], data: Path | None) -> dict[str, dict[str, float]]:
-    """S1 to S4 of what can be computed for a sweep: cross-entropies, exposures, and what is made of them."""
+def _rank_scores(ranked: pl.DataFrame) -> pl.DataFrame:
+    """S1 to S4, from the rows of public_sweeps that are means over targets."""
+    mean = ranked.filter(pl.col("target") == "mean")
+    sweep, spearman = pl.col("sweep"), pl.col("spearman")
+    return mean.group_by("predictor").agg(
+        spearman.filter(sweep == "RegMix 60M").first().alias(SCORES[0]),
+        pl.col("spearman_low_weight").filter(sweep == "RegMix 60M").first().alias(SCORES[1]),
+        spearman.filter(sweep.str.contains("^(redpajama|5mix) ")).mean().alias(SCORES[2]),
+        spearman.filter(sweep.str.starts_with("ct ")).mean().alias(SCORES[3]),
+    )
+
+
+def _other_ranks(names: list[str], data: Path | None) -> pl.DataFrame:
+    """The same rows for candidates that public_sweeps leaves out, without intervals.
+
+    Only what can be computed of every run at once: cross-entropies, and what is made of them.
+    """
     sweeps = [regmix(data)[-1], *mixing_laws(data, ("redpajama", "5mix", "ct"))]
-    priors = [name for name in names if name.split(".")[0] in ("cross_entropy", "exposure")]
+    relative = [name for name in names if name.startswith("relative.")]
+    parts = {f"cross_entropy.{feature}" for name in relative for feature in PREDICTORS[name].features}
+    priors = sorted(parts | {name for name in names if name.startswith("cross_entropy.")})
     profiles = domain_profiles(data, features_of(priors), CORPORA)
-    predictions = text_predictions(sweeps, profiles, priors, data)
-    for name in names:
-        if name.startswith("relative."):
-            parts = [predictions[f"cross_entropy.{feature}"] for feature in PREDICTORS[name].features]
-            predictions[name] = {
-                public.name: np.mean([np.log(part[public.name]) for part in parts], axis=0) for public in sweeps
-            }
-    return {name: _scores(sweeps, values) for name, values in predictions.items()}
-
-
-def _scores(sweeps: list[PublicSweep], values: Mapping[str, np.ndarray]) -> dict[str, float]:
-    spearman, low_weight = {}, {}
+    predictions = prior_predictions(sweeps, profiles, priors, resamples=4)
+    for name in relative:
+        parts = [predictions[f"cross_entropy.{feature}"] for feature in PREDICTORS[name].features]
+        predictions[name] = {
+            public.name: np.mean([np.log(part[public.name]) for part in parts], axis=0) for public in sweeps
+        }
+    tables = []
     for public in sweeps:
-        own = public.sweep.own_weights(public.texts)
-        ranking = rank_runs(public.sweep, own, {"": values[public.name].mean(axis=0, keepdims=True)}, draws=1)
-        spearman[public.name], low_weight[public.name] = ranking.spearman[0, -1], ranking.low_weight[0, -1]
-    first, *laws = (public.name for public in sweeps)
-    numbers = (
-        spearman[first],
-        low_weight[first],
-        np.mean([spearman[name] for name in laws if not name.startswith("ct")]),
-        np.mean([spearman[name] for name in laws if name.startswith("ct")]),
-    )
-    return dict(zip(SCORES, map(float, numbers), strict=False))
+        values = {
+            name: predictions[name][public.name].mean(axis=0, keepdims=True) for name in names if name in predictions
+        }
+        ranking = rank_runs(public.sweep, public.sweep.own_weights(public.texts), values, draws=1)
+        tables.append(ranking.to_polars().select(pl.lit(public.name).alias("sweep"), pl.lit(0).alias("runs"), pl.all()))
+    return pl.concat(tables)
 
 
-def _lowest_pearson(results: pl.DataFrame, names: list[str], tokenizer: str, pretrain: Mixture) -> dict[str, float]:
-    features = {feature for name in names for feature in PREDICTORS[name].features}
+def _lowest_pearson(
+    name: str, results: pl.DataFrame, predictors: list[str], tokenizer: str, pretrain: Mixture
+) -> pl.DataFrame:
+    """The lowest Pearson with any one target left out, of every predictor, as a column of that name."""
+    features = {feature for predictor in predictors for feature in PREDICTORS[predictor].features}
     corpora = sorted({*pretrain.weights, *results["mix"], *results["target"]})
-    profiles = {name: shipped_profile(name, tokenizer, features) for name in corpora}
-    return dict(score(results, profiles, names, pretrain).select("predictor", "lowest_without_a_target").iter_rows())
-
-
-def _mean_cells(effects: pl.DataFrame) -> pl.DataFrame:
-    """Mixtures that were tried with several starts or designs count by their mean."""
-    return (
-        effects.filter(pl.col("kind") == "midtrain")
-        .group_by("size", "mix", "weight", "target", maintain_order=True)
-        .agg(pl.col("control_loss", "loss").mean())
-        .with_columns(pl.col("size").cast(str))
-    )
+    profiles = {corpus: shipped_profile(corpus, tokenizer, features) for corpus in corpora}
+    scores = score(results, profiles, predictors, pretrain)
+    return scores.select("predictor", pl.col("lowest_without_a_target").alias(name))
 
 
 def _pretrain(facts: Mapping[str, Any]) -> Mixture:

@@ -18,12 +18,7 @@ from simtool.prediction.predictors import PREDICTORS, default_candidates
 def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The table, one row per size and predictor, and what it rests on."""
     effects, facts = find_table(tables, "study_effects", "simtool train-eval")
-    results = (
-        effects.filter(pl.col("kind") == "midtrain")
-        .group_by("size", "mix", "weight", "target", maintain_order=True)
-        .agg(pl.col("control_loss", "loss").mean())
-        .with_columns(pl.col("size").cast(str))
-    )
+    results = mean_cells(effects)
     text = facts.get("pretrain", "c4")  # studies on other text than C4 say so
     pretrain = parse_mixture(text)
     tokenizer = facts.get("tokenizer", "default")
@@ -39,3 +34,13 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         "tokenizer": tokenizer,
         "candidates": list(default_candidates()),
     }
+
+
+def mean_cells(effects: pl.DataFrame) -> pl.DataFrame:
+    """Mixtures that were tried with several starts or designs count by their mean; no continued pretraining."""
+    return (
+        effects.filter(pl.col("kind") == "midtrain")
+        .group_by("size", "mix", "weight", "target", maintain_order=True)
+        .agg(pl.col("control_loss", "loss").mean())
+        .with_columns(pl.col("size").cast(str))
+    )

@@ -17,7 +17,7 @@ from analyses._sweeps import PublicSweep, mixing_laws, regmix
 from simtool.corpora.corpus import document_hash
 from simtool.mixture import as_mixtures
 from simtool.prediction.sweeps import Sweep, SweepTexts
-from simtool.prediction.text_priors import baselines, parse_prior, prior_losses, rank_runs, span_losses
+from simtool.prediction.text_priors import RESAMPLES, baselines, parse_prior, prior_losses, rank_runs, span_losses
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.tokens.tokenizer import load_tokenizer
@@ -51,25 +51,36 @@ def features_of(priors: Iterable[str]) -> set[str]:
     return {feature for prior in priors for feature in parse_prior(prior)[1]}
 
 
+Predictions = dict[str, dict[str, np.ndarray]]  # {predictor: {sweep: (R, n, T)}}
+
+
 def text_predictions(
     sweeps: Sequence[PublicSweep], profiles: dict[str, Profile], priors: Sequence[str], data: Path | None
-) -> dict[str, dict[str, np.ndarray]]:
-    """{predictor: {sweep: what it says on half-samples of the documents, (R, n, T)}}.
-
-    The runs of all sweeps are one sweep over all corpora and targets, so that every text is read once.
-    """
+) -> Predictions:
+    """What the priors and the span mixture say of the runs of every sweep, on half-samples of the documents."""
     every_run, texts = _together(sweeps)
     documents = read_documents(domain_texts(data, CORPORA))
     spans = span_losses(every_run, texts, documents, load_tokenizer(TOKENIZER, data))
-    values = {SPANS: spans} | {name: prior_losses(every_run, texts, profiles, name) for name in priors}
+    return {SPANS: _apart(sweeps, every_run, spans)} | prior_predictions(sweeps, profiles, priors)
+
+
+def prior_predictions(
+    sweeps: Sequence[PublicSweep], profiles: dict[str, Profile], priors: Sequence[str], resamples: int = RESAMPLES
+) -> Predictions:
+    """What the priors say; the runs of all sweeps are one sweep over all corpora, so that each count is read once."""
+    every_run, texts = _together(sweeps)
+    return {
+        name: _apart(sweeps, every_run, prior_losses(every_run, texts, profiles, name, resamples)) for name in priors
+    }
+
+
+def _apart(sweeps: Sequence[PublicSweep], every_run: Sweep, table: np.ndarray) -> dict[str, np.ndarray]:
+    """The rows and columns of each sweep."""
     rows = np.cumsum([0, *(len(public.sweep.runs) for public in sweeps)])
     columns = [[every_run.targets.index(target) for target in public.sweep.targets] for public in sweeps]
     return {
-        name: {
-            public.name: table[:, start:end][:, :, of_targets]
-            for public, start, end, of_targets in zip(sweeps, rows[:-1], rows[1:], columns, strict=True)
-        }
-        for name, table in values.items()
+        public.name: table[:, start:end][:, :, of_targets]
+        for public, start, end, of_targets in zip(sweeps, rows[:-1], rows[1:], columns, strict=True)
     }
 
 

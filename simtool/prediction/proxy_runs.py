@@ -202,12 +202,13 @@ def proxy_curve(
     if not len(complete):
         raise SimtoolError("No target has a loss for every run. Leave the runs without one out.")
     names = [*(sweep.targets[t] for t in complete), AVERAGE]
-    with_average = lambda table: np.column_stack([table[:, complete], table[:, complete].mean(axis=1)])  # noqa: E731
-    losses, prior = with_average(sweep.losses), with_average(prior)
+    losses, prior = with_average(sweep.losses[:, complete]), prior[:, complete]
     inputs = Inputs(sweep.weights, sweep.rounding / 2 or SMALLEST_WEIGHT)
     records = []
     for name, table in fixed.items():
-        records += _records(name, 0, names, losses, draws, [with_average(table)[draw.test] for draw in draws])
+        records += _records(
+            name, 0, names, losses, draws, [with_average(table[draw.test][:, complete]) for draw in draws]
+        )
     for name, with_prior in [(name, flag) for name in models for flag in (False, True)]:
         entry = find_model(name)
         if with_prior and not entry.takes_prior:
@@ -219,16 +220,21 @@ def proxy_curve(
     return ProxyCurve(_summary(records))
 
 
+def with_average(table: np.ndarray) -> np.ndarray:
+    """A column more: the mean of the others. So a model predicts the mean loss by what it predicts for each target."""
+    return np.column_stack([table, table.mean(axis=1)])
+
+
 def _fitted(
     fit: Model, inputs: Inputs, prior: np.ndarray | None, losses: np.ndarray, draw: Draw, size: int
 ) -> np.ndarray:
-    """What models of every target, fitted on the first runs of a draw, say of its test runs: (n_test, T)."""
+    """What models of every target, fitted on the first runs of a draw, say of its test runs: (n_test, T + 1)."""
     columns = []
-    for t in range(losses.shape[1]):
+    for t in range(losses.shape[1] - 1):
         seen = Inputs(inputs.weights, inputs.floor, None if prior is None else prior[:, t])
         train = draw.train[:size]
         columns.append(fit(seen.rows(train), losses[train, t])(seen.rows(draw.test)))
-    return np.stack(columns, axis=1)
+    return with_average(np.stack(columns, axis=1))
 
 
 def _records(
@@ -261,7 +267,8 @@ def _summary(records: list[tuple]) -> "pl.DataFrame":
     mean = (
         single.filter(pl.col("target") != AVERAGE)
         .group_by("predictor", "runs", "draw", maintain_order=True)
-        .agg(pl.col(values).mean())
+        .agg(pl.col(values).mean(), pl.len())
+        .filter(pl.col("len") == pl.col("len").max())  # a mean over fewer targets is another number
         .with_columns(target=pl.lit("mean"))
     )
     return (
@@ -317,17 +324,21 @@ class FittedMixture(Tabular):
 
 
 def fit_average(sweep: Sweep, model: str) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
-    """A model of the mean loss over targets, fitted on every run: (m, K) -> (m,); and its error on runs held out."""
-    complete = np.isfinite(sweep.losses).all(axis=0)
-    losses = sweep.losses[:, complete].mean(axis=1)
-    fit, floor = find_model(model).fit, sweep.rounding / 2 or SMALLEST_WEIGHT
-    inputs = Inputs(sweep.weights, floor)
+    """The mean over targets of models fitted on every run: (m, K) -> (m,); and its error on runs held out."""
+    losses = sweep.losses[:, np.isfinite(sweep.losses).all(axis=0)]
+    fit, inputs = find_model(model).fit, Inputs(sweep.weights, sweep.rounding / 2 or SMALLEST_WEIGHT)
+
+    def fit_on(train: np.ndarray) -> Fitted:
+        fitted = [fit(inputs.rows(train), column[train]) for column in losses.T]
+        return lambda other: np.mean([predict(other) for predict in fitted], axis=0)
+
     errors = [
-        fit(inputs.rows(draw.train), losses[draw.train])(inputs.rows(draw.test)) - losses[draw.test]
+        fit_on(draw.train)(inputs.rows(draw.test)) - losses[draw.test].mean(axis=1)
         for draw in cross_validation(len(losses), min(FOLDS, len(losses)))
     ]
-    fitted = fit(inputs, losses)
-    return lambda weights: fitted(Inputs(weights, floor)), float(np.sqrt(np.square(np.concatenate(errors)).mean()))
+    predict = fit_on(np.arange(len(losses)))
+    error = float(np.sqrt(np.square(np.concatenate(errors)).mean()))
+    return lambda weights: predict(Inputs(weights, inputs.floor)), error
 
 
 def within_reach(sweep: Sweep, loss: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
