@@ -15,8 +15,8 @@ from analyses import shipped_profile
 from simtool.corpora.catalogue import SAME_DOMAIN, same_domain_pairs
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, blend
-from simtool.prediction.advantage import Question
 from simtool.prediction.predictors import PREDICTORS, benefits, default_candidates
+from simtool.prediction.question import Question
 from simtool.profiles.profile import Profile
 from simtool.statistics import Agreement, agreement, holm
 from simtool.tables import load_table

@@ -12,8 +12,8 @@ import polars as pl
 from analyses import Missing, shipped_profile
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.prediction.advantage import Question
 from simtool.prediction.predictors import PREDICTORS
+from simtool.prediction.question import Question
 from simtool.prediction.text_predictors import DOCUMENTS, embedder
 from simtool.profiles.reference.build import CORPORA, source_of
 from simtool.profiles.resolve import Options, local_text
@@ -50,7 +50,7 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
     )
     rows = []
     for name in ("embedding_cosine", "embedding_mmd"):
-        values = PREDICTORS[name].measure(question).values[:, 1:]  # the first source is the pretraining corpus
+        values = PREDICTORS[name].measure(question).mixtures
         low, high = interval(values)
         for i, row in enumerate(CORPORA):
             for j, column in enumerate(CORPORA):

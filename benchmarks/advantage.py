@@ -13,13 +13,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from simtool.mixture import Mixture
-from simtool.prediction.advantage import Measured, Question, halves, measure, summarise
+from simtool.prediction.advantage import Measured, measure, summarise
+from simtool.prediction.question import Question
+from simtool.prediction.samples import draws
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import METRICS
@@ -73,7 +74,6 @@ def ask(profiles: dict[str, Profile], resamples: int) -> Question:
 
 def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]) -> list[Measured]:
     """From profiles to intervals, probabilities and ranks; what was measured on the last feature."""
-    question = replace(question)  # it keeps its samples: another run must draw them anew
     for feature in features:
         every = measure(question, metrics, feature)
         for metric, measured in zip(metrics, every, strict=True):
@@ -83,10 +83,12 @@ def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]
 
 def plain_loops(question: Question, metrics: tuple[str, ...], n: int) -> np.ndarray:
     """(n, metrics, sources, targets): the first n splits."""
-    sources, targets, splits, _ = halves(question, "token")
+    draw = next(draws(question, "token"))
+    sources, targets = draw.sources, draw.targets
     values = np.zeros((n, len(metrics), len(sources), len(targets)))
-    for r, split in enumerate(splits[:n]):
-        first, second = sources[:, split].sum(axis=1, dtype=float), targets[:, ~split].sum(axis=1, dtype=float)
+    for r, (of_sources, of_targets) in enumerate(zip(*(folds[:n] for folds in draw.folds), strict=True)):
+        first = sources[:, of_sources].sum(axis=1, dtype=float)
+        second = targets[:, of_targets].sum(axis=1, dtype=float)
         n_first, n_second = first.sum(axis=1), second.sum(axis=1)
         P, Q = first / n_first[:, None], second / n_second[:, None]
         for i, p in enumerate(P):
@@ -108,7 +110,10 @@ def resampled_documents(question: Question, documents: Documents, metrics: tuple
         return ids[rng.integers(len(ids), size=round(share * len(ids)))].ravel()
 
     for _ in range(n):
-        sources = [np.concatenate([drawn(c, w) for c, w in m.weights.items()]) for m in question.sources]
+        sources = [
+            np.concatenate([drawn(c, w) for c, w in m.weights.items()])
+            for m in (question.pretrain, *question.mixtures.values())
+        ]
         counts = [np.bincount(ids, minlength=V) for ids in [*sources, *(drawn(t, 1) for t in question.targets)]]
         shares = [c / c.sum() for c in counts]
         for p in shares[: len(sources)]:

@@ -98,6 +98,30 @@ def half_sample_interval(
     return center - (middle - low) * wider, center + (high - middle) * wider
 
 
+def explained_by_folds(samples: np.ndarray, halves: np.ndarray) -> np.ndarray:
+    """Values on half-samples without what averages out over them: their least-squares fit on which folds a half has.
+
+    Half-samples differ by which documents there are, the sampling error, and by how these are combined and thinned,
+    of which the mean over many is nearly free: with rare symbols that is 80% of the variance, and an interval over
+    half-samples as they are 2.5 times too wide. Sampling error is a sum over folds to first order, so the fit has its
+    spread (Hajek projection; as the infinitesimal jackknife of averages over subsamples, Wager, Hastie and Efron 2014,
+    JMLR 15). Of fewer half-samples than folds nothing is left out.
+
+    Parameters
+    ----------
+    samples
+        float64 (R, ...).
+    halves
+        bool (R, n_folds), half of each row true.
+    """
+    values = samples.reshape(len(samples), -1)
+    center = values.mean(axis=0)
+    folds = halves - halves.mean(axis=0)
+    basis, size, _ = np.linalg.svd(folds, full_matrices=False)
+    basis = basis[:, size > 1e-9 * max(size[0], 1)]
+    return (center + basis @ (basis.T @ (values - center))).reshape(samples.shape)
+
+
 def jackknife_variance(left_out: np.ndarray) -> np.ndarray:
     """Variance of an estimate from its values with each of n units left out: (n, ...) -> (...)."""
     n = len(left_out)

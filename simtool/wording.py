@@ -19,6 +19,10 @@ CEILING = (
     f" {INDISTINGUISHABLE}: not distinguishable from it."
 )
 PAIRED = "positive: the mixture is closer to the target than the pretraining corpus is"
+PLACEBO = (
+    "Compared at equal documents: placebo is what as many held-out documents of the pretraining corpus bring by"
+    " themselves; it is not in the advantage."
+)
 TEXT_ONLY = "From text similarity only; not yet tested by training."
 NOT_TRAINING = (
     "These numbers compare text; they do not say what training will do. On the published results of arXiv:2510.14865"

@@ -133,8 +133,8 @@ def preset() -> dict:
 
 def predictor() -> dict:
     from simtool.mixture import Mixture, blend
-    from simtool.prediction.advantage import Question
     from simtool.prediction.predictors import benefits, find_predictor
+    from simtool.prediction.question import Question
     from simtool.profiles.resolve import shipped
     from simtool.tokens.tokenizer import load_tokenizer
 

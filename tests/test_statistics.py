@@ -18,6 +18,7 @@ from simtool.statistics import (
     cells_agreement,
     correlations,
     crossed,
+    explained_by_folds,
     fit_band,
     half_sample_interval,
     holm,
@@ -261,3 +262,17 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         estimate = crossed(cells.mean(1), cells.mean(0))
         held += estimate.low <= 0.3 <= estimate.high
     assert held / 400 >= 0.93
+
+
+def test_what_folds_explain_is_the_sampling_error_of_the_mean():
+    """Values are a sum over the folds of a half and noise of each half-sample: only the former is left."""
+    rng = np.random.default_rng(0)
+    halves = random_halves(16, 4_000, rng)
+    effect = rng.normal(size=16)
+    linear = halves @ effect
+    fitted = explained_by_folds(linear + 3 * rng.normal(size=4_000), halves)
+    # noise of variance 9 loses all but 15 of 4,000 degrees of freedom
+    assert fitted.var() == pytest.approx(linear.var() + 9 * 15 / 4_000, rel=0.1)
+    np.testing.assert_allclose(explained_by_folds(linear, halves), linear)
+    few = rng.normal(size=(5, 2))
+    np.testing.assert_allclose(explained_by_folds(few, halves[:5]), few)  # fewer than folds: nothing is left out

@@ -17,7 +17,7 @@ from simtool.prediction.verify import Verification
 from simtool.profiles.features import symbol_of
 from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import METRICS
-from simtool.wording import interval, readable, rounded
+from simtool.wording import PLACEBO, interval, readable, rounded
 
 
 def print_advantage(result: Advantage, form: str, provenance: bool = False, full: bool = False) -> None:
@@ -26,18 +26,19 @@ def print_advantage(result: Advantage, form: str, provenance: bool = False, full
     if form in ("csv", "json"):
         print_data(table, result.facts, form)
         return
-    header = ["target", "mixture", "advantage [95%]", "P(closer)", "P(best)", "better than"]
-    more = ["prox(M, T)", "prox(P, T)", "rank"] if full or form != "table" else []
+    header = ["target", "mixture", "advantage [95%]", "placebo", "P(best)", "better than"]
+    more = ["prox(M, T)", "prox(P, T)", "P(closer)", "rank"] if full or form != "table" else []
     rows = []
     for cell in table.iter_rows(named=True):
         value = f"{_estimate(cell['advantage'], cell['low'], cell['high'])}"
-        extra = [rounded(cell["proximity"]), rounded(cell["pretrain_proximity"]), str(cell["rank"])]
+        closer = share_text(cell["share_positive"], result.resamples)
+        extra = [rounded(cell["proximity"]), rounded(cell["pretrain_proximity"]), closer, str(cell["rank"])]
         rows.append(
             [
                 cell["target"],
                 cell["mixture"],
                 value,
-                share_text(cell["share_positive"], result.resamples),
+                rounded(cell["placebo"], 2, signed=True),
                 share_text(cell["share_best"], result.resamples),
                 _better_than(result, cell["mixture"], cell["target"]),
                 *extra[: len(more)],
@@ -67,8 +68,9 @@ def _advantage_notes(result: Advantage) -> list[str]:
     limited = f" (all that {scarcest} holds)" if scarcest else ""
     return [
         f"Proximity advantage over {result.pretrain}, by {result.metric} on {result.feature}{unit}; positive: closer.",
+        PLACEBO,
         f"Means and 95% intervals over {result.resamples} paired half-splits of {result.tokens:,} tokens of each"
-        f" corpus{limited}. better than: significantly better than these.",
+        f" corpus{limited}. better than: significantly better than these, whatever the seed.",
         *(f"{name} = {mixture}" for name, mixture in result.mixtures.items() if _converted(name, mixture, result)),
     ]
 

@@ -19,7 +19,7 @@ from simtool.prediction.advantage import Advantage, share_text
 from simtool.prediction.curve import Curve
 from simtool.profiles.features import symbol_of
 from simtool.similarity.metrics import METRICS
-from simtool.wording import SMALL_SAMPLE, listed
+from simtool.wording import PLACEBO, SMALL_SAMPLE, listed
 
 GENERAL = "#9AA0A6"  # the pretraining corpus in a mixture: grey, since it is what the others are added to
 Called = dict[str, str]
@@ -138,7 +138,8 @@ def advantage(findings: Findings, called: Called) -> Section:
     lead = el(
         "p",
         f"Proximity advantage: how much closer a target lies to a mixture than to {pretrain}, by {result.metric} on"
-        f" {result.feature}; positive: closer. Dots are means, bars 95% intervals; each target has a scale of its own.",
+        f" {result.feature}; positive: closer. {PLACEBO} Dots are means, bars 95% intervals; each target"
+        " has a scale of its own.",
     )
     by_target = el("ul", [el("li", sentences.best_for(result, target, called)) for target in result.targets])
     curves = [
@@ -181,7 +182,7 @@ def _advantage_chart(result: Advantage, target: str, called: Called) -> Html:
     numbers = [
         [
             called.get(names[i], names[i]),
-            *(f"{array[i, j]:+.4f}" for array in (result.value, result.low, result.high)),
+            *(f"{array[i, j]:+.4f}" for array in (result.value, result.low, result.high, result.placebo)),
             share_text(result.share_positive[i, j], result.resamples),
             share_text(result.share_best[i, j], result.resamples),
         ]
@@ -189,7 +190,7 @@ def _advantage_chart(result: Advantage, target: str, called: Called) -> Html:
     ]
     goal = called.get(target, target)
     drawn = charts.intervals(f"Advantage for {goal}", words_of(rows), rows, _unit(result))
-    header = ["mixture", "advantage", "low", "high", "P(closer)", "P(best)"]
+    header = ["mixture", "advantage", "low", "high", "placebo", "P(closer)", "P(best)"]
     return charts.figure(goal, drawn, header, numbers, folded("In words", el("ul", map_items(words), class_="words")))
 
 

@@ -1,10 +1,14 @@
 """Proximity advantage: is the target closer to the mixture than to the pretraining corpus, and is that certain?
 
-    PA(M -> T) = prox(M, T) - prox(P, T)    M mixture that is trained on, T target, P pretraining corpus
+    PA(M -> T) = prox(M, T) - prox(C, T)    M mixture that is trained on, T target, C its control
 
-For divergences the sign is turned, so that PA > 0 always means closer. Everything is *paired*: all mixtures and
-P are thinned to one size, nested in each other, and measured on one half of the folds, the targets on the other
-half, the same halves for all; so what P and M share, and what a half happens to hold, drops out of the difference.
+The control is the pretraining corpus with held-out documents of itself in place of what M adds (`question` says why).
+What these alone would gain is the *placebo advantage*, prox(C, T) - prox(P, T), with P the pretraining corpus: both
+together are what M has over P. For divergences the sign is turned, so that PA > 0 always means closer.
+
+Everything is *paired*: all sources are thinned to one size, nested in each other, and measured on one half of the
+folds, the targets on the other half, the same halves for all; so what M and C share, and what a half happens to hold,
+drops out of the difference.
 """
 
 import math
@@ -14,124 +18,100 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simtool.errors import SimtoolError, unknown
 from simtool.mixture import Mixture
+from simtool.prediction.question import RESAMPLES, Question, leaks
+from simtool.prediction.samples import draws
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
 from simtool.similarity.kernels import on_splits
-from simtool.similarity.matrix import equal_samples
 from simtool.similarity.metrics import find_metric
-from simtool.similarity.resampling import half_splits, interval
+from simtool.similarity.resampling import interval
+from simtool.statistics import explained_by_folds
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from simtool.tokens.tokenizer import Tokenizer
-
-# R resamples, n mixtures, m targets
-
-RESAMPLES = 1000
+# R resamples, n mixtures, m targets, S sources: the pretraining corpus, the mixtures, the controls
 
 
-# --- The question, and what is measured ---
+# A difference is called significant where it is so for nearly every seed: with fewer, one of ten seeds may disagree
+SEED_ERRORS = 3
 
 
-@dataclass(frozen=True)
-class Question:
-    """Which mixture brings the pretraining corpus closer to which target? All that a predictor reads.
-
-    profiles    by corpus name, with the features that are compared
-    tokens      size each mixture and target is thinned to (None: as much as the scarcest allows)
-    texts       documents by corpus name, and a tokenizer, for predictors that need text
-
-    Every name has a profile; there is a mixture and a target, and none twice.
-    """
-
-    profiles: Mapping[str, Profile]
-    pretrain: Mixture
-    mixtures: Mapping[str, Mixture]
-    targets: tuple[str, ...]
-    tokens: int | None = None
-    resamples: int = RESAMPLES
-    seed: int = 0
-    texts: Mapping[str, Sequence[str]] | None = None
-    tokenizer: "Tokenizer | None" = None
-    _halves: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # of `halves`
-    _embedded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # by corpus
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", tuple(self.targets))
-        if not self.mixtures or not self.targets:
-            raise SimtoolError("Name at least one mixture (--mid) and one target (--target).")
-        if repeated := sorted({name for name in self.targets if self.targets.count(name) > 1}):
-            raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every target once.")
-        for name in self.corpora:
-            if name not in self.profiles:
-                raise unknown("corpus", name, self.profiles)
-
-    @property
-    def sources(self) -> list[Mixture]:
-        """The pretraining corpus, then the mixtures."""
-        return [self.pretrain, *self.mixtures.values()]
-
-    @property
-    def corpora(self) -> list[str]:
-        """Every corpus that is used, in order of appearance."""
-        of_sources = (corpus for mixture in self.sources for corpus in mixture.weights)
-        return list(dict.fromkeys((*of_sources, *self.targets)))
+# --- What is measured ---
 
 
 @dataclass(frozen=True)
 class Measured:
     """A similarity or divergence of every source with every target, many times.
 
-    values   float64 (R, 1 + n, m)   the first source is the pretraining corpus; R = 1: no interval is known
-    alike    the end of its range that means alike
-    tokens   what each side was thinned to; a value compares half of them with the other half
+    values     float64 (R, S, m)   as Question.sources; R = 1: no interval is known
+    alike      the end of its range that means alike
+    controls   int64 (n,)          the place of each mixture's control among the sources
+    tokens     what each side was thinned to; a value compares half of them with the other half
+    halves     bool (R, n_folds)   the folds that sources were measured on; None where resamples are none of halves
+    draw       int64 (R,)          which thinning of the corpora a resample is of; None: there was one only
     """
 
     values: np.ndarray
     alike: Literal["high", "low"]
+    controls: np.ndarray
     tokens: int
+    halves: np.ndarray | None = None
+    draw: np.ndarray | None = None
+
+    @property
+    def pretrain(self) -> np.ndarray:
+        """float64 (R, 1, m): of the pretraining corpus."""
+        return self.values[:, :1]
+
+    @property
+    def mixtures(self) -> np.ndarray:
+        """float64 (R, n, m)."""
+        return self.values[:, 1 : 1 + len(self.controls)]
 
     @property
     def advantage(self) -> np.ndarray:
-        """float64 (R, n, m): how much closer than the pretraining corpus."""
-        closer = self.values[:, 1:] - self.values[:, :1]
-        return closer if self.alike == "high" else -closer
+        """float64 (R, n, m): how much closer a mixture is than its control."""
+        return self._closer(self.mixtures, self.values[:, self.controls])
 
+    @property
+    def placebo(self) -> np.ndarray:
+        """float64 (R, n, m): how much closer a mixture's control is than the pretraining corpus."""
+        return self._closer(self.values[:, self.controls], self.pretrain)
 
-def halves(question: Question, feature: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Sources (1 + n, n_folds, V) and targets (m, n_folds, V) as counts of one size, the splits, and the tokens.
+    def _closer(self, source: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return source - other if self.alike == "high" else other - source
 
-    One seed, one set of splits, whatever the feature; so predictors are paired with each other as well. Those of the
-    last feature are kept: they can be hundreds of megabytes.
-    """
-    if feature not in question._halves:
-        question._halves.clear()
-        question._halves[feature] = _thinned_halves(question, feature)
-    return question._halves[feature]
+    def sampling(self, values: np.ndarray) -> np.ndarray:
+        """Values of resamples (R, ...) whose spread is the sampling error of their mean."""
+        return values if self.halves is None else explained_by_folds(values, self.halves)
 
-
-def _thinned_halves(question: Question, feature: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    sampling, splitting = np.random.default_rng(question.seed).spawn(2)
-    # keys of their own, since a mixture may be called what a corpus is
-    mixtures = {("source", i): mixture for i, mixture in enumerate(question.sources)}
-    mixtures |= {("target", name): Mixture({name: 1.0}) for name in question.targets}
-    samples, tokens = equal_samples(question.profiles, mixtures, feature, question.tokens, sampling)
-    names = (*map(str, question.sources), *question.targets)
-    splits = half_splits(samples.sum(axis=2), question.resamples, splitting, names)
-    samples.flags.writeable = False
-    n = len(question.sources)
-    return samples[:n], samples[n:], splits, tokens
+    def seed_error(self, values: np.ndarray) -> np.ndarray:
+        """Standard error of the mean of values (R, ...) that another seed would show: (...)."""
+        n_draws = 1 if self.draw is None else int(self.draw[-1]) + 1
+        if n_draws < 2:
+            return np.zeros(values.shape[1:])
+        means = np.stack([values[self.draw == k].mean(axis=0) for k in range(n_draws)])
+        return means.std(axis=0, ddof=1) / math.sqrt(n_draws)
 
 
 def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Measured]:
     """Each of several metrics on one feature; together they take little longer than the slowest."""
     to_measure = [find_metric(name) for name in metrics]
-    sources, targets, splits, tokens = halves(question, feature)
-    values = on_splits(to_measure, sources, targets, splits)
-    return [Measured(value, metric.alike, tokens) for metric, value in zip(to_measure, values, strict=True)]
+    values: list[list[np.ndarray]] = [[] for _ in to_measure]
+    halves, places = [], []
+    for k, draw in enumerate(draws(question, feature)):
+        drawn = on_splits(to_measure, draw.sources, draw.targets, *draw.folds, dimension=draw.dimension)
+        for of_metric, value in zip(values, drawn, strict=True):
+            of_metric.append(value)
+        halves.append(draw.halves)
+        places += [k] * len(draw.halves)
+    how = (question.controls, draw.tokens, np.concatenate(halves), np.array(places))
+    return [
+        Measured(np.concatenate(of_metric), metric.alike, *how)
+        for metric, of_metric in zip(to_measure, values, strict=True)
+    ]
 
 
 # --- What follows from it ---
@@ -139,10 +119,12 @@ def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Me
 
 @dataclass(frozen=True)
 class Advantage(Tabular):
-    """How much closer each mixture is to each target than the pretraining corpus is.
+    """How much closer each mixture is to each target than the pretraining corpus is, documents being equal.
 
     proximity, pretrain_proximity   float64 (n, m), (m,)   means over half-splits, in the metric's unit and sense
     value, low, high                float64 (n, m)         PA > 0: closer; 95% interval over half-splits
+    placebo, _low, _high            float64 (n, m)         what more documents of the pretraining corpus would gain;
+                                                           with the value, what the mixture has over that corpus
     relative, _low, _high           float64 (n, m)         PA as a share of the pretraining corpus's own value
     share_positive                  float64 (n, m)         share of half-splits with PA > 0 (a tie counts half)
     rank                            int64   (n, m)         1 is closest to the target; ties share the better rank
@@ -166,6 +148,9 @@ class Advantage(Tabular):
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    placebo: np.ndarray
+    placebo_low: np.ndarray
+    placebo_high: np.ndarray
     relative: np.ndarray
     relative_low: np.ndarray
     relative_high: np.ndarray
@@ -200,6 +185,9 @@ class Advantage(Tabular):
                 "advantage": of(self.value),
                 "low": of(self.low),
                 "high": of(self.high),
+                "placebo": of(self.placebo),
+                "placebo_low": of(self.placebo_low),
+                "placebo_high": of(self.placebo_high),
                 "share_positive": of(self.share_positive),
                 "share_best": of(self.share_best),
                 "relative": of(self.relative),
@@ -250,11 +238,12 @@ def advantage(
 
 def summarise(question: Question, metric: str, feature: str, measured: Measured) -> Advantage:
     """What resamples say of every mixture and target."""
-    ours = measured.advantage
-    values = measured.values.mean(axis=0)
+    ours, placebo = (measured.sampling(values) for values in (measured.advantage, measured.placebo))
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(measured.values[:, :1] != 0, ours / np.abs(measured.values[:, :1]), np.nan)
+        share = np.where(measured.pretrain != 0, measured.advantage / np.abs(measured.pretrain), np.nan)
+    relative = measured.sampling(share)
     low, high = interval_or_nan(ours)
+    placebo_low, placebo_high = interval_or_nan(placebo)
     relative_low, relative_high = interval_or_nan(relative)
     mean = ours.mean(axis=0)
     is_best = ours == ours.max(axis=1, keepdims=True)
@@ -265,18 +254,21 @@ def summarise(question: Question, metric: str, feature: str, measured: Measured)
         metric=metric,
         feature=feature,
         alike=measured.alike,
-        proximity=values[1:],
-        pretrain_proximity=values[0],
+        proximity=measured.mixtures.mean(axis=0),
+        pretrain_proximity=measured.pretrain.mean(axis=0)[0],
         value=mean,
         low=low,
         high=high,
+        placebo=placebo.mean(axis=0),
+        placebo_low=placebo_low,
+        placebo_high=placebo_high,
         relative=relative.mean(axis=0),
         relative_low=relative_low,
         relative_high=relative_high,
         share_positive=((ours > 0) + (ours == 0) / 2).mean(axis=0),
         rank=1 + (mean[None] > mean[:, None]).sum(axis=1),
         share_best=(is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0),
-        distinguishable=_distinguishable(ours),
+        distinguishable=_distinguishable(measured),
         tokens=measured.tokens,
         resamples=len(ours),
         notes=leaks(question),
@@ -296,27 +288,6 @@ def share_text(share: float, resamples: int) -> str:
     return f"{share:.{max(2, -math.floor(math.log10(1 - share)))}f}"  # as many nines as there are
 
 
-def leaks(question: Question) -> tuple[str, ...]:
-    """A sentence for each target whose text a mixture, or the pretraining corpus, holds."""
-    sources = {f"the pretraining corpus {question.pretrain}": question.pretrain}
-    sources |= {f"the mixture {name}": mixture for name, mixture in question.mixtures.items()}
-    notes = []
-    for target in question.targets:
-        for name, mixture in sources.items():
-            for corpus in mixture.weights:
-                if corpus == target:
-                    notes.append(f"Leak: the target {target} is a part of {name}.")
-                elif _same_counts(question.profiles[corpus], question.profiles[target]):
-                    notes.append(f"Leak: the target {target} has the very counts of {corpus}, a part of {name}.")
-    return tuple(notes)
-
-
-def _same_counts(a: Profile, b: Profile) -> bool:
-    same_size = all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("n_documents", "n_tokens", "n_bytes"))
-    shared = set(a.features) & set(b.features)
-    return same_size and all(np.array_equal(a.features[name], b.features[name]) for name in shared)
-
-
 def interval_or_nan(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the interval over resamples (R, ...): two of (...), NaN where R is 1."""
     if len(samples) < 2:
@@ -325,11 +296,14 @@ def interval_or_nan(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return interval(samples)
 
 
-def _distinguishable(ours: np.ndarray) -> np.ndarray:
-    """Pairs of mixtures whose paired difference has an interval without 0: bool (n, n, m)."""
+def _distinguishable(measured: Measured) -> np.ndarray:
+    """Pairs of mixtures whose paired difference has an interval without 0, whatever the seed: bool (n, n, m)."""
+    ours = measured.advantage
     n, m = ours.shape[1:]
     different = np.zeros((n, n, m), bool)
     for i in range(n - 1):
-        low, high = interval_or_nan(ours[:, i + 1 :] - ours[:, i, None])
-        different[i, i + 1 :] = different[i + 1 :, i] = (low > 0) | (high < 0)
+        difference = ours[:, i + 1 :] - ours[:, i, None]
+        low, high = interval_or_nan(measured.sampling(difference))
+        margin = SEED_ERRORS * measured.seed_error(difference)
+        different[i, i + 1 :] = different[i + 1 :, i] = (low > margin) | (high < -margin)
     return different

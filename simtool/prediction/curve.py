@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simtool.mixture import Mixture, blend
-from simtool.prediction.advantage import RESAMPLES, Question, interval_or_nan, leaks, measure
+from simtool.prediction.advantage import interval_or_nan, measure
+from simtool.prediction.question import RESAMPLES, Question, leaks
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
 from simtool.similarity.metrics import find_metric
@@ -92,7 +93,7 @@ def curve(
     question = Question(profiles, pretrain, mixtures, tuple(targets), tokens, resamples, seed)
     feature = feature or find_metric(metric).feature
     measured = measure(question, [metric], feature)[0]
-    ours, grid = measured.advantage, np.array([float(share) for share in mixtures])
+    ours, grid = measured.sampling(measured.advantage), np.array([float(share) for share in mixtures])
     low, high = interval_or_nan(ours)
     peaks = np.quantile(grid[ours.argmax(axis=1)], TAILS, axis=0, method="closest_observation")
     only_special = replace(question, mixtures={str(special): special})

@@ -16,8 +16,9 @@ import numpy as np
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, as_mixtures, midtraining_name, without_shares
-from simtool.prediction.advantage import RESAMPLES, Advantage, Question
+from simtool.prediction.advantage import Advantage
 from simtool.prediction.predictors import benefit, find_predictor
+from simtool.prediction.question import RESAMPLES, Question
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profiles, local_text
 from simtool.tables import atomic_write, provenance

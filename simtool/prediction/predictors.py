@@ -12,13 +12,15 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from simtool.errors import SimtoolError, unknown
-from simtool.prediction.advantage import Advantage, Measured, Question, halves, measure, summarise
+from simtool.prediction.advantage import Advantage, Measured, measure, summarise
+from simtool.prediction.question import Question
+from simtool.prediction.samples import draws
 from simtool.prediction.text_predictors import embedding_cosine, embedding_mmd, kneser_ney, span_mixture, zstd
 from simtool.profiles.features import FEATURES, find_feature
 from simtool.similarity.metrics import METRICS, find_metric, smooth
@@ -146,25 +148,30 @@ def _metric_predictors() -> Iterable[Predictor]:
 # --- n-gram models from counts ---
 
 
-def _on_halves(question: Question, feature: str, compute: Callable[..., np.ndarray]) -> tuple[np.ndarray, int]:
-    """compute(sources, their other halves, targets, their other halves, V) of every split: (R, 1 + n, m), and tokens.
+def _on_halves(question: Question, feature: str, compute: Callable[..., np.ndarray]) -> Measured:
+    """compute(sources, their other halves, targets, their other halves, V) of every split: (S, m) bits, low is alike.
 
-    All are float32 counts (1 + n, seen) or (m, seen) of the entries that any of them has; a target's first half lies
-    opposite to the sources' first. One thread: the matrix products are large enough for those of BLAS, and both
+    All are float32 counts of the entries that some corpus has; V counts all. A target's first half lies opposite to the
+    sources' first. One thread: the matrix products are large enough for those of BLAS, and both
     kinds together wait for each other.
     """
-    sources, targets, splits, tokens = halves(question, feature)
-    seen = np.flatnonzero(sources.any(axis=(0, 1)) | targets.any(axis=(0, 1)))
-    both = np.concatenate([sources, targets])[:, :, seen]
-    whole, by_fold = both.sum(axis=1), both.transpose(1, 0, 2).reshape(both.shape[1], -1)
-    n = len(sources)
-    values = np.empty((len(splits), n, len(targets)))
-    for start in range(0, len(splits), 16):
-        firsts = splits[start : start + 16].astype(np.float32) @ by_fold
-        for r, first in enumerate(firsts.reshape(-1, *whole.shape), start):
-            second = whole - first
-            values[r] = compute(first[:n], second[:n], second[n:], first[n:], sources.shape[2])
-    return values, tokens
+    values, halves, places = [], [], []
+    for k, draw in enumerate(draws(question, feature)):
+        halves.append(draw.halves)
+        places += [k] * len(draw.halves)
+        whole_p, whole_q = draw.sources.sum(axis=1), draw.targets.sum(axis=1)
+        of_sources, of_targets = draw.folds
+        for start in range(0, len(draw.halves), 16):
+            ps = _sum_folds(of_sources[start : start + 16], draw.sources)
+            qs = _sum_folds(of_targets[start : start + 16], draw.targets)
+            values += [compute(p, whole_p - p, q, whole_q - q, draw.dimension) for p, q in zip(ps, qs, strict=True)]
+    return Measured(np.array(values), "low", question.controls, draw.tokens, np.concatenate(halves), np.array(places))
+
+
+def _sum_folds(folds: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Counts (n, n_folds, V) summed over the chosen folds (R, n_folds): float32 (R, n, V)."""
+    n, n_folds, V = counts.shape
+    return (folds.astype(np.float32) @ counts.transpose(1, 0, 2).reshape(n_folds, -1)).reshape(-1, n, V)
 
 
 def witten_bell(feature: str, question: Question) -> Measured:
@@ -180,8 +187,7 @@ def witten_bell(feature: str, question: Question) -> Measured:
         T = (source > 0).sum(axis=1, keepdims=True)
         return -np.log2((source + T / V) / (N + T)) @ (target / target.sum(axis=1, keepdims=True)).T
 
-    values, tokens = _on_halves(question, feature, compute)
-    return Measured(values, "low", tokens)
+    return _on_halves(question, feature, compute)
 
 
 def witten_bell_orders(features: Sequence[str], question: Question) -> Measured:
@@ -196,7 +202,7 @@ def witten_bell_orders(features: Sequence[str], question: Question) -> Measured:
     """
     orders = [witten_bell(feature, question) for feature in features]
     per_symbol = [bits.values / FEATURES[name].order for name, bits in zip(features, orders, strict=True)]
-    return Measured(np.mean(per_symbol, axis=0), "low", orders[0].tokens)
+    return replace(orders[0], values=np.mean(per_symbol, axis=0))
 
 
 def two_sample(feature: str, question: Question) -> Measured:
@@ -224,8 +230,7 @@ def two_sample(feature: str, question: Question) -> Measured:
         right = _above_zero(mean_p, square_p - mean_p**2) + _above_zero(-mean_q, square_q - mean_q**2)
         return np.clip(2 * (right - 1), 0, 2)  # error = 1 - right / 2
 
-    values, tokens = _on_halves(question, feature, compute)
-    return Measured(values, "low", tokens)
+    return _on_halves(question, feature, compute)
 
 
 def _above_zero(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -265,8 +270,7 @@ def exposure(feature: str, question: Question) -> Measured:
         p, q = (x / x.sum(axis=1, keepdims=True) for x in (source, target))
         return unlearnt(p) @ q.T
 
-    values, tokens = _on_halves(question, feature, compute)
-    return Measured(values, "low", tokens)
+    return _on_halves(question, feature, compute)
 
 
 def relative_cross_entropy(features: Sequence[str], question: Question) -> Measured:
@@ -274,7 +278,7 @@ def relative_cross_entropy(features: Sequence[str], question: Question) -> Measu
     unit in which improvements are given.
     """
     parts = [measure(question, ["cross_entropy"], feature)[0] for feature in features]
-    return Measured(np.mean([np.log(part.values) for part in parts], axis=0), "low", parts[0].tokens)
+    return replace(parts[0], values=np.mean([np.log(part.values) for part in parts], axis=0))
 
 
 # --- The catalogue ---

@@ -48,6 +48,11 @@ class SpanTable:
     folds: tuple[np.ndarray, ...]
     tokens: np.ndarray
 
+    def first(self, n_corpora: int) -> "SpanTable":
+        """The table of the first corpora alone."""
+        tables = tuple(table[:n_corpora] for table in self.log_probabilities)
+        return SpanTable(self.corpora[:n_corpora], tables, self.folds, self.tokens)
+
     def nats(self, weights: np.ndarray) -> np.ndarray:
         """Of each target's folds under every mixture: float64 (n, T, n_folds). weights: (n, K), rows sum to 1."""
         parts = zip(self.log_probabilities, self.folds, strict=True)

@@ -16,8 +16,9 @@ import zstandard
 from simtool.corpora.corpus import document_hash
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.prediction.advantage import Measured, Question
+from simtool.prediction.advantage import Measured
 from simtool.prediction.kneser_ney import KneserNey
+from simtool.prediction.question import Part, Question, name_of
 from simtool.prediction.spans import TRAINING_TOKENS, span_table
 from simtool.profiles.features import N_FOLDS
 from simtool.similarity.resampling import half_splits
@@ -38,21 +39,23 @@ def _documents(question: Question, corpus: str) -> list[tuple[int, str]]:
 
 
 def _training_texts(question: Question, most: int) -> tuple[list[list[str]], int]:
-    """The documents of each source, the shares right to within a document, and the tokens of each.
+    """The documents of the pretraining corpus and of each mixture, shares right to within one, and the tokens of each.
 
-    Only documents of even folds, so that none meets itself in a target; nested from mixture to mixture.
+    Only documents of even folds, so that none meets itself in a target; nested from mixture to mixture. All have
+    equally many tokens in whole documents, so that the pretraining corpus is a fair control as it is.
     """
     assert question.tokenizer is not None
+    mixtures = [question.pretrain, *question.mixtures.values()]
     texts = {
         corpus: [text for fold, text in _documents(question, corpus) if fold % 2 == 0]
-        for corpus in {corpus for mixture in question.sources for corpus in mixture.weights}
+        for corpus in {corpus for mixture in mixtures for corpus in mixture.weights}
     }
     ends = {corpus: np.cumsum([0, *np.diff(question.tokenizer.encode(part)[1])]) for corpus, part in texts.items()}
-    room = [int(ends[corpus][-1] / share) for mixture in question.sources for corpus, share in mixture.weights.items()]
+    room = [int(ends[corpus][-1] / share) for mixture in mixtures for corpus, share in mixture.weights.items()]
     tokens = min(question.tokens or most, most, *room)
     if tokens == 0:
         raise SimtoolError("A corpus has too few documents to be read in halves. Give more of its text.")
-    return [_shares_of(mixture, texts, ends, tokens) for mixture in question.sources], tokens
+    return [_shares_of(mixture, texts, ends, tokens) for mixture in mixtures], tokens
 
 
 def _shares_of(mixture: Mixture, texts: dict[str, list[str]], ends: dict[str, np.ndarray], tokens: int) -> list[str]:
@@ -100,7 +103,8 @@ def _on_held_out_texts(
         model = model_of(texts)
         for j, target in enumerate(held_out):
             bits[i, j] = [model(some) if some else 0.0 for some in target]
-    return Measured(_resampled_rates(bits, units, question), "low", tokens)
+    controls = np.zeros(len(question.mixtures), np.int64)
+    return Measured(_resampled_rates(bits, units, question), "low", controls, tokens)
 
 
 def kneser_ney(question: Question) -> Measured:
@@ -121,15 +125,22 @@ def span_mixture(question: Question) -> Measured:
     The interval is over the target's folds alone: each corpus is read once.
     """
     assert question.tokenizer is not None
-    corpora = list(dict.fromkeys(corpus for mixture in question.sources for corpus in mixture.weights))
+    parts = sorted({part for source in question.sources for part in source}, key=lambda part: part.held_out)
     table = span_table(
-        {corpus: _documents(question, corpus) for corpus in corpora},
+        {name_of({part: 1.0}): _part_documents(question, part) for part in parts},
         {target: _documents(question, target) for target in question.targets},
         question.tokenizer,
     )
-    weights = np.array([[mixture.weights.get(corpus, 0.0) for corpus in corpora] for mixture in question.sources])
-    bits = table.nats(weights) / math.log(2)
-    return Measured(_resampled_rates(bits, table.tokens, question), "low", TRAINING_TOKENS)
+    weights = np.array([[source.get(part, 0.0) for part in parts] for source in question.sources])
+    n, n_plain = 1 + len(question.mixtures), sum(not part.held_out for part in parts)
+    nats = np.concatenate([table.first(n_plain).nats(weights[:n, :n_plain]), table.nats(weights[n:])])
+    rates = _resampled_rates(nats / math.log(2), table.tokens, question)
+    return Measured(rates, "low", question.controls, TRAINING_TOKENS)
+
+
+def _part_documents(question: Question, part: Part) -> list[tuple[int, str]]:
+    """As `_documents`; those of a held-out part are of the other half of the folds."""
+    return [(fold ^ part.held_out, text) for fold, text in _documents(question, part.corpus)]
 
 
 def zstd(question: Question) -> Measured:
@@ -223,11 +234,12 @@ def embedding_cosine(question: Question) -> Measured:
         return half @ by_fold / (half @ np.bincount(documents.folds, documents.weights, N_FOLDS))[:, None]
 
     sources = [
-        sum(share * means(corpus, splits) for corpus, share in mixture.weights.items()) for mixture in question.sources
+        sum(share * means(part.corpus, splits ^ part.held_out) for part, share in source.items())
+        for source in question.sources
     ]
     p, q = np.stack(sources, axis=1), np.stack([means(target, ~splits) for target in question.targets], axis=1)
     lengths = np.linalg.norm(p, axis=2)[:, :, None] * np.linalg.norm(q, axis=2)[:, None, :]
-    return Measured(p @ q.mT / lengths, "high", DOCUMENTS)
+    return Measured(p @ q.mT / lengths, "high", question.controls, DOCUMENTS, splits)
 
 
 def embedding_mmd(question: Question) -> Measured:
@@ -258,10 +270,10 @@ def embedding_mmd(question: Question) -> Measured:
         return ((half_a @ sums) * half_b).sum(axis=1) / ((half_a @ sizes) * half_b).sum(axis=1)
 
     values = np.empty((len(splits), len(question.sources), len(question.targets)))
-    for i, mixture in enumerate(question.sources):
-        shares = list(mixture.weights.items())
-        within = sum(v * w * mean_kernel(a, b, True, True) for a, v in shares for b, w in shares)
+    for i, source in enumerate(question.sources):
+        shares = [(part.corpus, not part.held_out, share) for part, share in source.items()]
+        within = sum(v * w * mean_kernel(a, b, s, t) for a, s, v in shares for b, t, w in shares)
         for j, target in enumerate(question.targets):
-            between = sum(w * mean_kernel(a, target, True, False) for a, w in shares)
+            between = sum(w * mean_kernel(a, target, s, False) for a, s, w in shares)
             values[:, i, j] = within - 2 * between + mean_kernel(target, target, False, False)
-    return Measured(values, "low", DOCUMENTS)
+    return Measured(values, "low", question.controls, DOCUMENTS, splits > 0)

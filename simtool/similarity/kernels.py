@@ -305,17 +305,20 @@ def on_splits(
     first: np.ndarray,
     second: np.ndarray | None = None,
     threads: int | None = None,
+    dimension: int | None = None,
 ) -> list[np.ndarray]:
     """Each metric of every source on some folds with every target on others, corrected for sampling where it knows how.
 
     Parameters
     ----------
     sources, targets
-        float32 (n, n_folds, V), (m, n_folds, V): counts.
+        float32 (n, n_folds, V), (m, n_folds, V): counts; the two may have different folds where `second` is given.
     first, second
         bool (R, n_folds): the folds that the sources, and the targets, are measured on (None: the other ones).
     threads
         None: one per processor.
+    dimension
+        Entries of the feature in all, where those that nobody has were left out (None: V).
 
     Returns
     -------
@@ -324,7 +327,8 @@ def on_splits(
     """
     second = ~first if second is None else second
     kernels = [kernel for metric in metrics for kernel in (metric.kernel, metric.bias_kernel) if kernel]
-    sums = _sums_on_splits(kernels, sources, targets, first, second, threads) if kernels else Sums()
+    V = dimension or sources.shape[2]
+    sums = _sums_on_splits(kernels, sources, targets, first, second, threads, V) if kernels else Sums()
     values = []
     for metric in metrics:
         if metric.kernel is None:
@@ -344,6 +348,7 @@ def _sums_on_splits(
     first: np.ndarray,
     second: np.ndarray,
     threads: int | None,
+    V: int,
 ) -> Sums:
     first, second = first.astype(np.float32), second.astype(np.float32)
     n_p = (first @ sources.sum(axis=2, dtype=np.float64).T)[:, :, None]
@@ -351,7 +356,7 @@ def _sums_on_splits(
     # (n, R, n_folds): what makes counts shares; a product per source, its splits side by side
     of_p = (first[:, None, :] / n_p.astype(np.float32)).swapaxes(0, 1)
     of_q = (second[:, None, :] / n_q.mT.astype(np.float32)).swapaxes(0, 1)
-    columns, V = list(_columns(sources, targets)), sources.shape[2]
+    columns = list(_columns(sources, targets))
 
     def tiles(block: slice) -> Iterator[Tile]:
         for source_counts, target_counts, support in columns:

@@ -172,18 +172,28 @@ def thin_equally(
     n_tokens
         Tokens that these counts come from.
     """
-    symbols_per_token = {name: counts[name].sum() / n_tokens[name] for name in counts}
-    per_mixture = [sum(share * symbols_per_token[name] for name, share in mixture.items()) for mixture in mixtures]
-    sizes: dict[Name, list[tuple[int, int]]] = {name: [] for name in counts}
-    for i, mixture in enumerate(mixtures):
-        for name, share in mixture.items():
-            n_symbols = tokens * share * symbols_per_token[name] * min(per_mixture) / per_mixture[i]
-            sizes[name].append((int(n_symbols), i))
-    for name, of_mixtures in sizes.items():
+    n_symbols = {name: int(counts[name].sum()) for name in counts}
+    for name, of_mixtures in symbols_of_mixtures(n_symbols, n_tokens, mixtures, tokens).items():
         left = counts[name]
         for n, i in sorted(of_mixtures, reverse=True):  # nested: the smaller sample is a part of the larger one
             left = thin(left, n, rng)
             yield i, name, left
+
+
+def symbols_of_mixtures(
+    n_symbols: Mapping[Name, int],
+    n_tokens: Mapping[Name, int],
+    mixtures: Sequence[Mapping[Name, float]],
+    tokens: int,
+) -> dict[Name, list[tuple[int, int]]]:
+    """By corpus, how many of its symbols each mixture takes: (symbols, mixture). All mixtures have equally many."""
+    per_token = {name: n / n_tokens[name] for name, n in n_symbols.items()}
+    per_mixture = [sum(share * per_token[name] for name, share in mixture.items()) for mixture in mixtures]
+    sizes: dict[Name, list[tuple[int, int]]] = {name: [] for name in n_symbols}
+    for i, mixture in enumerate(mixtures):
+        for name, share in mixture.items():
+            sizes[name].append((int(tokens * share * per_token[name] * min(per_mixture) / per_mixture[i]), i))
+    return sizes
 
 
 def common_size(n_tokens: Mapping[str, int], mixtures: Mapping[str, Mapping[str, float]], tokens: int | None) -> int:

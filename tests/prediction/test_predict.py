@@ -10,7 +10,6 @@ import pytest
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.prediction.advantage import Question
 from simtool.prediction.predict import (
     Prediction,
     counts_hash,
@@ -18,6 +17,7 @@ from simtool.prediction.predict import (
     predict,
     save_prediction,
 )
+from simtool.prediction.question import Question
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 

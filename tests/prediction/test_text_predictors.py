@@ -8,12 +8,12 @@ import pytest
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.prediction import text_predictors
-from simtool.prediction.advantage import Question
 from simtool.prediction.predictors import (
     PREDICTORS,
     benefit,
     benefits,
 )
+from simtool.prediction.question import Question
 from simtool.profiles.features import FEATURES, N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.tokens.tokenizer import load_tokenizer
