@@ -253,7 +253,7 @@ def regime(loss: float, unigram: float) -> str:
         )
     return (
         f"{start}, {loss - unigram:.2f} above the unigram entropy of that text ({unigram:.2f}): these models know"
-        " little more than how frequent each token is, and so do the effects below."
+        " little more than how frequent each token is, and the effects below are effects on that."
     )
 
 

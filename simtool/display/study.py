@@ -131,8 +131,9 @@ def print_losses(conclusions: "Conclusions", form: str) -> None:
         ]
         for row in means.iter_rows(named=True)
     ]  # fmt: skip
-    header = ["target", "arm", "size", "loss before SFT", "after", "unigram entropy", "general before", "after", "rise"]
-    print_rows([*header, "seeds"], rows, form, keys=3)
+    header = ["target", "arm", "size", "loss before SFT", "after"]
+    header += ["general: unigram entropy", "before SFT", "after", "rise", "seeds"]
+    print_rows(header, rows, form, keys=3)
 
 
 def print_effects(conclusions: "Conclusions", form: str) -> None:

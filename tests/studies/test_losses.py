@@ -39,7 +39,7 @@ def test_without_ids_it_is_not_known(study, tmp_path):
     [
         (6.0, "1.00 below the unigram entropy of that text (6.00): these models use context."),
         (4.5, "0.50 above the unigram entropy of that text (4.50): these models know little more than how frequent each"
-         " token is, and so do the effects below."),
+         " token is, and the effects below are effects on that."),
         (None, None),
     ],
 )  # fmt: skip
