@@ -5,11 +5,11 @@
 
 One run, same device, batch and precision for all; the best of several steps each, after one to warm up, taken in
 turn so that whatever else runs here slows all of them alike (a Trainer turns its own loop, so it goes right after).
-Printed with it: tokens/s of 16 replicas of one batched model against one after another, and of the batch reader
-alone. Rows whose device is not here say "not measured"; a peer that is not installed is left out, and named.
+Printed with it: tokens/s of an ensemble of 16 against one model after another, and of the batch reader by itself. A
+peer that is not installed is left out, and named. On a GPU: `gpu_suite.py`, which uses the steps that stand here.
 
-MFU is tokens/s x FLOPs a token / peak. FLOPs a token: 6 N + 12 L D T (PaLM, appendix B), N without the input
-embedding and with the output matrix, attention counted whole. Peak: the best large matrix product on this device.
+MFU is tokens/s x FLOPs per token / peak. FLOPs per token: 6 N + 12 L D T (PaLM, appendix B), N without the input
+embedding and with the output matrix, attention counted whole. Peak: a large matrix product on this device.
 """
 
 import argparse
@@ -18,8 +18,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,187 +29,206 @@ import transformers
 
 from simtool.mixture import Mixture
 from simtool.tokens.batches import TextBatches
-from simtool.tokens.store import TokenStore
+from simtool.tokens.store import TokenStore, mask_arrays
+from simtool.training.distributed import compile_layers
 from simtool.training.ensemble import train_ensemble
 from simtool.training.hardware import autocast, measured_peak
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.model import build_model, flops_per_token
-from simtool.training.optimizer import BETAS, parameter_groups
+from simtool.training.optimizer import BETAS, adamw, guarded_step
 from simtool.training.recipes import Phase, Recipe
 from simtool.training.trainer import Execution, train
 
-CPU_SIZES = {"nano": (16, 256), "micro": (8, 256)}  # rows, tokens a row
-GPU_SIZES = {"14m": (32, 2048), "70m": (16, 2048), "160m": (16, 2048), "410m": (8, 2048), "1b": (4, 2048)}
-DATASHEET = {"NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H200": 989e12}  # bf16 without sparsity
 VOCABULARY = 32_768
+RATE = 1e-4
 Step = Callable[[], None]
 
 
-def ours(size: str, rows: int, length: int, device: torch.device, precision: str, compile: bool) -> tuple[Step, float]:
-    model = build_model(size, VOCABULARY, 0).to(device)
-    hidden = torch.compile(model.hidden) if compile else model.hidden
-    ids = torch.randint(0, VOCABULARY, (rows, length), device=device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, 0.1), lr=1e-4, betas=BETAS, fused=True)
+@dataclass(frozen=True)
+class Setting:
+    """What every peer trains: a size, rows of tokens, and how."""
+
+    size: str
+    rows: int
+    sequence_length: int
+    device: torch.device
+    precision: str
+    compile: bool
+    vocabulary_size: int = VOCABULARY
+
+    @property
+    def n_tokens(self) -> int:
+        return self.rows * self.sequence_length
+
+    def random_ids(self) -> torch.Tensor:
+        return torch.randint(0, self.vocabulary_size, (self.rows, self.sequence_length), device=self.device)
+
+    def config(self) -> dict[str, Any]:
+        """As transformers writes it."""
+        return build_model(self.size, self.vocabulary_size, 0).config(self.sequence_length, 0)
+
+
+CPU_SETTINGS = [
+    Setting(size, rows, 256, torch.device("cpu"), "fp32", False) for size, rows in (("nano", 16), ("micro", 8))
+]
+
+# ---- peers -----------------------------------------------------------------------------------------------
+
+
+def ours(setting: Setting) -> Step:
+    """The arithmetic of the loop's step, bare."""
+    model = build_model(setting.size, setting.vocabulary_size, 0).to(setting.device)
+    if setting.compile:
+        compile_layers(model)
+    ids, optimizer = setting.random_ids(), adamw(model, 0.1)
 
     def step() -> None:
-        with autocast(device, precision):
-            loss, _ = chunked_cross_entropy(hidden(ids), model.head, ids)
+        with autocast(setting.device, setting.precision):
+            loss, _ = chunked_cross_entropy(model.hidden(ids), model.head, ids)
         (loss / ids.numel()).backward()
-        finish(model, optimizer)
-
-    return step, flops_per_token(model, length)
-
-
-def of_module(size: str, rows: int, length: int, device: torch.device, precision: str, compile: bool) -> Step:
-    """transformers' GPTNeoXForCausalLM with its own loss and sdpa attention, in a plain loop."""
-    model = gpt_neox(size, length).to(device).train()
-    run = torch.compile(model) if compile else model
-    ids = torch.randint(0, VOCABULARY, (rows, length), device=device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=BETAS, fused=True)
-
-    def step() -> None:
-        with autocast(device, precision):
-            loss = run(input_ids=ids, labels=ids, use_cache=False).loss
-        loss.backward()
-        finish(model, optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        guarded_step(optimizer, RATE, loss.detach() / ids.numel(), norm, float("inf"))
 
     return step
 
 
-def gpt_neox(size: str, length: int) -> torch.nn.Module:
-    told = build_model(size, VOCABULARY, 0).config(length, 0)
-    config = transformers.GPTNeoXConfig(**{name: value for name, value in told.items() if name != "architectures"})
-    return transformers.GPTNeoXForCausalLM(config)
+def of_module(setting: Setting) -> Step:
+    """transformers' GPTNeoXForCausalLM with its own loss and sdpa attention, in a plain loop."""
+    model = gpt_neox(setting).to(setting.device).train()
+    compiled = torch.compile(model) if setting.compile else model
+    return plain_step(setting, model, lambda ids: compiled(input_ids=ids, labels=ids, use_cache=False).loss)
 
 
-def of_litgpt(size: str, rows: int, length: int, device: torch.device, precision: str, compile: bool) -> Step:
+def gpt_neox(setting: Setting) -> torch.nn.Module:
+    options = {name: value for name, value in setting.config().items() if name != "architectures"}
+    return transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(**options))
+
+
+def of_litgpt(setting: Setting) -> Step:
     """litgpt's GPT of the same shape, with its chunked loss, as its pretraining does a step."""
     import litgpt
     from litgpt.utils import chunked_cross_entropy as loss_of
 
-    told = build_model(size, VOCABULARY, 0).config(length, 0)
-    shape = {
-        "n_layer": told["num_hidden_layers"], "n_head": told["num_attention_heads"], "n_embd": told["hidden_size"],
-        "intermediate_size": told["intermediate_size"], "padded_vocab_size": VOCABULARY, "block_size": length,
-    }  # fmt: skip
-    # all else as Pythia has it; the number of heads of keys and their size follow from the shape
-    config = litgpt.Config.from_name("pythia-14m", n_query_groups=shape["n_head"],
-                                     head_size=shape["n_embd"] // shape["n_head"], **shape)  # fmt: skip
-    model = litgpt.GPT(config).to(device).train()
-    run = torch.compile(model) if compile else model
-    ids = torch.randint(0, VOCABULARY, (rows, length), device=device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=BETAS, fused=True)
+    config = setting.config()
+    heads, width = config["num_attention_heads"], config["hidden_size"]
+    # all else as Pythia has it
+    shape = litgpt.Config.from_name(
+        "pythia-14m", n_layer=config["num_hidden_layers"], n_head=heads, n_embd=width, n_query_groups=heads,
+        head_size=width // heads, intermediate_size=config["intermediate_size"],
+        padded_vocab_size=config["vocab_size"], block_size=setting.sequence_length,
+    )  # fmt: skip
+    model = litgpt.GPT(shape).to(setting.device).train()
+    compiled = torch.compile(model) if setting.compile else model
+    return plain_step(setting, model, lambda ids: loss_of(compiled(ids), ids))
+
+
+def plain_step(setting: Setting, model: torch.nn.Module, loss_of: Callable[[torch.Tensor], torch.Tensor]) -> Step:
+    ids = setting.random_ids()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=BETAS, fused=True)
 
     def step() -> None:
-        with autocast(device, precision):
-            loss = loss_of(run(ids), ids)
+        with autocast(setting.device, setting.precision):
+            loss = loss_of(ids)
         loss.backward()
-        finish(model, optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return step
 
 
-def seconds_of_trainer(
-    size: str, rows: int, length: int, device: torch.device, precision: str, compile: bool, steps: int
-) -> list[float]:
+def seconds_of_trainer(setting: Setting, steps: int) -> list[float]:
     """What each step of transformers' Trainer takes, as it comes: default arguments but for what all have alike."""
     ends: list[float] = []
 
     class Clock(transformers.TrainerCallback):
         def on_step_end(self, *_: object, **__: object) -> None:
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+            if setting.device.type == "cuda":
+                torch.cuda.synchronize(setting.device)
             ends.append(time.perf_counter())
 
-    ids = torch.randint(0, VOCABULARY, (rows * (steps + 1), length))
+    ids = torch.randint(0, setting.vocabulary_size, (setting.rows * (steps + 1), setting.sequence_length))
     with tempfile.TemporaryDirectory() as folder:
         arguments = transformers.TrainingArguments(
-            folder, per_device_train_batch_size=rows, max_steps=steps + 1, bf16=precision == "bf16", report_to=[],
-            torch_compile=compile, save_strategy="no", disable_tqdm=True, use_cpu=device.type == "cpu",
+            folder, per_device_train_batch_size=setting.rows, max_steps=steps + 1, bf16=setting.precision == "bf16",
+            report_to=[], torch_compile=setting.compile, save_strategy="no", disable_tqdm=True,
+            use_cpu=setting.device.type == "cpu",
         )  # fmt: skip
-        rows_of = [{"input_ids": one, "labels": one} for one in ids]
-        trainer = transformers.Trainer(gpt_neox(size, length), arguments, train_dataset=rows_of, callbacks=[Clock()])
+        rows = [{"input_ids": row, "labels": row} for row in ids]
+        trainer = transformers.Trainer(gpt_neox(setting), arguments, train_dataset=rows, callbacks=[Clock()])
         trainer.remove_callback(transformers.PrinterCallback)  # it would print into our table
         trainer.train()
     return np.diff(ends).tolist()
 
 
-def finish(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+PEERS = {"transformers' module": of_module, "litgpt": of_litgpt}
+TRAINER = "transformers' Trainer"
+PACKAGES = {"litgpt": "litgpt", TRAINER: "accelerate"}
+
+
+def installed_peers() -> list[str]:
+    return [name for name in (*PEERS, TRAINER) if name not in PACKAGES or find_spec(PACKAGES[name])]
+
+
+# ---- measuring -------------------------------------------------------------------------------------------
 
 
 def seconds(step: Step, device: torch.device) -> float:
     start = time.perf_counter()
     step()
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter() - start
 
 
-PEERS = {"transformers' module": of_module, "litgpt": of_litgpt}
-TRAINER = "transformers' Trainer"
-
-
-def throughput(device: torch.device, precision: str, steps: int, compile: bool) -> Iterator[str]:
+def throughput(settings: list[Setting], steps: int) -> Iterator[str]:
+    device, precision = settings[0].device, settings[0].precision
     peak = measured_peak(device, precision)
-    yield f"Peak, measured: {peak / 1e12:.3g} TFLOP/s in {precision}; datasheet: {datasheet(device)}."
+    yield f"Peak, measured: {peak / 1e12:.3g} TFLOP/s in {precision}."
     yield ""
-    absent = [name for name, package in {"litgpt": "litgpt", TRAINER: "accelerate"}.items() if not find_spec(package)]
-    names = [name for name in (*PEERS, TRAINER) if name not in absent]
-    if absent:
+    names = installed_peers()
+    if absent := [name for name in (*PEERS, TRAINER) if name not in names]:
         yield f"Not installed, so left out: {', '.join(absent)}.\n"
-    yield "| size | rows x tokens | simtool tokens/s | MFU | memory |" + "".join(f" {name} |" for name in names)
-    yield "|---|---|---:|---:|---:|" + "---:|" * len(names)
-    for size, (rows, length) in (CPU_SIZES if device.type == "cpu" else GPU_SIZES).items():
-        given = (size, rows, length, device, precision, compile)
-        mine, flops = ours(*given)
-        memory = peak_memory(mine, device)
-        running = {"simtool": mine, **{name: make(*given) for name, make in PEERS.items() if name in names}}
-        taken: dict[str, list[float]] = {name: [] for name in running}
+    yield "| size | rows x tokens | simtool tokens/s | MFU |" + "".join(f" {name} |" for name in names)
+    yield "|---|---|---:|---:|" + "---:|" * len(names)
+    for setting in settings:
+        running = {"simtool": ours(setting), **{name: PEERS[name](setting) for name in names if name in PEERS}}
+        times: dict[str, list[float]] = {name: [] for name in running}
         for n in range(steps + 1):
             for name, step in running.items():
                 took = seconds(step, device)
                 if n:  # the first is to warm up
-                    taken[name].append(took)
+                    times[name].append(took)
         if TRAINER in names:
-            taken[TRAINER] = seconds_of_trainer(*given, steps)
-        fast = rows * length / min(taken["simtool"])
-        yield f"| {size} | {rows} x {length:,} | {fast:,.0f} | {fast * flops / peak:.0%} | {memory} |" + "".join(
-            f" {rows * length / min(taken[name]):,.0f}; simtool {min(taken[name]) / min(taken['simtool']):.2f}x"
-            f" (medians {statistics.median(taken[name]) / statistics.median(taken['simtool']):.2f}x) |"
-            for name in names
-        )
-    for size, (rows, length) in GPU_SIZES.items() if device.type == "cpu" else ():
-        yield f"| {size} | {rows} x {length:,} | not measured | | |" + " not measured |" * len(names)
+            times[TRAINER] = seconds_of_trainer(setting, steps)
+        yield _row(setting, times, names, peak)
 
 
-def peak_memory(step: Step, device: torch.device) -> str:
-    """Of one step of ours, on the device; a CPU's is not told apart from the process's."""
-    if device.type == "cpu":
-        return ""
-    torch.cuda.reset_peak_memory_stats()
-    seconds(step, device)
-    return f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+def _row(setting: Setting, times: dict[str, list[float]], names: list[str], peak: float) -> str:
+    fast = setting.n_tokens / min(times["simtool"])
+    flops = flops_per_token(build_model(setting.size, setting.vocabulary_size, 0), setting.sequence_length)
+    own = f"| {setting.size} | {setting.rows} x {setting.sequence_length:,} | {fast:,.0f} | {fast * flops / peak:.0%} |"
+    return own + "".join(
+        f" {setting.n_tokens / min(times[name]):,.0f}; simtool {min(times[name]) / min(times['simtool']):.2f}x"
+        f" (medians {statistics.median(times[name]) / statistics.median(times['simtool']):.2f}x) |"
+        for name in names
+    )
 
 
-def datasheet(device: torch.device) -> str:
-    if device.type == "cpu":
-        return "not known"
-    known = DATASHEET.get(torch.cuda.get_device_name(device))
-    return f"{known / 1e12:.0f} TFLOP/s in bf16" if known else "not known"
-
-
-def random_store(n_tokens: int) -> TokenStore:
+def random_store(n_tokens: int, vocabulary_size: int = VOCABULARY) -> TokenStore:
     """Documents of 1,000 random ids."""
     rng = np.random.default_rng(0)
     offsets = np.arange(0, n_tokens + 1, 1000)
     n = len(offsets) - 1
-    nothing = np.zeros(n, np.int64)
-    ids = rng.integers(1, VOCABULARY, n * 1000).astype(np.uint16)
-    of_documents = (np.full(n, 4000), nothing, nothing.copy(), np.arange(n, dtype=np.uint64))
-    return TokenStore("random", "train", "random", "0" * 16, VOCABULARY, 0, ids, offsets, *of_documents)
+    return TokenStore(
+        "random", "train", "random", "0" * 16, vocabulary_size, 0,
+        ids=rng.integers(1, vocabulary_size, n * 1000).astype(np.uint16),
+        offsets=offsets,
+        n_bytes=np.full(n, 4000),
+        **mask_arrays([[]] * n),
+        n_masked_bytes=np.zeros(n, np.int64),
+        hashes=np.arange(n, dtype=np.uint64),
+    )  # fmt: skip
 
 
 def reader() -> str:
@@ -216,44 +237,51 @@ def reader() -> str:
     return f"{64 * 2048 / best:,.0f} tokens/s in batches of 64 x 2,048 ({1 / best:,.0f} batches/s)"
 
 
-def replicas(size: str, n: int, steps: int, rows: int, length: int, device: str) -> str:
-    """n runs as one batched model, and one after another."""
+def random_recipes(size: str, n: int, steps: int, rows: int, sequence_length: int, precision: str) -> list[Recipe]:
+    """n seeds of one short run on `random_store`."""
+    phase = Phase("pre", Mixture({"random": 1.0}), steps * rows * sequence_length, 1e-3, batch_size=rows)
+    return [
+        Recipe(size, "0" * 16, (phase,), seed, sequence_length, precision=precision, max_epochs=1000)
+        for seed in range(n)
+    ]
+
+
+def ensemble(size: str, n: int, steps: int, rows: int, sequence_length: int) -> str:
+    """n runs as one batched model, and one after another, on a CPU."""
     stores = {"random": random_store(1_000_000)}
-    phase = Phase("pre", Mixture({"random": 1.0}), steps * rows * length, 1e-3, batch_size=rows)
-    recipes = [Recipe(size, "0" * 16, (phase,), seed, length) for seed in range(n)]
-    start = time.perf_counter()
-    train_ensemble(recipes, stores, device)
-    together = time.perf_counter() - start
-    start = time.perf_counter()
+    recipes = random_recipes(size, n, steps, rows, sequence_length, "fp32")
+    together = seconds(lambda: train_ensemble(recipes, stores), torch.device("cpu"))
+    singly = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for recipe in recipes[:2]:  # the others take as long
-            train(recipe, stores, Path(folder) / str(recipe.seed), Execution(device, spike=None))
-    alone = (time.perf_counter() - start) / 2 * n
-    tokens = n * steps * rows * length
+            run = Path(folder) / str(recipe.seed)
+            start = time.perf_counter()
+            train(recipe, stores, run, Execution("cpu", spike=None))
+            singly += (time.perf_counter() - start) / 2 * n
+    tokens = n * steps * rows * sequence_length
     return (
-        f"{size}, R = {n}, {rows} x {length} a step: {tokens / together:,.0f} tokens/s together,"
-        f" {tokens / alone:,.0f} one after another: {alone / together:.2f}x"
+        f"{size}, {n} members, {rows} x {sequence_length} a step: {tokens / together:,.0f} tokens/s together,"
+        f" {tokens / singly:,.0f} one after another: {singly / together:.2f}x"
     )
 
 
-def machine(device: torch.device) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    return f"{name}; torch {torch.__version__}, transformers {transformers.__version__}, {platform.machine()}"
+def machine() -> str:
+    return (
+        f"CPU, {torch.get_num_threads()} threads; torch {torch.__version__}, transformers {transformers.__version__},"
+        f" {platform.machine()}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--replicas", type=int, default=16)
-    given = parser.parse_args()
-    device = torch.device(given.device)
-    print(machine(device) + "\n")
-    for line in throughput(device, "bf16" if device.type == "cuda" else "fp32", given.steps, device.type == "cuda"):
+    parser.add_argument("--members", type=int, default=16)
+    options = parser.parse_args()
+    print(machine() + "\n")
+    for line in throughput(CPU_SETTINGS, options.steps):
         print(line, flush=True)
-    print(f"\nThe reader alone: {reader()}.", flush=True)
-    size, rows, length = ("14m", 8, 2048) if device.type == "cuda" else ("nano", 1, 32)
-    print(f"\nReplicas: {replicas(size, given.replicas, given.steps, rows, length, given.device)}.")
+    print(f"\nThe reader by itself: {reader()}.", flush=True)
+    print(f"\nEnsemble: {ensemble('nano', options.members, options.steps, 1, 32)}.")
 
 
 if __name__ == "__main__":

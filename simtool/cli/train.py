@@ -148,7 +148,9 @@ def train(
         Optional[int],  # noqa: UP045
         typer.Option(help="Rows of a forward pass; halved when they do not fit.", parser=amount, metavar="N"),
     ] = None,
-    compile: Annotated[bool, typer.Option("--compile", help="torch.compile the model.")] = False,
+    compile: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="torch.compile the layers; usual on a GPU.")
+    ] = None,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Same seed, same device, same bits, on a GPU too.")
     ] = False,

@@ -387,7 +387,7 @@ class _Run:
         if rows <= 1 or self.processes.size > 1:
             fits = "not even one row fits" if rows <= 1 else f"{rows} rows a process do not fit"
             raise SimtoolError(
-                f"Out of memory: {fits} on {self.device}. Use a smaller --micro-batch, --length or model."
+                f"Out of memory: {fits} on {self.device}. Use a smaller --micro-batch, --sequence-length or model."
             )
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
