@@ -47,8 +47,10 @@ def make(data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]:
 
 def _zero_runs(public: PublicSweep, of_text: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What needs no run: (n, T) each."""
-    every = baselines(public.sweep, public.texts) | {name: values[public.name] for name, values in of_text.items()}
-    return {name: values.mean(axis=0) for name, values in every.items()}
+    predictions = baselines(public.sweep, public.texts) | {
+        name: values[public.name] for name, values in of_text.items()
+    }
+    return {name: values.mean(axis=0) for name, values in predictions.items()}
 
 
 def _curve(name: str, sweep: Sweep, draws: Sequence[Draw], fixed: dict[str, np.ndarray]) -> pl.DataFrame:

@@ -61,7 +61,7 @@ def text_predictions(
     every_run, texts = _together(sweeps)
     documents = read_documents(domain_texts(data, CORPORA))
     spans = span_losses(every_run, texts, documents, load_tokenizer(TOKENIZER, data))
-    return {SPANS: _apart(sweeps, every_run, spans)} | prior_predictions(sweeps, profiles, priors)
+    return {SPANS: _of_each_sweep(sweeps, every_run, spans)} | prior_predictions(sweeps, profiles, priors)
 
 
 def prior_predictions(
@@ -70,11 +70,12 @@ def prior_predictions(
     """What the priors say; the runs of all sweeps are one sweep over all corpora, so that each count is read once."""
     every_run, texts = _together(sweeps)
     return {
-        name: _apart(sweeps, every_run, prior_losses(every_run, texts, profiles, name, resamples)) for name in priors
+        name: _of_each_sweep(sweeps, every_run, prior_losses(every_run, texts, profiles, name, resamples))
+        for name in priors
     }
 
 
-def _apart(sweeps: Sequence[PublicSweep], every_run: Sweep, table: np.ndarray) -> dict[str, np.ndarray]:
+def _of_each_sweep(sweeps: Sequence[PublicSweep], every_run: Sweep, table: np.ndarray) -> dict[str, np.ndarray]:
     """The rows and columns of each sweep."""
     rows = np.cumsum([0, *(len(public.sweep.runs) for public in sweeps)])
     columns = [[every_run.targets.index(target) for target in public.sweep.targets] for public in sweeps]

@@ -82,7 +82,7 @@ def sweep(
     texts = load_texts(Path(corpora), runs)
     every_run = concatenate(runs, ranked) if test else runs
     resolved = find_profiles(as_mixtures(texts.corpora), FEATURES, options)
-    profiles = {name: found.profile for name, found in resolved.items()}
+    profiles = {name: corpus.profile for name, corpus in resolved.items()}
     predictions = _predictions(every_run, texts, profiles, options, resamples, seed)
     last = slice(len(every_run.runs) - len(ranked.runs), None)  # those that are ranked
     ranking = rank_runs(

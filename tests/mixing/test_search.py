@@ -29,5 +29,5 @@ def test_a_maximum_share_binds():
 
 
 def test_the_same_seed_finds_the_same_mixture():
-    found = [search(lambda w: np.abs(w - 0.2).sum(axis=1), LOWER, UPPER, np.full((1, 3), 1 / 3), seed=3) for _ in "ab"]
-    np.testing.assert_array_equal(*found)
+    twice = [search(lambda w: np.abs(w - 0.2).sum(axis=1), LOWER, UPPER, np.full((1, 3), 1 / 3), seed=3) for _ in "ab"]
+    np.testing.assert_array_equal(*twice)
