@@ -15,7 +15,7 @@ from simtool.profiles.resolve import Options
 from simtool.runs import run as runs
 from simtool.runs import texts
 from simtool.runs.request import Request, recipe_for
-from simtool.runs.sweep import Sweep, sweep_fine_tuning
+from simtool.runs.sweep import FineTuningSweep, sweep_fine_tuning
 from simtool.tokens.store import TokenStore
 from simtool.tokens.tokenizer import load_tokenizer
 from simtool.training.hardware import find_device
@@ -135,7 +135,7 @@ def _reporting(
         yield to_both
 
 
-def _sweep_rows(sweep: Sweep) -> list[dict[str, Any]]:
+def _sweep_rows(sweep: FineTuningSweep) -> list[dict[str, Any]]:
     return [
         {**row, "phase": f"lr {row['learning_rate']:g}" + (" selected" if row["selected"] else "")}
         for row in (*sweep.rows, *sweep.reported)

@@ -16,7 +16,7 @@ from simtool.training.trainer import PLAIN, Execution, train
 
 
 @dataclass(frozen=True)
-class Sweep:
+class FineTuningSweep:
     """Every run of a sweep, one row per run and split, and the best of them.
 
     rows      what was tried: learning_rate, epochs, selected, split, loss_on, nats_per_token, bits_per_byte ...
@@ -40,7 +40,7 @@ def sweep_fine_tuning(
     execution: Execution = PLAIN,
     parents: Sequence[Path] = (),
     report: Callable[[Any], None] = lambda message: None,
-) -> Sweep:
+) -> FineTuningSweep:
     """Run the last phase of a recipe with each learning rate and number of epochs; select on one split only.
 
     Rows go to FOLDER/sweep.jsonl.
@@ -82,7 +82,7 @@ def sweep_fine_tuning(
     with atomic_write(Path(folder) / "sweep.jsonl") as temporary:
         facts = provenance(recipe=best.fingerprint, selected_on=selection.split, selected_by=loss_on)
         temporary.write_text("".join(json.dumps({**row, **facts}) + "\n" for row in [*rows, *reported]))
-    return Sweep(tuple(rows), best, tuple(reported))
+    return FineTuningSweep(tuple(rows), best, tuple(reported))
 
 
 def _selected_by(recipe: Recipe, stores: Mapping[str, TokenStore], selection: TokenStore) -> str:

@@ -57,41 +57,27 @@ def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, predi
     predicted = {(cell["mixture"], cell["target"]): cell for cell in prediction.content["cells"]}
     after = _arrays(by_document.filter(pl.col("phase") == "sft"))
     before = _arrays(by_document.filter(pl.col("phase") == "midtrain"))
-    rows = []
-    for size, arm, target in product(study.models, study.arms, study.targets):
-        if not arm.control:
-            continue
+    rows, compared = [], [arm for arm in study.arms if arm.control]
+    for size, arm, target in product(study.models, compared, study.targets):
         cells = losses.filter(pl.col("size") == size, pl.col("target") == target)
         ours, theirs = (cells.filter(pl.col("arm") == name) for name in (arm.name, arm.control))
         seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
         if not seeds:
             continue
-        ours, theirs = (part.filter(pl.col("seed").is_in(seeds)).sort("seed") for part in (ours, theirs))
-        benefit = _improvement(after, size, target, arm, seeds)
-        general = _general(after, None, size, target, arm, seeds, study.general)
-        forgetting = _general(after, before, size, target, arm, seeds, study.general)
+        pair = [part.filter(pl.col("seed").is_in(seeds)).sort("seed")["loss"] for part in (ours, theirs)]
         cell = predicted.get((mix_name(arm), target), {})
         rows.append(
             {
                 **dict(zip(KEYS, _keys(size, arm), strict=True)),
                 "target": target,
                 "n_seeds": len(seeds),
-                "control_loss": theirs["loss"].mean(),
-                "loss": ours["loss"].mean(),
-                "relative_improvement": benefit.value,
-                "low": benefit.low,
-                "high": benefit.high,
-                "p": benefit.p,
-                "general_difference": general.value,
-                "general_low": general.low,
-                "general_high": general.high,
-                "forgetting_difference": forgetting.value,
-                "forgetting_low": forgetting.low,
-                "forgetting_high": forgetting.high,
+                "control_loss": pair[1].mean(),
+                "loss": pair[0].mean(),
+                **_estimates(after, before, size, target, arm, seeds, study.general),
                 "predicted": cell.get("advantage"),
                 "predicted_low": cell.get("low"),
                 "predicted_high": cell.get("high"),
-                "minimum_detectable": minimum_detectable(theirs["loss"].to_numpy()),
+                "minimum_detectable": minimum_detectable(pair[1].to_numpy()),
             }
         )
     if not rows:
@@ -99,7 +85,29 @@ def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, predi
     return _ranked(pl.DataFrame(rows, infer_schema_length=None))
 
 
+def _estimates(
+    after: "Losses", before: "Losses", size: str, target: str, arm: Arm, seeds: Sequence[int], general: Sequence[str]
+) -> dict[str, float]:
+    """An arm against its control: improvement on the target, general loss after SFT, and its rise in SFT."""
+    benefit = _improvement(after, size, target, arm, seeds)
+    difference = _general(after, None, size, target, arm, seeds, general)
+    rise = _general(after, before, size, target, arm, seeds, general)
+    return {
+        "relative_improvement": benefit.value,
+        "low": benefit.low,
+        "high": benefit.high,
+        "p": benefit.p,
+        "general_difference": difference.value,
+        "general_low": difference.low,
+        "general_high": difference.high,
+        "forgetting_difference": rise.value,
+        "forgetting_low": rise.low,
+        "forgetting_high": rise.high,
+    }
+
+
 def nothing_done() -> SimtoolError:
+    """The error where no effect can be estimated yet."""
     return SimtoolError("No arm and its control are done on any target yet. Let the study go on.")
 
 

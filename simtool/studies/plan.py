@@ -359,6 +359,7 @@ def begins_with(recipe: Recipe, head: Recipe) -> bool:
 
 
 def study_to_json(study: Study) -> dict[str, Any]:
+    """Plain values, as study.json holds them."""
     content: dict[str, Any] = {field_.name: getattr(study, field_.name) for field_ in fields(study)}
     content["pretrain"] = dict(study.pretrain.weights)
     content["arms"] = [
