@@ -5,30 +5,49 @@ from typing import Any
 
 import typer
 
-from simtool.cli import app
+from simtool.cli import PANELS, app
 
 PAGE = Path(__file__).with_suffix(".md")
+INTRODUCTION = """\
+# Command line
+
+Made by `python docs/cli.py` from the help of the commands; a test compares. An option means the same in every command,
+and counts may be written 300k, 2M or 2B."""
 
 
 def reference() -> str:
-    """The page: every command with its help, arguments and options."""
-    group = typer.main.get_command(app)
-    parts = ["# Command line", "Made by `python docs/cli.py` from the commands' own help; a test compares."]
-    for name, command in sorted(group.commands.items()):
-        parts += [f"## simtool {name}", inspect_clean(command.help), *map(_line, command.params)]
-    return "\n\n".join(parts).replace("\n\n- ", "\n- ") + "\n"
+    """The page: every command with its help, arguments and options, in the order of `simtool --help`."""
+    commands = typer.main.get_command(app).commands
+    names = {command.callback.__name__: name for name, command in commands.items()}
+    parts = [INTRODUCTION]
+    for panel, functions in PANELS.items():
+        parts.append(f"## {panel}")
+        for function in functions:
+            name = names[function.__name__]
+            parts += [
+                f"### simtool {name}",
+                paragraphs(commands[name].help),
+                "\n".join(map(line, commands[name].params)),
+            ]
+    return "\n\n".join(parts) + "\n"
 
 
-def inspect_clean(text: str | None) -> str:
-    paragraphs = (text or "").strip().split("\n\n")
-    return "\n\n".join(" ".join(line.strip() for line in paragraph.splitlines()) for paragraph in paragraphs)
+def paragraphs(text: str | None) -> str:
+    """A help text, one line per paragraph, its example as a block."""
+    lines = [" ".join(part.split()) for part in (text or "").strip().split("\n\n")]
+    return "\n\n".join(
+        f"```console\n$ {part.removeprefix('Example: ')}\n```" if part.startswith("Example: ") else part
+        for part in lines
+    )
 
 
-def _line(parameter: Any) -> str:
+def line(parameter: Any) -> str:
+    """An option or argument as an item of a list, with its default."""
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-"))
     default = parameter.default
-    told = "" if default in (None, False, ..., ()) or parameter.required else f" Default: {_default(default)}."
-    return f"- {names or f'`{parameter.metavar or parameter.name.upper()}`'}: {parameter.help}{told}"
+    absent = default is None or default is False or default == () or parameter.required
+    text = "" if absent else f" Default: {_default(default)}."
+    return f"- {names or f'`{parameter.metavar or parameter.name.upper()}`'}: {parameter.help}{text}"
 
 
 def _default(value: Any) -> str:

@@ -5,16 +5,16 @@ from difflib import get_close_matches
 
 
 class SimtoolError(Exception):
-    """Something the user can mend. The command line prints it without a traceback and exits with 2."""
+    """Something the user can fix. The command line prints it without a traceback and exits with 2."""
 
 
 class TrainingDiverged(SimtoolError):
     """A loss or gradient is no number, or the loss leaps: a property of the run, not of the machine or the code."""
 
 
-def unknown(kind: str, given: str, known: Iterable[str]) -> SimtoolError:
+def unknown(kind: str, name: str, known: Iterable[str]) -> SimtoolError:
     """The error for a name that is not in a catalogue: the nearest name, then all of them."""
     names = sorted(known)
-    close = get_close_matches(given, names, n=1)
+    close = get_close_matches(name, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return SimtoolError(f"Unknown {kind} {given!r}.{hint}\nKnown: {', '.join(names)}.")
+    return SimtoolError(f"Unknown {kind} {name!r}.{hint}\nKnown: {', '.join(names)}.")

@@ -98,7 +98,7 @@ def test_recipes_stores_and_batches_load_nothing_heavy():
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [
-        (["--help"], ["numpy", "torch", "datasets", "matplotlib", "polars", "pyarrow", "rich"]),
+        (["--help"], ["numpy", "torch", "datasets", "matplotlib", "polars", "pyarrow"]),
         (
             ["matrix", "c4", "gsm8k", "--resamples", "20"],
             ["torch", "datasets", "matplotlib", "polars", "pandas", "scipy.stats"],

@@ -16,6 +16,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+COLUMNS = 78  # of a console block
+
+
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
@@ -27,33 +30,47 @@ def test_python_of_the_readme_runs(code, capsys):
 
 def shown_commands() -> list[tuple[str, str]]:
     """(command, output as shown) of the simtool commands whose output the README shows."""
-    found = []
+    shown = []
     for block in blocks("console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             command = command.rsplit("&& ", 1)[-1]
             if output.strip() and command.startswith("simtool "):
-                found.append((command, output))
-    return found
+                shown.append((command, output))
+    return shown
+
+
+def lines_of(text: str) -> list[str]:
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
 
 
 @pytest.mark.parametrize(("command", "output"), shown_commands())
 def test_output_of_the_readme_is_what_comes_out(command, output):
+    """Line by line; a line of three dots stands for lines that are left out."""
     done = subprocess.run(
         [sys.executable, "-m", "simtool.cli", *shlex.split(command)[1:]],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "COLUMNS": "78"},
+        env={**os.environ, "COLUMNS": str(COLUMNS)},
     )
-    came, shown = (
-        "\n".join(line.rstrip() for line in text.splitlines()).strip("\n").splitlines()
-        for text in (done.stdout, output)
-    )
-    # words to the letter; numbers to what another processor's rounding may change
-    assert [NUMBER.sub("#", line) for line in came] == [NUMBER.sub("#", line) for line in shown]
-    for one, other in zip(came, shown, strict=True):
-        assert numbers(one) == pytest.approx(numbers(other), rel=5e-3, abs=2e-3)
+    rest = lines_of(done.stdout)
+    for chunk in re.split(r"^\.\.\.$", output, flags=re.MULTILINE):
+        shown = lines_of(chunk)
+        # words to the letter; numbers to what another processor's rounding may change
+        pattern = [NUMBER.sub("#", line) for line in shown]
+        came = [NUMBER.sub("#", line) for line in rest]
+        at = next((k for k in range(len(came)) if came[k : k + len(shown)] == pattern), None)
+        assert at is not None, f"{chunk}\nis not in\n{done.stdout}"
+        for line, expected in zip(rest[at:], shown, strict=False):
+            assert numbers(line) == pytest.approx(numbers(expected), rel=5e-3, abs=2e-3)
+        rest = rest[at + len(shown) :]
+    assert not rest or output.rstrip().endswith("..."), f"more came out than is shown:\n{chr(10).join(rest)}"
+
+
+def test_console_blocks_are_narrow():
+    for command, output in shown_commands():
+        assert all(len(line) <= COLUMNS or line.startswith("  simtool ") for line in output.splitlines()), command
 
 
 NUMBER = re.compile(r"\d[\d,]*\.?\d*(?:e-?\d+)?")

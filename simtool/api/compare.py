@@ -2,24 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from simtool.api.names import sampling
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
 from simtool.profiles.features import find_feature
-from simtool.profiles.resolve import (
-    Options,
-    find_profiles,
-    named,
-)
+from simtool.profiles.resolve import Options, find_profiles, named, provenance_of
 from simtool.similarity.attribution import Comparison, difference
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
-from simtool.tables import provenance
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
-
-if TYPE_CHECKING:
-    pass
 
 
 def matrix(
@@ -31,40 +24,60 @@ def matrix(
     seed: int = 0,
     options: Options | None = None,
 ) -> SimilarityMatrix:
-    """The similarity of every corpus or mixture with every other. See `similarity_matrix`.
+    """The similarity of all corpora or mixtures named with each other, at equal sample sizes.
 
     Parameters
     ----------
     corpora
-        A sequence of names, paths, lists of texts, frames, tables or datasets, or {name: any of these}.
+        One of these, a sequence of them, or {name: one of these}: names from `list_corpora`, files, folders, globs,
+        URLs, hub ids, mixtures ("c4:0.8+starcoder:0.2"), lists of texts, frames, tables or datasets.
+    metric, feature
+        A name from `list_metrics`, and what is compared: token, token2, char4, skeleton3, ...; the metric's own
+        feature by default.
+    tokens
+        Taken of each corpus; as many as the smallest holds by default.
+    resamples
+        Random half-splits behind each interval.
+    options
+        How text is found and counted.
+
+    Returns
+    -------
+    Means over half-splits with 95% intervals (n, n), rows the source and columns the target; the diagonal is the noise
+    ceiling. It becomes a table, a heatmap or files with `.to_polars()`, `.plot()` and `.save(folder)`.
+
+    Raises
+    ------
+    SimtoolError
+        Where a corpus cannot be found or holds too few tokens, or a metric or feature is unknown.
+
+    Examples
+    --------
+    >>> simtool.matrix(["c4", "gsm8k"], metric="js", feature="skeleton3").values.shape
+    (2, 2)
     """
-    corpora, options = named(corpora, options or Options())
     feature = feature or find_metric(metric).feature
     for name in feature.split("+"):
         find_feature(name)
-    mixtures = _mixtures(corpora)
-    found = find_profiles(mixtures, feature.split("+"), options)
-    profiles = {name: one.profile for name, one in found.items()}
+    names, options = named(corpora, sampling(options, tokens))
+    mixtures = _mixtures(names)
+    resolved = find_profiles(mixtures, feature.split("+"), options)
+    profiles = {name: corpus.profile for name, corpus in resolved.items()}
     result = similarity_matrix(profiles, mixtures, metric, feature, tokens, resamples, seed)
-    tokenizer = next(iter(profiles.values()))
-    return replace(
-        result,
-        facts=provenance(
-            tokenizer=tokenizer.tokenizer,
-            fingerprint=tokenizer.fingerprint,
-            metric=metric,
-            feature=feature,
-            tokens=result.tokens,
-            resamples=resamples,
-            seed=seed,
-            corpora={name: one.facts for name, one in found.items()},
-            stand_ins=[
-                name
-                for name, mixture in mixtures.items()
-                if any(profiles[corpus].facts["stand_in"] for corpus in mixture.weights)
-            ],
-        ),
+    facts = provenance_of(
+        resolved,
+        metric=metric,
+        feature=feature,
+        tokens=result.tokens,
+        resamples=resamples,
+        seed=seed,
+        stand_ins=[
+            name
+            for name, mixture in mixtures.items()
+            if any(profiles[corpus].facts["stand_in"] for corpus in mixture.weights)
+        ],
     )
+    return replace(result, facts=facts)
 
 
 def compare(
@@ -77,21 +90,28 @@ def compare(
     seed: int = 0,
     options: Options | None = None,
 ) -> Comparison:
-    """Two corpora or mixtures side by side: similarity, and what makes the difference on each feature.
+    """Two corpora or mixtures side by side: their similarity, and what makes the difference on each feature.
 
     Parameters
     ----------
     a, b
-        Names, paths, lists of texts, frames, tables or datasets.
+        Names, paths, lists of texts, frames, tables or datasets, as in `matrix`.
+    features
+        The difference is taken apart on each of these: the parts are bits of the Jensen-Shannon divergence.
+
+    Returns
+    -------
+    Their matrix, as `matrix` gives it, and one difference per feature.
     """
     if isinstance(a, str) and isinstance(b, str) and a == b:
         raise SimtoolError(f"Both corpora are {a!r}. Name two different ones.")
+    (a, b), options = named([a, b], sampling(options, tokens))
     (a, b), options = named([a, b], options or Options())
     for name in features:
         find_feature(name)
     measured = matrix([a, b], metric, None, tokens, resamples, seed, options)
     mixtures = _mixtures([a, b])
-    profiles = {name: one.profile for name, one in find_profiles(mixtures, list(features), options).items()}
+    profiles = {name: corpus.profile for name, corpus in find_profiles(mixtures, list(features), options).items()}
     text_of, problem = readable_tokens(load_tokenizer(options.tokenizer, options.data))
     differences = tuple(
         difference(profiles, mixtures[a].weights, mixtures[b].weights, name, text_of) for name in features
@@ -99,7 +119,7 @@ def compare(
     return Comparison(measured, differences, problem)
 
 
-def _mixtures(corpora: Sequence[str]) -> dict[str, Mixture]:
-    if repeated := sorted({name for name in corpora if list(corpora).count(name) > 1}):
+def _mixtures(names: Sequence[str]) -> dict[str, Mixture]:
+    if repeated := sorted({name for name in names if list(names).count(name) > 1}):
         raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every corpus once.")
-    return {name: parse_mixture(name) for name in corpora}
+    return {name: parse_mixture(name) for name in names}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from simtool.api.names import as_names, as_weights, sampling
 from simtool.errors import SimtoolError, unknown
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
@@ -31,8 +32,8 @@ PAPER = {
 
 def advantage(
     pretrain: str,
-    mid: Sequence[str],
-    targets: Sequence[str],
+    mid: Sequence[str] | str,
+    targets: Mapping[str, float] | Sequence[str] | str,
     metric: str = "auto",
     feature: str | None = None,
     tokens: int | None = None,
@@ -41,30 +42,43 @@ def advantage(
     options: Options | None = None,
     unit: Unit = "tokens",
 ) -> Advantage:
-    """How much closer each mixture is to each target than the pretraining corpus is. See `proximity.advantage`.
+    """How much closer each midtraining mixture is to each target than the pretraining corpus is.
 
-    mid      "starcoder:0.2" is a fifth StarCoder, the rest the pretraining corpus; or a whole mixture
-    metric   a similarity, or "auto": the one that did best in the tournament
-    unit     what the shares in `mid` are shares of; the result's mixtures are always in shares of tokens
+    Parameters
+    ----------
+    mid
+        "starcoder:0.2" is a fifth StarCoder, the rest the pretraining corpus; or whole mixtures.
+    targets
+        Names; of a mapping its keys.
+    metric
+        A similarity, or "auto": the one that did best in the tournament.
+    tokens
+        Taken of each corpus; as many as the smallest holds by default.
+    unit
+        What the shares in `mid` are shares of; the result's mixtures are always in shares of tokens.
+
+    Returns
+    -------
+    Advantages (n mixtures, m targets) in the unit of the metric, positive where the mixture is closer, with 95%
+    intervals over paired half-splits.
     """
     metric, feature = find_measure(metric, feature)
-    before = parse_mixture(pretrain)
-    mixtures = midtraining_mixtures(before, mid)
-    corpora = find_profiles(
-        {**mixtures, pretrain: before} | as_mixtures(targets), feature.split("+"), options or Options()
-    )
-    profiles = {name: found.profile for name, found in corpora.items()}
+    general, goals = parse_mixture(pretrain), as_names(targets)
+    mixtures = midtraining_mixtures(general, as_names(mid))
+    needed = {**mixtures, pretrain: general} | as_mixtures(goals)
+    corpora = find_profiles(needed, feature.split("+"), sampling(options, tokens))
+    profiles = {name: corpus.profile for name, corpus in corpora.items()}
     if unit != "tokens":
         sizes = {name: profile.size for name, profile in profiles.items()}
         mixtures = {name: convert_weights(mixture.weights, unit, sizes) for name, mixture in mixtures.items()}
-    result = proximity.advantage(profiles, before, mixtures, targets, metric, feature, tokens, resamples, seed)
+    result = proximity.advantage(profiles, general, mixtures, goals, metric, feature, tokens, resamples, seed)
     return replace(result, facts=provenance_of(corpora, metric=metric, feature=feature, seed=seed))
 
 
 def advantage_curve(
     pretrain: str,
     special: str,
-    targets: Sequence[str],
+    targets: Mapping[str, float] | Sequence[str] | str,
     metric: str = "auto",
     feature: str | None = None,
     tokens: int | None = None,
@@ -72,54 +86,93 @@ def advantage_curve(
     seed: int = 0,
     options: Options | None = None,
 ) -> Curve:
-    """The advantage of a special corpus as its share goes from 0 to 1, and where it peaks."""
+    """The advantage of a special corpus as its share goes from 0 to 1, and where it peaks. See `advantage`."""
     metric, feature = find_measure(metric, feature)
-    before, added = parse_mixture(pretrain), parse_mixture(special)
-    corpora = find_profiles(
-        {pretrain: before, special: added} | as_mixtures(targets), feature.split("+"), options or Options()
-    )
-    profiles = {name: found.profile for name, found in corpora.items()}
-    result = curve(profiles, before, added, targets, metric, feature, tokens=tokens, resamples=resamples, seed=seed)
+    general, added, goals = parse_mixture(pretrain), parse_mixture(special), as_names(targets)
+    needed = {pretrain: general, special: added} | as_mixtures(goals)
+    corpora = find_profiles(needed, feature.split("+"), sampling(options, tokens))
+    profiles = {name: corpus.profile for name, corpus in corpora.items()}
+    result = curve(profiles, general, added, goals, metric, feature, tokens=tokens, resamples=resamples, seed=seed)
     return replace(result, facts=provenance_of(corpora, metric=metric, feature=feature, seed=seed))
 
 
 def mix(
     pretrain: str,
-    candidates: Sequence[str],
-    targets: Mapping[str, float],
+    candidates: Sequence[str] | str,
+    targets: Mapping[str, float] | Sequence[str] | str,
     constraints: Constraints | None = None,
     feature: str = "token",
     resamples: int = 100,
     seed: int = 0,
     options: Options | None = None,
 ) -> Advice:
-    """The mixture that makes the targets cost the fewest bits within the constraints. See `recommend`."""
+    """The mixture that makes the targets cost the fewest bits within the constraints, and the trade-off curve.
+
+    Parameters
+    ----------
+    candidates
+        Corpora that may be mixed in.
+    targets
+        Names, or weights by name.
+    constraints
+        Least and largest shares, available tokens, and how much general text may cost more.
+
+    Returns
+    -------
+    The recommendation, certified to be the best, and the mixtures that no other beats in both gain and cost.
+
+    Raises
+    ------
+    SimtoolError
+        Where no mixture is within the constraints, saying which of them and by how much.
+    """
     find_feature(feature)
-    corpora = find_profiles(as_mixtures([pretrain, *candidates, *targets]), [feature], options or Options())
-    profiles = {name: found.profile for name, found in corpora.items()}
+    names, weights = as_names(candidates), as_weights(targets)
+    corpora = find_profiles(as_mixtures([pretrain, *names, *weights]), [feature], options or Options())
+    profiles = {name: corpus.profile for name, corpus in corpora.items()}
     facts = provenance_of(corpora, feature=feature, seed=seed)
-    return advise(profiles, pretrain, candidates, targets, constraints, feature, resamples, seed, facts)
+    return advise(profiles, pretrain, names, weights, constraints, feature, resamples, seed, facts)
 
 
 def predict(
     pretrain: str,
-    mid: Sequence[str],
-    targets: Sequence[str],
+    mid: Sequence[str] | str,
+    targets: Mapping[str, float] | Sequence[str] | str,
     predictor: str = "auto",
     tokens: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
     options: Options | None = None,
 ) -> Prediction:
-    """A ranking of the mixtures for each target, to be written down before training."""
-    before = parse_mixture(pretrain)
-    mixtures = midtraining_mixtures(before, mid)
-    question = prediction.build_question(before, mixtures, targets, predictor, tokens, resamples, seed, options)
+    """A ranking of the mixtures for each target, to be written down before training; parameters of `advantage`.
+
+    Parameters
+    ----------
+    predictor
+        METRIC.FEATURE such as js.token, another name of the tournament, or "auto".
+    """
+    general = parse_mixture(pretrain)
+    mixtures = midtraining_mixtures(general, as_names(mid))
+    how = (predictor, tokens, resamples, seed, sampling(options, tokens))
+    question = prediction.build_question(general, mixtures, as_names(targets), *how)
     return prediction.predict(question, predictor)
 
 
 def verify(prediction_file: Path, results: Path, size: str | None = None, seed: int = 0) -> Verification:
-    """How a prediction fared, by a table of results (csv or parquet). size: only the rows of this size of model."""
+    """How a prediction fared, by a table of results.
+
+    Parameters
+    ----------
+    results
+        csv or parquet with mix, target, and relative_improvement, or loss and control_loss; size and seed if any.
+    size
+        Only the rows of this size of model.
+
+    Raises
+    ------
+    SimtoolError
+        Where the file was edited since it was written, or results are missing.
+    """
     import polars as pl
 
     predicted = prediction.load_prediction(prediction_file)
@@ -142,7 +195,13 @@ def explain(
     feature: str | None = None,
     options: Options | None = None,
 ) -> list[Explanation]:
-    """What of each target a predicted mixture newly covers: of the named ones, or of each target's best mixture."""
+    """Which n-grams of each target a predicted mixture covers and the pretraining corpus does not.
+
+    Parameters
+    ----------
+    target, mixture
+        By default all targets, and the mixture that was predicted to be best for each.
+    """
     options = options or Options()
     predicted = prediction.load_prediction(prediction_file)
     mixture = mixture and predicted.find_mixture(mixture)
@@ -152,15 +211,15 @@ def explain(
     feature = feature or predicted.content["predictor"]["feature"].split("+")[0]
     if feature == "text":
         feature = "token"
-    before = Mixture(predicted.content["pretrain"])
+    general = Mixture(predicted.content["pretrain"])
     mixtures = {name: Mixture(weights) for name, weights in predicted.content["mixtures"].items()}
     targets = [target] if target else predicted.targets
-    corpora = find_profiles({**mixtures, "pretrain": before} | as_mixtures(targets), [feature], options)
-    profiles = {name: found.profile for name, found in corpora.items()}
+    corpora = find_profiles({**mixtures, "pretrain": general} | as_mixtures(targets), [feature], options)
+    profiles = {name: corpus.profile for name, corpus in corpora.items()}
     text_of, _ = readable_tokens(load_tokenizer(options.tokenizer, options.data))
     best_of_target = [predicted.mixtures[i] for i in predicted.of("rank").argmin(axis=0)]
     best = dict(zip(predicted.targets, best_of_target, strict=True))
     return [
-        attribution.explain(profiles, before, mixtures[mixture or best[name]], name, feature, text_of)
+        attribution.explain(profiles, general, mixtures[mixture or best[name]], name, feature, text_of)
         for name in targets
     ]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,18 @@ ALL_FEATURES = tuple(FEATURES)
 def profile(
     corpora: Any, features: Sequence[str] = ALL_FEATURES, options: Options | None = None
 ) -> list[ResolvedProfile]:
-    """Count corpora now, or find what was counted before; the profiles stay in the cache.
+    """Count all of these corpora now, or find what was counted before; the profiles stay in the cache.
 
     Parameters
     ----------
     corpora
-        A sequence of names, paths, lists of texts, frames, tables or datasets, or {name: any of these}.
+        As in `matrix`.
+    features
+        Counted of each; all by default.
+    options
+        With a budget, whole documents up to so many tokens or documents.
     """
-    corpora, options = named(corpora, options or Options())
+    corpora, options = named(corpora, replace(options or Options(), sample=None))
     for name in features:
         find_feature(name)
     return [find_profile(name, features, options, count=True) for name in corpora]

@@ -1,13 +1,13 @@
 """The command line: parse, call, print. Nothing is computed here.
 
-To add a command, write a function in the module of its kind and name it in COMMANDS; what several commands take is
+To add a command, write a function in the module of its kind and name it in PANELS; what several commands take is
 named once, in `options.py`. Imports are inside the functions, so that `--help` is quick and `matrix` never loads what
 it does not use.
 """
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,25 +15,26 @@ from simtool.cli import compare, mix, reference, report, study, sweep, train
 from simtool.cli import figures as draw
 from simtool.errors import SimtoolError
 
-COMMANDS = (
-    *(compare.matrix, compare.compare, reference.profile),
-    *(mix.advantage, mix.mix, mix.predict, mix.verify, mix.explain, sweep.sweep),
-    *(study.train_eval, study.results, report.report),
-    *(train.tokenize, train.train, train.evaluate, train.export),
-    draw.figures,
-    *(reference.corpora, reference.metrics, reference.tokenizers),
-)
+PANELS = {
+    "Compare": (compare.matrix, compare.compare, report.report),
+    "Choose": (mix.advantage, mix.mix),
+    "Predict and check": (mix.predict, mix.verify, mix.explain, sweep.sweep),
+    "Train": (train.tokenize, train.train, train.evaluate, train.export),
+    "Studies": (study.train_eval, study.results),
+    "Reference": (reference.corpora, reference.profile, reference.metrics, reference.tokenizers, draw.figures),
+}
 
 app = typer.Typer(
     help="Which data to mix in, when, and how much.\n\nStart with: simtool matrix c4 pycode gsm8k",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 
-for command in COMMANDS:
-    app.command()(command)
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -83,9 +84,17 @@ def main() -> None:
         if not (hasattr(error, "show") and hasattr(error, "exit_code")):
             raise
         error.show()
+        if example := _example_of(getattr(error, "ctx", None)):
+            print(example, file=sys.stderr)
         sys.exit(error.exit_code)
     if code == INTERRUPTED:
         print(
             "simtool: interrupted. What was done so far is kept: the same command goes on from there.", file=sys.stderr
         )
     sys.exit(code or 0)
+
+
+def _example_of(context: Any) -> str:
+    """The example in the help of the command that was called wrongly."""
+    text = (context and context.command.help) or ""
+    return next((line.strip() for line in text.splitlines() if line.strip().startswith("Example: ")), "")

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from simtool.cli.options import (
+    All,
     Corpora,
     Data,
     Feature,
@@ -40,6 +41,7 @@ def matrix(
     text_field: TextField = None,
     skip_bad: SkipBad = False,
     workers: Workers = 0,
+    all: All = False,
     format: OutputFormat = Format.table,
     save: Save = None,
     provenance: Provenance = False,
@@ -58,7 +60,7 @@ def matrix(
     from simtool.display.progress import Counting
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
+        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
         result = api.matrix(corpora, metric, feature, tokens, resamples, seed, options)
     if save is not None:
         print_saved(result.save(save))
@@ -82,6 +84,7 @@ def compare(
     text_field: TextField = None,
     skip_bad: SkipBad = False,
     workers: Workers = 0,
+    all: All = False,
     format: Annotated[
         Format,
         typer.Option("--format", help="table: the side-by-side view; else every entry of every feature."),
@@ -99,6 +102,6 @@ def compare(
     from simtool.display.progress import Counting
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
+        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
         result = api.compare(a, b, metric, tuple(feature), tokens, resamples, seed, options)
     print_comparison(result, top, format.value, provenance)

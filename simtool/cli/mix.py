@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 import typer
 
 from simtool.cli.options import (
+    All,
     Data,
     Feature,
     Format,
@@ -49,6 +50,7 @@ def advantage(
     seed: Seed = 0,
     data: Data = None,
     workers: Workers = 0,
+    all: All = False,
     format: OutputFormat = Format.table,
     save: Save = None,
     provenance: Provenance = False,
@@ -68,7 +70,7 @@ def advantage(
     if paper:
         pretrain, mid, target = api.PAPER["pretrain"], list(api.PAPER["mid"]), list(api.PAPER["targets"])
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress)
+        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
         how = (metric, feature, tokens, resamples, seed, options)
         if curve is not None:
             result = api.advantage_curve(pretrain, curve, target or [], *how)
@@ -126,6 +128,7 @@ def mix(
     seed: Seed = 0,
     data: Data = None,
     workers: Workers = 0,
+    all: All = False,
     format: OutputFormat = Format.table,
     save: Save = None,
     provenance: Provenance = False,
@@ -154,7 +157,7 @@ def mix(
         max_forgetting=max_forgetting,
     )
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress)
+        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
         result = api.mix(pretrain, named, _weighted(target), constraints, feature, resamples, seed, options)
     if save is not None:
         print_saved(result.save(save))
@@ -175,6 +178,7 @@ def predict(
     seed: Seed = 0,
     data: Data = None,
     workers: Workers = 0,
+    all: All = False,
 ) -> None:
     """Write down, before training, which mixture will help which target most, so that it can be verified.
 
@@ -187,7 +191,7 @@ def predict(
     from simtool.prediction.predict import save_prediction
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress)
+        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
         prediction = api.predict(pretrain, mid or [], target or [], predictor, tokens, resamples, seed, options)
     save_prediction(prediction, out)
     print_saved([out])

@@ -15,6 +15,7 @@ from simtool.errors import SimtoolError
 from simtool.training.sizes import SIZES
 
 if TYPE_CHECKING:
+    from simtool.profiles.count import Budget
     from simtool.profiles.resolve import Options
 
 
@@ -162,11 +163,12 @@ TextField = Annotated[
     typer.Option(
         "--text-field",
         help="Field(s) of your files that hold the text: question,answer, or question->answer where the first is the"
-        " prompt. Repeatable. Told from the first rows by default; of one corpus alone: FILE#FIELD.",
+        " prompt. Repeatable. By default what the first rows show; of one corpus alone: FILE#FIELD.",
     ),
 ]
 Split = Annotated[str, typer.Option("--split", help="Which split of the named corpora.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable rows out, and count them.")]
+All = Annotated[bool, typer.Option("--all", help="Count all of a large corpus; its first 10 million tokens otherwise.")]
 Workers = Annotated[
     int, typer.Option("--workers", help="Processes beside each other. 0: one per core, or one per GPU.", min=0)
 ]
@@ -196,12 +198,14 @@ def options_of(
     skip_bad: bool = False,
     workers: int = 0,
     progress: Any = None,
-    *counting: Any,
+    budget: "Budget | None" = None,
+    engine: str = "local",
+    all: bool = False,
 ) -> "Options":
+    """The options of counting, from what is typed."""
     from simtool.profiles.count import Budget
     from simtool.profiles.resolve import Options
 
-    budget, engine = counting or (Budget(), "local")
     return Options(
         tokenizer=tokenizer,
         data=data,
@@ -209,7 +213,8 @@ def options_of(
         text_field=",".join(text_field) if text_field else None,
         skip_bad=skip_bad,
         workers=workers or os.cpu_count() or 1,
-        budget=budget,
+        budget=budget or Budget(),
         engine=engine,
         **({"report": progress.report} if progress else {}),
+        **({"sample": None} if all else {}),
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 import typer
 
 from simtool.cli.options import (
+    All,
     Corpora,
     Data,
     Mid,
@@ -44,6 +45,7 @@ def report(
     text_field: TextField = None,
     skip_bad: SkipBad = False,
     workers: Workers = 0,
+    all: All = False,
 ) -> None:
     """Write one self-contained page: similarities, what brings a target closer, which mixture to train on.
 
@@ -58,7 +60,7 @@ def report(
     from simtool.display.report import print_page
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress)
+        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
         path = api.report(
             corpora, out, pretrain, mid or (), target or (), study, view or api.VIEWS, resamples, seed, options
         )

@@ -12,7 +12,7 @@ from simtool.progress import Counted, CountingFinished, CountingStarted, Trainin
 
 
 class Counting:
-    """Shows counting while it goes on: a bar in a terminal, a line a corpus elsewhere; on stderr."""
+    """Shows counting while it goes on: a bar in a terminal, one line per corpus elsewhere; on stderr."""
 
     def __init__(self) -> None:
         self.bar = Progress(
@@ -70,7 +70,7 @@ class Training:
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty()
-        self.told, self.phase = 0.0, ""
+        self.shown_at, self.phase = 0.0, ""
 
     def __enter__(self) -> "Training":
         return self
@@ -85,9 +85,9 @@ class Training:
             print(("\r\033[K" if self.live else "") + message, file=sys.stderr, flush=True)
         elif isinstance(message, TrainingProgress):
             last, new = message.step == message.n_steps, message.phase != self.phase
-            if not (self.live or last or new or time.monotonic() - self.told > self.SECONDS):
+            if not (self.live or last or new or time.monotonic() - self.shown_at > self.SECONDS):
                 return
-            self.told, self.phase = time.monotonic(), message.phase
+            self.shown_at, self.phase = time.monotonic(), message.phase
             line = (
                 f"{message.phase} {message.step:,}/{message.n_steps:,}  loss {message.loss:.3f}"
                 f"  lr {message.learning_rate:.2e}  {message.tokens_per_second:,.0f} tokens/s"

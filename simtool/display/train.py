@@ -24,7 +24,7 @@ def print_stores(stores: Mapping[str, Mapping[str, TokenStore]], form: str) -> N
 
 
 def print_losses(rows: list[dict[str, Any]], form: str) -> None:
-    """One line a measurement."""
+    """One line per measurement."""
     header = ["corpus", "split", "loss_on", "nats/token", "bits/byte", "documents", "tokens"]
     in_phases = any("phase" in row for row in rows)
     cells = [
@@ -44,7 +44,7 @@ def print_losses(rows: list[dict[str, Any]], form: str) -> None:
 
 
 def print_scores(rows: list[dict[str, Any]], form: str) -> None:
-    """One line a metric of a task of lm-evaluation-harness."""
+    """One line per task and metric of lm-evaluation-harness."""
     cells = [
         [
             row["task"],

@@ -145,6 +145,22 @@ def stack(
     return join([drawing(title, summary, height, parts), key])
 
 
+def points(
+    title: str, summary: str, places: Sequence[tuple[float, float]], labels: Sequence[str], colors: Sequence[str]
+) -> Html:
+    """Named dots on a plane whose two axes have one scale and no meaning of their own."""
+    margin, span = 14.0, max((abs(value) for place in places for value in place), default=0.0) or 1.0
+    side = WIDTH - 2 * margin
+    spots = [(margin + side * (x / span + 1) / 2, margin + side * (1 - y / span) / 2) for x, y in places]
+    parts: list[Html] = []
+    for (x, y), label, color in zip(spots, labels, colors, strict=True):
+        parts.append(el("circle", cx=x, cy=y, r=5.0, class_="dot", style=f"--c:{color}"))
+        anchor, shift = ("end", -8.0) if x > WIDTH / 2 else ("start", 8.0)
+        room = x - 8 if anchor == "end" else WIDTH - x - 8
+        parts.append(_text(x + shift, y + 4, shortened(label, room), anchor, "label"))
+    return drawing(title, summary, WIDTH, parts)
+
+
 def _swatch(line: Line) -> Html:
     return el("span", el("i", style=f"--c:{line.color}"), line.label)
 

@@ -37,6 +37,7 @@ N_GRAMS = 8  # a side of each pair and feature: with 16 corpora 0.6 MB
 SHARE = 0.2  # of a specialised corpus, where --mid does not say: the paper's most frequent one (table 1)
 MIN_SHARE = 0.5  # of the pretraining corpus in the recommended mixture
 SHARES = tuple(i / 10 for i in range(11))  # of a curve
+MAP_RESAMPLES = 20  # of distances that are drawn without an interval
 COSTLY_RESAMPLES = 100  # of curves, many mixtures each, and of the mixture, which each of them solves again
 
 
@@ -65,12 +66,14 @@ class Findings:
     """What a report is made from. What could not be measured is None, and `left_out` says why.
 
     matrices   one per view, all of the same corpora in the same order
+    distances  Hellinger, on tokens, for the map
     pairs      {(i, j): one difference per feature}, i < j, places in `corpora`
     """
 
     corpora: tuple[str, ...]
     facts: Mapping[str, Mapping[str, Any]]
     matrices: tuple[SimilarityMatrix, ...]
+    distances: SimilarityMatrix
     pairs: Mapping[tuple[int, int], tuple[PairDifference, ...]]
     advantage: Advantage | None
     curves: tuple[Curve, ...]
@@ -133,6 +136,7 @@ def gather(
             similarity_matrix(profiles, mixtures, metric, feature, None, resamples, seed)
             for metric, feature in measures
         ),
+        distances=similarity_matrix(profiles, mixtures, "hellinger", "token", None, MAP_RESAMPLES, seed),
         pairs=pair_differences(corpora, profiles, options),
         advantage=closer,
         curves=curves,

@@ -212,7 +212,10 @@
   const hint = el("p", { class: "about hint" }, "Choose a cell to see which words and patterns make the difference. With the keyboard: arrows, Enter, Escape.");
   document.getElementById("matrix-view").append(
     el("div", { class: "controls" }, metrics, el("label", {}, el("span", {}, "Order"), sort)),
-    about, box, el("div", { class: "scale" }, ends[0], el("i"), ends[1]), hint, panel, provenance);
+    about,
+    el("div", { class: "beside" },
+      el("div", {}, box, el("div", { class: "scale" }, ends[0], el("i"), ends[1]), hint), panel),
+    provenance);
   draw();
   const link = /^#pair=(\d+),(\d+)$/.exec(location.hash);
   const [first, second] = link ? [+link[1], +link[2]] : data.open;

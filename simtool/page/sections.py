@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from simtool import wording
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.mixing.frontier import Frontier
@@ -123,7 +125,48 @@ def matrix(findings: Findings) -> Section:
     noscript = el(
         "noscript", el("p", "The matrix is drawn by the script inside this file, which your reader does not run.")
     )
-    return Section("matrix", "How similar they are", [lead, noscript, el("div", id="matrix-view")])
+    body = [lead, noscript, el("div", id="matrix-view")]
+    return Section("matrix", "How similar they are", [*body, *_map(findings)])
+
+
+def _map(findings: Findings) -> list[Html]:
+    """Where the corpora lie by their distances; of three or more, since two lie on a line."""
+    distances = findings.distances
+    if len(distances.corpora) < 3:
+        return []
+    called = labels(list(dict.fromkeys((*findings.corpora, *findings.facts))))
+    names = [called.get(name, name) for name in distances.corpora]
+    places, shown = project(distances.values)
+    nearest = _nearest(distances.values, names)
+    title = "Map of the corpora"
+    drawn = charts.points(title, "; ".join(nearest), places.tolist(), names, [color_of(n) for n in distances.corpora])
+    rows = [[name, *(f"{value:.3f}" for value in row)] for name, row in zip(names, distances.values, strict=True)]
+    note = f"Near: similar. Hellinger distances in two dimensions (classical scaling), which show {shown:.0%} of them."
+    return [el("div", charts.figure(title, drawn, ["Hellinger distance", *names], rows, note), class_="charts")]
+
+
+def project(distances: np.ndarray) -> tuple[np.ndarray, float]:
+    """Places in a plane whose distances are like these (Torgerson 1952, doi:10.1007/BF02288916).
+
+    Returns
+    -------
+    float64 (n, 2), and the share of the squared distances that two dimensions hold.
+    """
+    square = np.square((distances + distances.T) / 2)
+    np.fill_diagonal(square, 0)
+    center = np.eye(len(square)) - 1 / len(square)
+    values, vectors = np.linalg.eigh(-center @ square @ center / 2)
+    largest = np.argsort(-values)[:2]
+    sizes = np.maximum(values[largest], 0)
+    # a sign that does not depend on the machine: the place farthest out is positive
+    signs = np.sign(vectors[np.abs(vectors[:, largest]).argmax(axis=0), largest])
+    return vectors[:, largest] * signs * np.sqrt(sizes), float(sizes.sum() / np.maximum(values, 0).sum())
+
+
+def _nearest(distances: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Which corpus is nearest to each, in words."""
+    others = distances + np.diag(np.full(len(names), np.inf))
+    return [f"{name} is nearest to {names[int(row.argmin())]}" for name, row in zip(names, others, strict=True)]
 
 
 # --- Proximity advantage ---

@@ -162,8 +162,9 @@ def _count_sample(
             n_tokens + np.cumsum(sizes) <= (budget.tokens or np.inf)
         )
         n_fitting = int(fits.sum())
-        report(Counted(0, *tally.add(texts[:n_fitting]), None))
         n_documents, n_tokens = n_documents + n_fitting, n_tokens + int(sizes[:n_fitting].sum())
+        share = max(n_documents / (budget.documents or np.inf), n_tokens / (budget.tokens or np.inf))
+        report(Counted(0, *tally.add(texts[:n_fitting]), share))
         if more := n_fitting < len(texts):
             break
     short = n_documents != budget.documents and n_tokens != budget.tokens and not more

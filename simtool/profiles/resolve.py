@@ -38,7 +38,8 @@ from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 CORPORA_FILE = Path("simtool.toml")
 REFERENCE = Path(str(resources.files("simtool.profiles") / "reference"))
 WORTH_WORKERS = 8 << 20  # bytes on disk; below, starting processes costs more than it saves
-HUB_TOKENS = 10_000_000  # counted from the hub where no budget is given: enough for n-grams, minutes to fetch
+SAMPLE_TOKENS = 10_000_000  # counted of a large corpus where no budget is given: enough for n-grams, seconds to count
+LARGE_BYTES = 64 << 20  # on disk: a corpus above it, or of unknown size, is large
 
 
 def _path_of(variable: str) -> Path | None:
@@ -74,6 +75,7 @@ class Options:
     skip_bad: bool = False
     corpora: Mapping[str, Any] = field(default_factory=dict)
     corpora_file: Path | None = field(default_factory=_corpora_file)
+    sample: int | None = SAMPLE_TOKENS  # tokens counted of a large corpus where no budget is given; None: all
     report: Report = lambda message: None  # gets CountingStarted, Counted and CountingFinished, or a sentence
 
     def __post_init__(self) -> None:
@@ -112,7 +114,7 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
     tokenizer = load_tokenizer(options.tokenizer, options.data)
     corpus = local_text(name, options)
     if corpus is not None:
-        return _counted(corpus, tokenizer, features, options)
+        return _counted(corpus, tokenizer, features, _with_sample(corpus, tokenizer, features, options))
     tried = [f"data folder: {options.data or 'none given (--data DIR or SIMTOOL_DATA)'}"]
     if options.split == "train" and options.budget.unlimited and not count:
         for how, profile in (
@@ -324,7 +326,20 @@ def _in_split(source: Source | None, split: str) -> Source | None:
 
 
 def _with_hub_budget(options: Options) -> Options:
-    return replace(options, budget=Budget(tokens=HUB_TOKENS)) if options.budget.unlimited else options
+    return replace(options, budget=Budget(tokens=SAMPLE_TOKENS)) if options.budget.unlimited else options
+
+
+def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> Options:
+    """A budget for a large corpus that nobody limited, unless all of it was counted before."""
+    if not options.budget.unlimited or options.sample is None:
+        return options
+    size = getattr(corpus.source, "n_bytes", None)
+    if (size is not None and size < LARGE_BYTES) or _usable(_cache_path(corpus, tokenizer, options), features):
+        return options
+    sampled = replace(options, budget=Budget(tokens=options.sample, at_most=True))
+    if not _usable(_cache_path(corpus, tokenizer, sampled), features):
+        options.report(f"{corpus.name}: its first {options.sample:,} tokens at most are counted. All of it: --all.")
+    return sampled
 
 
 def cached(name: str, tokenizer: Tokenizer, features: list[str], options: Options) -> Profile | None:

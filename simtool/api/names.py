@@ -1,0 +1,26 @@
+"""What the public functions take in several shapes: names and weights, and how much of a corpus is counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from simtool.profiles.resolve import Options
+
+COUNTED_PER_TOKEN = 4  # tokens counted of a large corpus for each one taken of it, so that the sample is no prefix
+
+
+def as_names(names: Mapping[str, float] | Sequence[str] | str) -> list[str]:
+    """Names as a list: of a list, of a mapping's keys, or of one name."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def as_weights(targets: Mapping[str, float] | Sequence[str] | str) -> dict[str, float]:
+    """Weights by name: of a mapping, or 1 for each name of a list."""
+    return dict(targets) if isinstance(targets, Mapping) else dict.fromkeys(as_names(targets), 1.0)
+
+
+def sampling(options: Options | None, tokens: int | None) -> Options:
+    """Options under which no more of a large corpus is counted than a sample of `tokens` needs."""
+    options = options or Options()
+    if tokens is None or options.sample is None:
+        return options
+    return replace(options, sample=min(options.sample, COUNTED_PER_TOKEN * tokens))
