@@ -73,7 +73,7 @@ def corpus_in_memory(data: Any, name: str, fields: str | None = None) -> Corpus:
     name
         What the corpus is called.
     fields
-        What holds the text, as in `layouts.find_layout`; None: told from the first rows.
+        What holds the text, as in `layouts.find_layout`; None: read off the first rows.
 
     Raises
     ------

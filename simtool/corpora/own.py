@@ -2,7 +2,7 @@
 
     [corpora.tickets]
     path = "exports/tickets.csv"            # a file, folder, glob or URL, as seen from this file; or a hub id
-    fields = "subject,body"                 # as in FILE#FIELDS; told from the rows by default
+    fields = "subject,body"                 # as in FILE#FIELDS; read off the rows by default
     filter = 'lang == "en" and stars > 3'   # rows that are read
 
 A name is used like one of the catalogue: in mixtures, studies and reports. To add a setting, add a field to `Entry`.
@@ -28,7 +28,7 @@ NAME = re.compile(r"[A-Za-z][\w-]*")
 
 @dataclass(frozen=True)
 class Entry:
-    """A corpus of the corpora file; what is None is told from the text, or left to the command."""
+    """A corpus of the corpora file; what is None is read off the text, or left to the command."""
 
     path: str
     fields: str | None = None

@@ -12,7 +12,7 @@ import numpy as np
 
 ROUNDS = 30
 MIXTURES = 512  # drawn in a round
-KEPT = 32
+CANDIDATES = 32
 
 
 def search(
@@ -37,7 +37,7 @@ def search(
     best = into_bounds(start, lower, upper)
     values = loss(best)
     for concentration in np.geomspace(10, 10_000, ROUNDS):
-        order = np.argsort(values, kind="stable")[:KEPT]
+        order = np.argsort(values, kind="stable")[:CANDIDATES]
         best, values = best[order], values[order]
         centres = best[rng.integers(len(best), size=MIXTURES)]
         drawn = rng.standard_gamma(centres * concentration + 0.02)

@@ -118,7 +118,7 @@ def build_question(
     entry = find_predictor(predictor)
     corpora = {**mixtures, "pretrain": pretrain} | as_mixtures(targets)
     features = dict.fromkeys((*more_features, *(entry.features or ("token",))))
-    profiles = {name: found.profile for name, found in find_profiles(corpora, list(features), options).items()}
+    profiles = {name: resolved.profile for name, resolved in find_profiles(corpora, list(features), options).items()}
     texts = {name: _first_texts(name, options) for name in profiles} if entry.needs == "text" else None
     tokenizer = load_tokenizer(options.tokenizer, options.data)
     return Question(profiles, pretrain, mixtures, tuple(targets), tokens, resamples, seed, texts, tokenizer)

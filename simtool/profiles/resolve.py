@@ -140,8 +140,8 @@ def find_profiles(
     """The profile of every corpus in these mixtures."""
     names = dict.fromkeys(corpus for mixture in mixtures.values() for corpus in mixture.weights)
     resolved = {name: find_profile(name, features, options) for name in names}
-    for name, found in resolved.items():
-        check_counted(found.profile, name, features)
+    for name, profile in resolved.items():
+        check_counted(profile.profile, name, features)
     return resolved
 
 
