@@ -38,6 +38,17 @@ def check_held_out(study: Study, stores: Stores) -> None:
     raise SimtoolError("\n".join(lines) + "\nDocuments are held out whole: give more of them, or shorter ones.")
 
 
+def check_enough_text(plan: Plan, stores: Stores) -> None:
+    """Raises SimtoolError where a run would lack text, however late; seeds and sizes read alike, so one will do."""
+    from simtool.training.trainer import batches_of
+
+    study = plan.study
+    texts = {name: splits["train"] for name, splits in stores.items()}
+    for node in plan.nodes.values():
+        if (node.model, node.seed) == (study.models[0], study.seeds[0]):
+            batches_of(node.recipe, texts)
+
+
 def find_leaks(study: Study, stores: Stores) -> list[dict[str, Any]]:
     """How many held-out documents of each target stand nearly whole in a training text: one row per pair."""
     rows = []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from simtool import executor
 from simtool.errors import SimtoolError
 from simtool.progress import NodeFailed
+from simtool.studies.checks import check_enough_text
 from simtool.studies.plan import REPORTED, SELECTED_ON, Node, Plan, Study
 from simtool.studies.prepare import Stores, plan_runs, prepare, run_facts
 from simtool.studies.records import Recorder
@@ -84,6 +85,7 @@ def run_study(
         if execution.runs is not None:
             _note_runs(folder, execution.runs)
         plan = plan_runs(study, stores, execution.only)
+        check_enough_text(plan, stores)
         jobs = make_jobs(plan, stores, folder, execution)
         outcome = _run_jobs(jobs, plan, execution, Recorder(folder / "records.jsonl", plan, report), report)
     for key, error in outcome.failed.items():

@@ -1,6 +1,7 @@
 """What would fail or mislead is said before anything is trained."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ pytest.importorskip("torch")
 from simtool.errors import SimtoolError
 from simtool.profiles.resolve import Options
 from simtool.studies.checks import check_held_out, check_texts, leak_warnings, tokens_needed
+from simtool.studies.execute import StudyExecution, run_study
 from simtool.studies.plan import plan
 from simtool.studies.prepare import prepare, tokenize_texts
 from simtool.studies.presets import study_of_flags
@@ -93,3 +95,14 @@ def test_a_plan_says_what_is_missing_too_small_or_has_other_fields(tmp_path):
     other.write_text('{"left": "a text", "right": "another"}\n' * 50)
     with pytest.raises(SimtoolError, match=r"left.*right"):
         check(good, str(other), "gsm8k")
+
+
+def test_too_little_text_is_said_before_the_first_run(study, finished, options, tmp_path):
+    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+    for name in ("study.json", "records.jsonl"):
+        (tmp_path / name).unlink()
+    shutil.rmtree(tmp_path / "runs")
+    greedy = replace(study, max_epochs=0.01)
+    with pytest.raises(SimtoolError, match=r"is too small: .* tokens of it are asked for, and it holds"):
+        run_study(greedy, tmp_path, options, StudyExecution("cpu", 1))
+    assert not (tmp_path / "runs").exists()
