@@ -100,7 +100,10 @@ def check_same_tokenizer(profiles: Iterable[Profile]) -> None:
 
 
 def check_counted(profile: Profile, name: str, features: Iterable[str]) -> None:
-    """Raises SimtoolError where a corpus has no n-gram at all of a feature: nothing can be compared on it."""
+    """Raises SimtoolError where nothing can be compared: no n-gram at all of a feature, or one document many times."""
+    n_documents = int(profile.n_documents.sum())
+    if n_documents >= N_FOLDS and (profile.n_documents > 0).sum() == 1:  # by chance in 1 of 10^18
+        raise SimtoolError(f"The {n_documents:,} documents of {name} are all the same document. Give different ones.")
     for feature in features:
         if not profile.features[feature].any():
             raise SimtoolError(f"{name} has nothing to count for {feature}. Give longer documents or another feature.")

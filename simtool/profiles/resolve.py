@@ -40,6 +40,7 @@ REFERENCE = Path(str(resources.files("simtool.profiles") / "reference"))
 WORTH_WORKERS = 8 << 20  # bytes on disk; below, starting processes costs more than it saves
 SAMPLE_TOKENS = 10_000_000  # counted of a large corpus where no budget is given: enough for n-grams, seconds to count
 LARGE_BYTES = 64 << 20  # on disk: a corpus above it, or of unknown size, is large
+COUNTED = 2  # raised when a feature counts other symbols: profiles in the cache are then of earlier ones
 
 
 def _path_of(variable: str) -> Path | None:
@@ -389,6 +390,7 @@ def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
         options.skip_bad,
         corpus.reading_identity(),
         N_FOLDS,
+        COUNTED,
     )
     key = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     return options.cache / f"{_slug(corpus.name)}-{tokenizer.fingerprint[:8]}-{key}.parquet"

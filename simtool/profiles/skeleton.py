@@ -9,6 +9,8 @@ built, not their topics.
 - After a word, 's 't 're 've 'll 'd 'm are symbols: "don't" is don 't.
 - Any other word (letters, digits, underscores, combining marks) is its case, whether digits or underscores
   are inside, and its length. Digits alone are a number of so many digits.
+- In scripts that put no spaces between words (Chinese, Japanese kana, Thai, Lao, Khmer, Burmese), where Unicode's
+  word boundaries (UAX 29) need a dictionary, each letter with its marks is a word.
 - An ASCII punctuation mark is itself, one symbol each, except that a run of underscores is one. The
   apostrophe U+2019 is the ASCII one; other marks and symbols go by their class.
 - Line breaks up to the next visible character are one symbol: whether there is a blank line, and by how
@@ -114,9 +116,11 @@ def skeleton_ids(text: str) -> np.ndarray:
 # A kind is a character in 8 bits: an ASCII character is itself, any other goes by its class.
 LOWER_LETTER, UPPER_LETTER, OTHER_LETTER = 128, 129, 130
 FIRST_CLASS, FIRST_CLITIC, DOCUMENT_END = 131, 200, 255
+UNSPACED_LETTER, COMBINING_MARK = 180, 181
 KIND_OF_CATEGORY = {
     **{"Ll": LOWER_LETTER, "Lu": UPPER_LETTER, "Lt": UPPER_LETTER},
-    **dict.fromkeys(("Lo", "Lm", "Mn", "Mc", "Me"), OTHER_LETTER),
+    **dict.fromkeys(("Lo", "Lm"), OTHER_LETTER),
+    **dict.fromkeys(("Mn", "Mc", "Me"), COMBINING_MARK),
     **dict.fromkeys(("Nd", "Nl", "No"), ord("0")),
     **dict.fromkeys(("Zs", "Zl", "Zp"), ord(" ")),
     **{category: FIRST_CLASS + i for i, group in enumerate(CLASSES.values()) for category in group},
@@ -136,7 +140,7 @@ HOLDS = _table(
     0,
     ([*range(ord("a"), ord("z") + 1), LOWER_LETTER], LOWER),
     ([*range(ord("A"), ord("Z") + 1), UPPER_LETTER], UPPER),
-    ([OTHER_LETTER], OTHER),
+    ([OTHER_LETTER, UNSPACED_LETTER, COMBINING_MARK], OTHER),
     (range(ord("0"), ord("9") + 1), DIGIT),
     ([ord("_")], UNDERSCORE),
 )
@@ -158,9 +162,14 @@ MARK_ID = _table(
 
 @cache
 def _kind_of_point() -> np.ndarray:
-    """uint8 (0x110000,): the kind of every code point. 0.2 s to make, so only for text beyond ASCII."""
+    """uint8 (0x110000,): the kind of every code point. 0.3 s to make, so only for text beyond ASCII."""
+    import regex
+
     categories = map(unicodedata.category, map(chr, range(0x110000)))
     table = np.fromiter(map(KIND_OF_CATEGORY.__getitem__, categories), np.uint8, 0x110000)
+    # letters of which UAX 29 joins no two to a word
+    others = "".join(map(chr, np.flatnonzero(table == OTHER_LETTER)))
+    table[[*map(ord, regex.findall(r"\p{Word_Break=Other}", others))]] = UNSPACED_LETTER
     table[:128] = np.arange(128)
     table[0x2019] = ord("'")  # the typographic apostrophe
     return table
@@ -227,6 +236,7 @@ def read_skeletons(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     begins = ~(in_word | IS_SPACE.take(kinds))
     begins[1:] |= in_word[1:] & ~in_word[:-1]
     begins[:1] |= in_word[:1]
+    _begin_unspaced_words(kinds, in_word, begins)
     begins = np.flatnonzero(begins)  # where each symbol begins, line breaks and document ends one each
 
     kinds_begun = kinds[begins]
@@ -241,6 +251,19 @@ def read_skeletons(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     documents = np.flatnonzero(~keep)
     keep[breaks[~first]] = False
     return symbols[keep], np.concatenate([[0], np.cumsum(keep)[documents]])
+
+
+def _begin_unspaced_words(kinds: np.ndarray, in_word: np.ndarray, begins: np.ndarray) -> None:
+    """Begin a word, in place, at each letter of an unspaced script, and behind it and its marks."""
+    unspaced = kinds == UNSPACED_LETTER
+    if not unspaced.any():
+        return
+    begins |= unspaced
+    is_mark = kinds == COMBINING_MARK
+    base = np.maximum.accumulate(np.where(is_mark, 0, np.arange(len(kinds))))  # what a mark stands on
+    behind = np.zeros_like(begins)
+    behind[1:] = unspaced[base[:-1]]
+    begins |= behind & in_word & ~is_mark
 
 
 def _kinds(texts: list[str]) -> np.ndarray:
@@ -277,6 +300,8 @@ def _eight_bytes(kinds: np.ndarray) -> np.ndarray:
 def _words(kinds: np.ndarray, holds: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The symbol of the word that begins at each of `starts`. Overwrites `holds` there."""
     ends = np.flatnonzero((holds[:-1] > 0) & (holds[1:] == 0)) + 1
+    if len(ends) != len(starts):  # words of unspaced scripts end where the next begins
+        ends = np.minimum(ends[np.searchsorted(ends, starts, side="right")], np.append(starts[1:], len(holds)))
     lengths = ends - starts
     holds[starts] = HOLDS_FIRST[holds[starts]]
     # Up to the next word, and all that lies between holds nothing. reduceat refuses an empty array.

@@ -168,3 +168,10 @@ def test_own_corpora_are_used_by_name(tmp_path, options):
     assert named(str(path), options)[0] == [str(path)]
     with pytest.raises(SimtoolError, match=r"^No corpus is given\. Name at least one\.$"):
         named([], options)
+
+
+def test_one_document_many_times_is_said(tmp_path, options):
+    path = str(write(tmp_path / "same.jsonl", ["the same text"] * 500))
+    with pytest.raises(SimtoolError) as error:
+        find_profiles({path: Mixture({path: 1.0})}, ["token"], options)
+    assert str(error.value) == f"The 500 documents of {path} are all the same document. Give different ones."

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from simtool.profiles.skeleton import CLASSES, CLITICS, CLOSED_CLASS, skeleton_i
 
 # Letters of several scripts, a combining mark, marks of many classes, line structure, NUL, a surrogate.
 characters = st.one_of(
-    st.sampled_from("aiItTsSrRdD'’_09 .,(=\n\r\t\0éßDžñ日क\u0301²٣—“”€+∑😀𝒜\x0b\x85\u2028\u00a0\ud800"),
+    st.sampled_from("aiItTsSrRdD'’_09 .,(=\n\r\t\0éßDžñ日ひカไ็ကक\u0301²٣—“”€+∑😀𝒜\x0b\x85\u2028\u00a0\ud800"),
     st.characters(),
 )
 words = st.sampled_from([*CLOSED_CLASS, *CLITICS, "The", "DON'T", "snake_case", "0x1F", "\r\n", "\n\n    ", "\n\t"])
@@ -36,8 +37,12 @@ def naive_skeleton(text):
         elif is_space(text[i]):
             j = i + 1
         elif in_word(text[i]):
-            j = i
-            while j < len(text) and in_word(text[j]):
+            j = i + 1
+            while (
+                j < len(text)
+                and in_word(text[j])
+                and (is_mark(text[j]) or not (unspaced(text[j]) or unspaced(text[i])))
+            ):
                 j += 1
             symbols.append(naive_word(text[i:j]))
         elif clitic := naive_clitic(text, i):
@@ -56,6 +61,19 @@ def is_space(c):
 
 def in_word(c):
     return c == "_" or unicodedata.category(c)[0] in "LMN"
+
+
+def is_mark(c):
+    return unicodedata.category(c)[0] == "M"
+
+
+def joins(first, c):
+    """Whether a character goes on with the word that the first began."""
+    return is_mark(c) or not (unspaced(c) or unspaced(first))
+
+
+def unspaced(c):
+    return unicodedata.category(c) in ("Lo", "Lm") and regex.match(r"\p{Word_Break=Other}", c) is not None
 
 
 def naive_clitic(text, i):
@@ -132,7 +150,10 @@ WORD_PROBLEM = "Tom has 48 apples. I ate 1,250.5 of it.\r\n\r\n#### 72"
         ("i = I", "lower[1] = I"),
         ("x's 's 'sx x'sx", "lower[1] 's ' lower[1] ' lower[2] lower[1] ' lower[2]"),
         ("__init__ _ __", "lower_9[8-11] _ _"),
-        ("日本 प्रेम naïve Élan", "uncased[2] uncased[4-5] lower[4-5] Capital[4-5]"),
+        ("日本 प्रेम naïve Élan", "uncased[1] uncased[1] uncased[4-5] lower[4-5] Capital[4-5]"),
+        ("今天去公园。カメラ", " ".join(["uncased[1]"] * 5) + " <punctuation> uncased[3]"),  # katakana joins
+        ("ไทย x", "uncased[1] uncased[1] uncased[1] lower[1]"),
+        ("ที่q中b", "uncased[3] lower[1] uncased[1] lower[1]"),  # a letter with its two marks
         ("\0\x7f😀€∑", "<control> <control> <symbol> <currency> <mathematical>"),
         ("themselves themselvesandonandonandon", "themselves lower[12+]"),
         ("   \t ", ""),
