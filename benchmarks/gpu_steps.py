@@ -33,6 +33,7 @@ from benchmarks.train_throughput import (
     random_recipes,
     random_store,
     seconds_of_trainer,
+    torchs_loss,
 )
 from simtool.studies.prepare import run_facts
 from simtool.tokens.store import TokenStore
@@ -266,6 +267,7 @@ def throughput(plan: Plan, folder: Path, size: str) -> list[Row]:
     peers: dict[str, Callable[[], list[float]]] = {
         "simtool's loop": lambda: times_of_loop(setting, plan),
         "simtool's step": lambda: times_of(ours(setting), device, plan),
+        "simtool's step, torch's loss": lambda: times_of(ours(setting, torchs_loss), device, plan),
         "simtool's step, eager": lambda: times_of(ours(replace(setting, compile=False)), device, plan),
     }
     installed = installed_peers()

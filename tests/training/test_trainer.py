@@ -133,6 +133,24 @@ def uninterrupted(tmp_path_factory):
     return train(LONG, STORES, tmp_path_factory.mktemp("whole"), QUIET)
 
 
+# of the first release of the format: what is saved under these names is found and gone on from
+GOLDEN = {
+    "ends": {"pre": "0084586ee10b769a", "mid": "76c3196f82366ea4", "sft": "e7694c3212c24e3f"},
+    "position": {"done", "end_of_text", "fingerprint", "kept", "recipe", "sha256", "stores", "tokens"},
+    "files": {"config.json", "model.safetensors", "optimizer.safetensors", "position.json"},
+    "losses": {0: 5.0741, 19: 2.6435, 29: 2.8735},
+}
+
+
+def test_checkpoints_and_losses_are_those_of_the_first_release(uninterrupted):
+    assert {name: folder.name for name, folder in uninterrupted.ends.items()} == GOLDEN["ends"]
+    for folder in uninterrupted.ends.values():
+        assert {path.name for path in folder.iterdir()} == GOLDEN["files"]
+        assert json.loads((folder / "position.json").read_text()).keys() == GOLDEN["position"]
+    seen = losses(uninterrupted.folder)
+    assert {step: seen[step] for step in GOLDEN["losses"]} == pytest.approx(GOLDEN["losses"], abs=1e-3)
+
+
 def test_a_finished_run_is_not_run_again(uninterrupted, monkeypatch):
     monkeypatch.setattr(loop._Run, "_train_segment", None)
     again = train(LONG, STORES, uninterrupted.folder, QUIET)
