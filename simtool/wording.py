@@ -181,17 +181,17 @@ def peak(target: str, special: str, share: float, low: float, high: float) -> st
 # --- A mixture ---
 
 
-def share(
-    corpus: str, value: float, low: float, high: float, above_zero: bool, is_pretrain: bool, minimum: float
-) -> str:
+def share(corpus: str, value: float, low: float, high: float, dropped: bool, is_pretrain: bool, minimum: float) -> str:
     """One corpus's share of the recommended mixture."""
     bounds = f"(95%: {low:.1%} to {high:.1%})"
     if is_pretrain:
         at_minimum = " At the minimum you set." if minimum and value - minimum < 1e-6 else ""
         return f"{value:.1%} stays {corpus} {bounds}.{at_minimum}"
+    if dropped:
+        return f"No {corpus}: not significantly better for these targets than more of the pretraining corpus."
     if value < 0.0005:
         return f"No {corpus}: it helps these targets less than the others do {bounds}."
-    return f"{value:.1%} {corpus} {bounds}{'' if above_zero else ', not significantly different from none'}."
+    return f"{value:.1%} {corpus} {bounds}."
 
 
 def gain(target: str, pretrain: str, value: float, low: float, high: float, largest: float, symbol: str) -> str:
@@ -231,13 +231,17 @@ def forgetting_warning(pretrain: str, share: float) -> str:
 def certified(feature: str, gap: float, resamples: int) -> str:
     """That a mixture is the best one."""
     return (
-        f"By cross-entropy on {feature}. Certified: no mixture within the constraints is better by more than {gap:.0e}"
-        f" bits. Intervals over {resamples} half-splits."
+        f"By cross-entropy on {feature}. Certified: for these samples, no mixture within the constraints is better by"
+        f" more than {gap:.0e} bits; larger samples have other shares. Intervals over {resamples} half-splits."
     )
 
 
-def indistinguishable_shares(a: str, b: str) -> str:
-    return f"The shares of {a} and {b} are not significantly different."
+def over_placebo(pretrain: str) -> str:
+    """What a candidate is tested against before it gets a share."""
+    return (
+        f"over placebo: bits that a corpus gains in its place over as many held-out documents of {pretrain}; without"
+        " a significant gain it gets no share."
+    )
 
 
 # --- What training gave ---

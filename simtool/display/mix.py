@@ -119,18 +119,18 @@ def print_advice(advice: Advice, form: str, provenance: bool = False) -> None:
                 corpus,
                 f"{best.weights[i]:.3f}",
                 f"{best.low[i]:.3f} to {best.high[i]:.3f}",
-                "yes" if best.above_zero[i] else "no",
+                _over_placebo(best, i),
                 f"{best.epochs[i]:.2f}" if known else "",
                 f"{best.effective[i]:,.0f}" if known else "",
             ]
         )
-    print_rows(["corpus", "share", "95% interval", "above 0", "epochs", "worth new tokens"], rows, form)
+    print_rows(["corpus", "share", "95% interval", "over placebo", "epochs", "worth new tokens"], rows, form)
     print_notes(_findings(best), form, style="default")
     notes = [
         wording.TEXT_ONLY,
         wording.certified(best.feature, max(best.gap, TOLERANCE), best.resamples),
+        wording.over_placebo(best.corpora[0]),
         *(f"Binding: {constraint}" for constraint in best.binding),
-        *(wording.indistinguishable_shares(*pair) for pair in best.indistinguishable),
         *best.notes,
         *provenance_lines(advice.facts, provenance),
     ]
@@ -141,6 +141,13 @@ def print_advice(advice: Advice, form: str, provenance: bool = False) -> None:
             print_command("To train it:", best.command(target))
         if best.constraints.tokens is None:
             print_notes(["Add --pretrain-tokens and --mid-tokens, how long to pretrain and to train on the mixture."])
+
+
+def _over_placebo(best: Recommendation, i: int) -> str:
+    if best.corpora[i] in best.dropped:
+        return "not better"
+    value, *ends = (bound[i] for bound in (best.placebo_gain, best.placebo_low, best.placebo_high))
+    return "" if math.isnan(value) else f"{rounded(value)} [{rounded(ends[0])}, {rounded(ends[1])}]"
 
 
 def _findings(best: Recommendation) -> list[str]:

@@ -46,4 +46,4 @@ def advise(
     """`recommend` and `frontier` of one question."""
     question = (profiles, pretrain, candidates, targets, constraints, feature)
     best = recommend(*question, resamples=resamples, seed=seed)
-    return Advice(best, frontier(*question, resamples=resamples, seed=seed), facts or {})
+    return Advice(best, frontier(*question, resamples=resamples, seed=seed, excluded=best.dropped), facts or {})

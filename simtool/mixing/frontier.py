@@ -80,16 +80,20 @@ def frontier(
     constraints: Constraints | None = None,
     feature: str = "token",
     points: int = 21,
+    excluded: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Frontier:
     """What is gained on the targets for what is forgotten, as `recommend`; constraints.max_forgetting plays no part.
+
+    excluded   candidates that get no share, as those that `recommend` dropped
 
     From the two ends, the widest step in target and forgetting is halved in its trade-off until there are `points`.
     """
     problem = build_problem(
         profiles, pretrain, candidates, targets, constraints or Constraints(), feature, resamples, seed
     )
+    problem = problem.without(excluded)
     whole = problem.counts.whole()
     optima = trace(whole, problem.target_weights, points)
     weights = np.stack([point.weights for point in optima])

@@ -4,9 +4,9 @@ K corpora that may be mixed, the pretraining corpus first; T targets, the pretra
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,12 @@ class Counts:
         target_TV += UNIFORM_SHARE * self.entries_V / dimension
         return ConvexProblem(sources_KV, self.per_token_K, target_TV, self.lower_K, self.upper_K)
 
+    def placebo(self, problem: ConvexProblem) -> np.ndarray:
+        """The pretraining corpus, read as a target is, as if it were a source: float64 (V,), times its per_token_K."""
+        placebo_V = self.per_token_K[0] * problem.target_TV[-1] / np.maximum(self.entries_V, 1)
+        placebo_V[-1] = problem.sources_KV[0, -1]  # what no source has is as likely under every one
+        return placebo_V
+
     def sizes(self) -> np.ndarray:
         """Symbols of every source and target in each fold: (K + T, n_folds)."""
         return np.concatenate([part.sum(axis=2, dtype=np.float64).T for part in (self.sources, self.targets)])
@@ -70,13 +76,18 @@ class Problem:
     """The question, counted: the corpora that may be mixed, the weight of each target, and the half-samples.
 
     target_weights   float64 (T - 1,), sum 1
-    splits     bool (R, n_folds)
+    splits           bool (R, n_folds)
     """
 
     corpora: tuple[str, ...]
     target_weights: np.ndarray
     counts: Counts
     splits: np.ndarray
+
+    def without(self, corpora: Iterable[str]) -> "Problem":
+        """The same, where these corpora get no share."""
+        upper_K = np.where(np.isin(self.corpora, list(corpora)), 0.0, self.counts.upper_K)
+        return replace(self, counts=replace(self.counts, upper_K=upper_K))
 
 
 def build_problem(

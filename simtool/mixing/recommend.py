@@ -7,6 +7,11 @@ that corpus alone, KL(pretraining || mixture): one more target. Constraints are 
 single corpora (repetition becomes a maximum), and a budget of forgetting. It is counted in `problem`; its certified
 solver is in `solver`.
 
+**What is certified, and what is significant.** The certificate is of these samples: another sample has another optimum,
+and a larger one gives corpora that are far from the pretraining corpus larger shares. Finite samples gain by pooling
+documents, whatever they are, so a share above 0 says nothing by itself: candidates that do not do significantly
+better than held-out documents of the pretraining corpus (`placebo`) get none.
+
 **Other features than tokens.** Shares are of tokens, but a corpus may have more symbols (skeletons, say) per token
 than another. Shares of symbols are a projective image of shares of tokens: vertices stay vertices, no local optimum
 appears, and the gap is taken in shares of symbols, where the problem is convex.
@@ -22,8 +27,9 @@ import numpy as np
 
 from simtool.errors import SimtoolError
 from simtool.mixing.constraints import Constraints, effective_tokens
-from simtool.mixing.problem import RESAMPLES, build_problem, effects, interval_around, on_half_samples
-from simtool.mixing.solver import ConvexProblem, minimise_at_trade_off, within_budget
+from simtool.mixing.placebo import gains_over_placebo
+from simtool.mixing.problem import RESAMPLES, Problem, build_problem, effects, interval_around, on_half_samples
+from simtool.mixing.solver import ConvexProblem, Optimum, minimise_at_trade_off, within_budget
 from simtool.mixture import Mixture
 from simtool.profiles.profile import Profile
 from simtool.results import read_only
@@ -43,8 +49,9 @@ class Recommendation:
 
     weights, low, high   float64 (K,)    share of each corpus in tokens, with its 95% interval over half-samples;
                                          the pretraining corpus comes first
-    above_zero           bool (K,)       the interval of the share excludes 0
-    distinguishable      bool (K, K)     the interval of the difference of the two shares excludes 0
+    placebo_gain, ...    float64 (K,)    bits by which a corpus does better in its place than held-out documents of the
+                                         pretraining corpus, with the 95% interval; NaN for that corpus and for no share
+    dropped              candidates that got no share because they do not do significantly better than that
     target_weights       float64 (T,)    weight of each target, sum 1
     bits                 float64 (T,)    cross-entropy of each target under the mixture, per symbol
     gain, ..low, ..high  float64 (T,)    bits by which it is below that under the pretraining corpus alone
@@ -62,8 +69,10 @@ class Recommendation:
     weights: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    above_zero: np.ndarray
-    distinguishable: np.ndarray
+    placebo_gain: np.ndarray
+    placebo_low: np.ndarray
+    placebo_high: np.ndarray
+    dropped: tuple[str, ...]
     targets: tuple[str, ...]
     target_weights: np.ndarray
     bits: np.ndarray
@@ -99,14 +108,6 @@ class Recommendation:
         """Without the corpora that get no share."""
         return Mixture(_positive(self.corpora, self.weights))
 
-    @property
-    def indistinguishable(self) -> list[tuple[str, str]]:
-        """Pairs of corpora whose shares are above 0 and not significantly different from each other."""
-        used = np.flatnonzero((self.weights >= NO_SHARE) & self.above_zero)
-        return [
-            (self.corpora[i], self.corpora[j]) for i in used for j in used if i < j and not self.distinguishable[i, j]
-        ]
-
     def command(self, target: str) -> str:
         """The command line that trains on it and fine-tunes on a target, shares rounded to 1/10,000.
 
@@ -128,14 +129,17 @@ class Recommendation:
                 "share": self.weights,
                 "low": self.low,
                 "high": self.high,
-                "above_zero": self.above_zero,
+                "placebo_gain_bits": self.placebo_gain,
+                "placebo_gain_low": self.placebo_low,
+                "placebo_gain_high": self.placebo_high,
+                "dropped": [name in self.dropped for name in self.corpora],
                 "min_share": lower,
                 "max_share": upper,
                 "epochs": self.epochs,
                 "effective_tokens": self.effective,
                 "feature": self.feature,
             }
-        ).with_columns(pl.col("epochs", "effective_tokens").fill_nan(None))
+        ).with_columns(pl.selectors.float().fill_nan(None))
 
     def targets_to_polars(self) -> "pl.DataFrame":
         """One row per target: weight, bits per symbol, the gain with its interval, and the most possible."""
@@ -180,11 +184,10 @@ def recommend(
     """
     constraints = constraints or Constraints()
     problem = build_problem(profiles, pretrain, candidates, targets, constraints, feature, resamples, seed)
-    corpora, target_weights, counts = problem.corpora, problem.target_weights, problem.counts
-    whole = counts.whole()
-    optimum = within_budget(whole, target_weights, constraints.max_forgetting)
-    if optimum is None:
-        raise _forgets_too_much(whole, target_weights, constraints, corpora)
+    corpora, target_weights = problem.corpora, problem.target_weights
+    optimum, placebo, dropped = _solve_dropping(problem, constraints)
+    problem = problem.without(dropped)
+    counts, whole = problem.counts, problem.counts.whole()
     w, trade_off = optimum.weights, optimum.trade_off
 
     def solve_again(half: ConvexProblem) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +196,6 @@ def recommend(
 
     solved_RK, effects_RT = on_half_samples(solve_again, problem)
     low, high = interval_around(w, solved_RK)
-    difference_low, difference_high = interval_around(w[:, None] - w, solved_RK[:, :, None] - solved_RK[:, None, :])
     whole_T = effects(whole, w)
     low_T, high_T = interval_around(whole_T, effects_RT)
     bits = whole.bits(w)[:-1]
@@ -203,8 +205,10 @@ def recommend(
         weights=w,
         low=np.clip(low, counts.lower_K, counts.upper_K),
         high=np.clip(high, counts.lower_K, counts.upper_K),
-        above_zero=low > NO_SHARE,
-        distinguishable=(difference_low > NO_SHARE) | (difference_high < -NO_SHARE),
+        placebo_gain=placebo[0],
+        placebo_low=placebo[1],
+        placebo_high=placebo[2],
+        dropped=dropped,
         targets=tuple(targets),
         target_weights=target_weights,
         bits=bits,
@@ -224,8 +228,35 @@ def recommend(
         feature=feature,
         symbols=round(float(counts.sources[:, 0].sum(dtype=np.float64))),
         resamples=resamples,
-        notes=_notes(profiles, corpora, list(targets), feature, w, binding),
+        notes=_notes(profiles, corpora, list(targets), feature, w, binding, dropped),
     )
+
+
+def _solve_dropping(
+    problem: Problem, constraints: Constraints
+) -> tuple[Optimum, tuple[np.ndarray, np.ndarray, np.ndarray], tuple[str, ...]]:
+    """The best mixture without candidates that do no better than the placebo; the gains over it; who was dropped.
+
+    The worst is dropped first, since others take over its share. Candidates that a minimum share or the maximum shares
+    of the others demand stay.
+    """
+    dropped: list[str] = []
+    while True:
+        current = problem.without(dropped)
+        whole = current.counts.whole()
+        optimum = within_budget(whole, problem.target_weights, constraints.max_forgetting)
+        if optimum is None:
+            raise _forgets_too_much(whole, problem.target_weights, constraints, problem.corpora)
+        w = np.where(optimum.weights < NO_SHARE, 0.0, optimum.weights)
+        placebo = gains_over_placebo(current, w)
+        free = (w > 0) & (current.counts.lower_K == 0) & (current.counts.upper_K.sum() - current.counts.upper_K >= 1)
+        free[0] = False
+        worst = int(np.argmin(np.where(free, placebo[1], np.inf)))
+        if not free[worst] or placebo[1][worst] > 0:
+            shown = (w > 0) & (np.arange(len(w)) > 0)
+            value, low, high = (np.where(shown, bound, math.nan) for bound in placebo)
+            return optimum, (value, low, high), tuple(dropped)
+        dropped.append(problem.corpora[worst])
 
 
 def rounded(mixture: Mixture, parts: int = 10_000) -> Mixture:
@@ -290,6 +321,7 @@ def _notes(
     feature: str,
     w: np.ndarray,
     binding: Sequence[str],
+    dropped: Sequence[str],
 ) -> tuple[str, ...]:
     name_of_part = feature.split("+")[0]
     notes = []
@@ -303,6 +335,11 @@ def _notes(
                     f"Leak: the target {target} {named} {role}. To train on the text that is measured tells nothing;"
                     " give another split of one of them."
                 )
+    if dropped:
+        notes.append(
+            f"No share for {', '.join(dropped)}: not significantly better for these targets than as many held-out"
+            f" documents of {corpora[0]}."
+        )
     if w[0] > 1 - NO_SHARE and not binding:
         notes.append(f"No candidate helps: {corpora[0]} alone is best.")
     return tuple(notes)

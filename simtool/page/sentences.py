@@ -120,7 +120,7 @@ def share(best: Recommendation, i: int, names: Names) -> str:
     corpus = best.corpora[i]
     minimum = best.constraints.min_share.get(corpus, 0.0)
     numbers = (best.weights[i], best.low[i], best.high[i])
-    return wording.share(names.get(corpus, corpus), *numbers, bool(best.above_zero[i]), i == 0, minimum)
+    return wording.share(names.get(corpus, corpus), *numbers, corpus in best.dropped, i == 0, minimum)
 
 
 def gain(best: Recommendation, t: int, names: Names) -> str:

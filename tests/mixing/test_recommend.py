@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from simtool.mixing.advice import advise
 from simtool.mixing.constraints import Constraints, effective_tokens
 from simtool.mixing.recommend import recommend, rounded
 from simtool.mixing.solver import BUDGET_TOLERANCE, TOLERANCE
@@ -23,7 +24,7 @@ def test_a_mixture_is_found_again_inside_its_intervals(profiles):
     result = mix(profiles)
     np.testing.assert_allclose(result.weights, [0.2, 0.5, 0.3], atol=0.02)
     assert (result.low <= [0.2, 0.5, 0.3]).all() and (result.high >= [0.2, 0.5, 0.3]).all()
-    assert result.above_zero.all() and result.indistinguishable == []
+    assert result.dropped == () and (result.placebo_low[1:] > 0).all() and np.isnan(result.placebo_gain[0])
     assert result.gap <= TOLERANCE and result.trade_off == 0 and result.binding == ()
     assert 0 < result.gain_low[0] < result.gain[0] < result.gain_high[0] < result.max_gain[0] + 0.05
     assert result.forgetting_low < result.forgetting < result.forgetting_high
@@ -50,11 +51,25 @@ def test_the_interval_of_a_share_covers_it():
     assert covered >= 24  # P(fewer than 24 of 30 | 0.95) < 0.2%
 
 
-def test_a_copy_of_the_pretraining_corpus_cannot_be_told_from_it(profiles):
+def test_another_sample_of_the_pretraining_corpus_gets_no_share(profiles):
     result = mix(profiles, candidates=("again", "code", "maths"))
-    assert result.weights[:2].sum() == pytest.approx(0.2, abs=0.02)
-    assert not result.distinguishable[0, 1] and not result.above_zero[:2].all()
-    assert result.distinguishable[0, 2] and (result.distinguishable == result.distinguishable.T).all()
+    assert result.dropped == ("again",) and result.weights[1] == 0
+    np.testing.assert_allclose(result.weights, mix(profiles).weights[[0, 0, 1, 2]] * [1, 0, 1, 1], atol=1e-4)
+    assert result.notes == (
+        "No share for again: not significantly better for these targets than as many held-out documents of web.",
+    )
+    assert result.to_polars()["dropped"].to_list() == [False, True, False, False]
+
+
+def test_a_minimum_share_is_given_to_a_candidate_that_is_no_better(profiles):
+    result = mix(profiles, Constraints(min_share={"again": 0.1}), candidates=("again", "code", "maths"))
+    assert result.dropped == () and result.weights[1] >= 0.1 - 1e-9
+
+
+def test_the_trade_off_curve_leaves_out_what_was_dropped(profiles):
+    advice = advise(profiles, "web", ["again", "code", "maths"], {"target": 1.0}, resamples=20)
+    assert advice.recommendation.dropped == ("again",)
+    assert not advice.frontier.weights[:, 1].any() and advice.frontier.weights[-1, 2] > 0.4
 
 
 def test_constraints_are_kept_and_named(profiles):
