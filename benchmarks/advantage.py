@@ -57,7 +57,7 @@ def profiles_of(documents: Documents, V: int, buckets: int) -> dict[str, Profile
         features = {"token": np.array([np.bincount(fold, minlength=V) for fold in folds])}
         for i, hashed in enumerate(HASHED):
             buckets_of = [(fold * (2654435761 + 2 * i) % 2**32) * buckets >> 32 for fold in folds]
-            features[hashed] = np.array([np.bincount(one, minlength=buckets) for one in buckets_of])
+            features[hashed] = np.array([np.bincount(fold, minlength=buckets) for fold in buckets_of])
         sizes = np.array([len(fold) for fold in folds])
         profiles[name] = Profile(name, "toy", "f" * 64, sizes // DOCUMENT, sizes, sizes, features)
     return profiles
@@ -75,10 +75,10 @@ def ask(profiles: dict[str, Profile], resamples: int) -> Question:
 def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]) -> list[Measured]:
     """From profiles to intervals, probabilities and ranks; what was measured on the last feature."""
     for feature in features:
-        every = measure(question, metrics, feature)
-        for metric, measured in zip(metrics, every, strict=True):
+        measures = measure(question, metrics, feature)
+        for metric, measured in zip(metrics, measures, strict=True):
             summarise(question, metric, feature, measured)
-    return every
+    return measures
 
 
 def plain_loops(question: Question, metrics: tuple[str, ...], n: int) -> np.ndarray:
@@ -144,13 +144,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="50 resamples of 40,000 tokens")
     parser.add_argument("--resamples", type=int, default=1_000, help="how many; every time is scaled to 1,000")
-    given = parser.parse_args()
+    options = parser.parse_args()
     resamples, n_tokens, V, buckets = (
-        (50, 40_000, 4_096, 1_024) if given.quick else (given.resamples, 400_000, 32_768, 8_192)
+        (50, 40_000, 4_096, 1_024) if options.quick else (options.resamples, 400_000, 32_768, 8_192)
     )
     documents = corpora(n_tokens, V)
     question = ask(profiles_of(documents, V, buckets), resamples)
-    n = 1 if given.quick else 2
+    n = 1 if options.quick else 2
 
     print(f"20 mixtures x 10 targets, corpora of {n_tokens:,} tokens; medians of {RUNS}. simtool: {resamples:,} paired")
     print(f"resamples, peers: {n}; all scaled to 1,000. {processor()}, {os.cpu_count()} processors, load", end=" ")
@@ -163,7 +163,7 @@ def main() -> None:
         loops, slow = timed(lambda metrics=metrics: plain_loops(question, metrics, n))
         drawn, _ = timed(lambda m=metrics: resampled_documents(question, documents, m, n, V))
         loops, drawn = loops * 1_000 / n, drawn * 1_000 / n
-        error = np.abs(np.stack([one.values[:n] for one in measured], axis=1) - slow).max()
+        error = np.abs(np.stack([result.values[:n] for result in measured], axis=1) - slow).max()
         assert error < 1e-5, f"{what} differs from the plain loops by {error}"
         print(
             f"| {what}, {V:,} tokens | {seconds:.3g} | {loops:.3g} | {loops / seconds:.0f} | {drawn:.3g} |"

@@ -119,6 +119,7 @@ def test_nothing_heavy_is_loaded_that_is_not_used(arguments, absent):
 BESIDES = {
     "cli/test_commands.py": "every command, with what it prints and refuses",
     "page/test_browser.py": "page.js, in a browser",
+    "training/test_on_gpu.py": "what only a GPU can show",
     "tokens/test_encoding.py": "which ids a text gets, by all tokenizers",
     "figures/test_figures.py": "every figure, drawn and measured",
     "analyses/test_main.py": "python -m analyses",
