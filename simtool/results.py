@@ -22,7 +22,8 @@ class Tabular:
     """
 
     table: ClassVar[str]
-    rows_shown: ClassVar[int] = 40
+    rows_shown: ClassVar[int] = 40  # in a notebook
+    rows_printed: ClassVar[int] = 8
 
     def to_polars(self) -> "pl.DataFrame":
         """The result as a tidy table."""
@@ -43,11 +44,18 @@ class Tabular:
         # imported when it is called, so that nothing loads matplotlib before it is asked to draw
         from simtool.plots import COMMAND_FIGURES
 
+        if self.table not in COMMAND_FIGURES.names():
+            raise SimtoolError(f"There is no drawing of a {type(self).__name__}. Use to_polars() or to_pandas().")
         return COMMAND_FIGURES.figure(self.table, self.to_polars())
 
     def save(self, folder: Path) -> list[Path]:
         """The table (csv), its provenance (json) and its drawing (png, svg, pdf) in a folder; returns their paths."""
         return save_tables({self.table: self.to_polars()}, getattr(self, "facts", {}), folder)
+
+    def __str__(self) -> str:
+        """What it is, and its first rows."""
+        frame = self.to_polars()
+        return f"{type(self).__name__}, {frame.height:,} rows\n{frame.head(self.rows_printed)}"
 
     def _repr_html_(self) -> str:
         frame = self.to_polars()

@@ -87,7 +87,7 @@ def plural(n: int, noun: str, many: str = "") -> str:
 
 def small_sample(tokens: int, limited_by: str) -> str:
     """That a sample says little, and which corpus is so small."""
-    because = f", which is all that {limited_by} holds" if limited_by else ""
+    because = f", which is all that was counted of {limited_by}" if limited_by else ""
     return (
         f"{tokens:,} tokens of each corpus say little{because}: scores of so few depend on the size of the sample more"
         " than on the text."
@@ -100,6 +100,11 @@ def method(metric: str, feature: str, resamples: int, tokens: int, tokenizer: st
         f"{metric} on {feature}. Mean and 95% interval over {resamples} random half-splits of {tokens:,} tokens each;"
         f" tokenizer {tokenizer}."
     )
+
+
+def hashed(features: Sequence[str]) -> str:
+    """That n-grams share buckets, and what their numbers can be compared with."""
+    return f"{listed(features)}: n-grams are hashed, so compare these numbers with those of the same feature only."
 
 
 def sense(alike: str, symmetric: bool) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from simtool.errors import SimtoolError
 from simtool.mixing.frontier import frontier
+from simtool.mixing.recommend import recommend
 from simtool.mixture import Mixture
 from simtool.prediction.advantage import advantage
 from simtool.prediction.curve import curve
@@ -39,6 +40,22 @@ def test_every_result_shows_converts_and_plots_itself(results):
         assert result.to_polars().height > 0
         figure = result.plot()
         assert figure._repr_png_().startswith(b"\x89PNG"), result.table
+
+
+def test_a_result_prints_itself_in_short(results):
+    for result in results:
+        lines = str(result).splitlines()
+        assert lines[0] == f"{type(result).__name__}, {result.to_polars().height:,} rows"
+        assert len(lines) < 30
+
+
+def test_what_has_no_drawing_says_so():
+    names = ("c4", "starcoder", "gsm8k")
+    profiles = {name: shipped(name, load_tokenizer("default"), ["token"]) for name in names}
+    best = recommend(profiles, "c4", ["starcoder"], {"gsm8k": 1.0}, resamples=20)
+    with pytest.raises(SimtoolError) as caught:
+        best.plot()
+    assert str(caught.value) == "There is no drawing of a Recommendation. Use to_polars() or to_pandas()."
 
 
 def test_the_matrix_is_shown_as_a_matrix(results):

@@ -68,7 +68,7 @@ def test_an_advantage_that_may_be_none_says_so():
 
 def test_a_small_sample_names_what_limits_it():
     assert wording.small_sample(338, "novel.txt").startswith(
-        "338 tokens of each corpus say little, which is all that novel.txt holds: "
+        "338 tokens of each corpus say little, which is all that was counted of novel.txt: "
     )
     assert "all that" not in wording.small_sample(338, "")
 

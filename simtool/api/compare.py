@@ -56,6 +56,7 @@ def matrix(
     >>> simtool.matrix(["c4", "gsm8k"], metric="js", feature="skeleton3").values.shape
     (2, 2)
     """
+    metric = find_metric(metric).name
     feature = feature or find_metric(metric).feature
     for name in feature.split("+"):
         find_feature(name)

@@ -18,6 +18,7 @@ from simtool.display.console import (
     print_warnings,
 )
 from simtool.display.provenance import limiting, marked, provenance_lines, sample_warnings
+from simtool.profiles.features import hashed_of
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
 from simtool.wording import INDISTINGUISHABLE, readable, rounded
@@ -45,11 +46,12 @@ def print_matrix(result: SimilarityMatrix, form: str, provenance: bool = False, 
 def notes(result: SimilarityMatrix) -> list[str]:
     """What the numbers are: printed below every matrix."""
     metric, scarcest = result.metric, limiting(result.facts, result.tokens)
-    limited = f" {result.tokens:,} tokens are all that {scarcest} holds." if scarcest else ""
+    limited = f" All are thinned to what was counted of {scarcest}." if scarcest else ""
     return [
-        f"{wording.method(metric.name, result.feature, result.resamples, result.tokens, result.facts['tokenizer'])}"
+        f"{wording.method(metric.label, result.feature, result.resamples, result.tokens, result.facts['tokenizer'])}"
         f" {wording.sense(metric.alike, metric.symmetric)}{limited}",
         wording.CEILING,
+        *([wording.hashed(hashed)] if (hashed := hashed_of(result.feature)) else []),
     ]
 
 

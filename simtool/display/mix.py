@@ -14,7 +14,7 @@ from simtool.prediction.advantage import Advantage, share_text
 from simtool.prediction.curve import Curve
 from simtool.prediction.predict import Prediction
 from simtool.prediction.verify import Verification
-from simtool.profiles.features import symbol_of
+from simtool.profiles.features import hashed_of, symbol_of
 from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import METRICS
 from simtool.wording import PLACEBO, interval, readable, rounded
@@ -63,14 +63,15 @@ def _better_than(result: Advantage, mixture: str, target: str) -> str:
 
 
 def _advantage_notes(result: Advantage) -> list[str]:
-    unit = _unit(result.metric, result.feature)
+    metric, unit = METRICS[result.metric].label, _unit(result.metric, result.feature)
     scarcest = limiting(result.facts, result.tokens)
-    limited = f" (all that {scarcest} holds)" if scarcest else ""
+    limited = f" (what was counted of {scarcest})" if scarcest else ""
     return [
-        f"Proximity advantage over {result.pretrain}, by {result.metric} on {result.feature}{unit}; positive: closer.",
+        f"Proximity advantage over {result.pretrain}, by {metric} on {result.feature}{unit}; positive: closer.",
         PLACEBO,
         f"Means and 95% intervals over {result.resamples} paired half-splits of {result.tokens:,} tokens of each"
         f" corpus{limited}. better than: significantly better than these, whatever the seed.",
+        *([wording.hashed(hashed)] if (hashed := hashed_of(result.feature)) else []),
         *(f"{name} = {mixture}" for name, mixture in result.mixtures.items() if _converted(name, mixture, result)),
     ]
 

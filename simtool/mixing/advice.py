@@ -3,23 +3,37 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simtool.mixing.constraints import Constraints
 from simtool.mixing.frontier import Frontier, frontier
 from simtool.mixing.problem import RESAMPLES
 from simtool.mixing.recommend import Recommendation, recommend
 from simtool.profiles.profile import Profile
-from simtool.results import save_tables
+from simtool.results import Tabular, save_tables
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
-class Advice:
-    """A recommended mixture, and what other mixtures trade for what."""
+class Advice(Tabular):
+    """A recommended mixture, and what other mixtures trade for what. Its table is of shares, its drawing the curve."""
+
+    table = "mixture"
 
     recommendation: Recommendation
     frontier: Frontier
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_polars(self) -> "pl.DataFrame":
+        """One row per corpus of the recommended mixture."""
+        return self.recommendation.to_polars()
+
+    def plot(self) -> "Figure":
+        """The trade-off curve."""
+        return self.frontier.plot()
 
     def save(self, folder: Path) -> list[Path]:
         """The shares, what each target gains, and the trade-off curve with its drawing, in a folder."""

@@ -32,7 +32,7 @@ from simtool.mixing.problem import RESAMPLES, Problem, build_problem, effects, i
 from simtool.mixing.solver import ConvexProblem, Optimum, minimise_at_trade_off, within_budget
 from simtool.mixture import Mixture
 from simtool.profiles.profile import Profile
-from simtool.results import read_only
+from simtool.results import Tabular, read_only
 from simtool.similarity.metrics import TINY
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ NO_SHARE = 1e-6  # a smaller share is left out of the mixture
 
 
 @dataclass(frozen=True)
-class Recommendation:
+class Recommendation(Tabular):
     """The mixture that makes the targets cost fewest bits within the constraints.
 
     weights, low, high   float64 (K,)    share of each corpus in tokens, with its 95% interval over half-samples;
@@ -64,6 +64,8 @@ class Recommendation:
                                          where `available` was not given
     symbols              how many symbols of each source were used
     """
+
+    table = "mixture"
 
     corpora: tuple[str, ...]
     weights: np.ndarray

@@ -95,7 +95,7 @@ def _size(findings: Findings, name: str) -> str:
 
 def _view(findings: Findings, matrix: SimilarityMatrix, names: Sequence[str]) -> dict[str, Any]:
     n = len(names)
-    measure = (matrix.metric.name, matrix.feature, matrix.resamples, matrix.tokens)
+    measure = (matrix.metric.label, matrix.feature, matrix.resamples, matrix.tokens)
     return {
         "title": VIEW_TITLES.get(f"{matrix.metric.name}.{matrix.feature}", f"{matrix.metric.name} on {matrix.feature}"),
         "metric": matrix.metric.name,

@@ -21,6 +21,7 @@ from simtool.prediction.predictors import benefit, find_predictor
 from simtool.prediction.question import RESAMPLES, Question
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profiles, local_text
+from simtool.results import Tabular
 from simtool.tables import atomic_write, provenance
 from simtool.tokens.tokenizer import load_tokenizer
 
@@ -36,11 +37,13 @@ CELL = (
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Tabular):
     """A ranking of mixtures for each target, made before training. Everything in `content` is under `hash`.
 
     content   JSON: format, predictor, pretrain, mixtures, targets, cells, distinguishable, inputs, provenance
     """
+
+    table = "prediction"
 
     content: Mapping[str, Any]
 

@@ -67,7 +67,7 @@ def find_predictor(name: str) -> Predictor:
 
 def find_measure(metric: str, feature: str | None = None) -> tuple[str, str]:
     """A metric and a feature, or several joined with "+"; None: the metric's own; "auto": the default predictor's."""
-    metric, default_feature = AUTO if metric == "auto" else (metric, find_metric(metric).feature)
+    metric, default_feature = AUTO if metric == "auto" else (find_metric(metric).name, find_metric(metric).feature)
     feature = feature or default_feature
     for name in feature.split("+"):
         find_feature(name)

@@ -14,6 +14,7 @@ import numpy as np
 
 from simtool.errors import SimtoolError
 from simtool.prediction.predict import Prediction
+from simtool.results import Tabular
 from simtool.statistics import BOOTSTRAPS, FEWEST_CELLS, agreement, spearman
 from simtool.tables import provenance
 
@@ -53,8 +54,10 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Tabular):
     """A prediction's scores, one for each size of model."""
+
+    table = "verification"
 
     prediction_hash: str
     scores: tuple[Score, ...]

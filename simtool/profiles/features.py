@@ -283,6 +283,11 @@ def find_feature(name: str) -> Feature:
     return FEATURES[name]
 
 
+def hashed_of(names: str) -> list[str]:
+    """Those of a feature's parts whose n-grams share buckets."""
+    return [name for name in names.split("+") if find_feature(name).n_buckets]
+
+
 def symbol_of(names: str) -> str:
     """What a feature, or several joined with "+", counts: "token bigram", "n-gram"."""
     return find_feature(names).symbol if "+" not in names else "n-gram"

@@ -10,7 +10,7 @@ from simtool.errors import unknown
 from simtool.mixture import Mixture
 from simtool.profiles.features import FEATURES, VIEWS, find_feature
 from simtool.profiles.profile import Profile, check_same_tokenizer
-from simtool.results import read_only
+from simtool.results import Tabular, read_only
 from simtool.similarity.matrix import SimilarityMatrix, feature_counts
 from simtool.similarity.metrics import smooth
 
@@ -72,15 +72,23 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabular):
     """Two corpora side by side: their matrix, and what makes the difference on each feature.
 
     unreadable   why tokens are shown as #id and not as text; None where they are text
     """
 
+    table = "differences"
+
     matrix: SimilarityMatrix
     differences: tuple[Difference, ...]
     unreadable: str | None = None
+
+    def to_polars(self) -> "pl.DataFrame":
+        """One row per entry that makes a difference, of one feature after the other."""
+        import polars as pl
+
+        return pl.concat([difference.to_polars() for difference in self.differences])
 
 
 def difference(

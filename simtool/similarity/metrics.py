@@ -34,6 +34,7 @@ class Metric:
     identity   compute(p, p); None where it depends on p
     symmetric  compute(p, q) == compute(q, p)
     source     where the definition comes from
+    title      what people call it, where that is another name
     limits     where it makes sense, and where it does not, in one sentence
     meaning    what a value says of two corpora, as a sentence of {a}, {b} and {value}
     gain       what an advantage says, in a clause of {target}, {mixture}, {pretrain}, {value} and {more_or_less}; None:
@@ -56,6 +57,7 @@ class Metric:
     identity: float | None
     symmetric: bool
     source: str
+    title: str = ""
     limits: str = ""
     meaning: str = "{a} and {b} score {value} by {metric}."
     gain: str | None = None
@@ -66,13 +68,22 @@ class Metric:
     bias_kernel: Kernel | None = None
 
     @property
+    def label(self) -> str:
+        """What people call it, with its name: "paper's score (token)"."""
+        return f"{self.title} ({self.name})" if self.title else self.name
+
+    @property
     def sign(self) -> int:
         """1 where higher is more similar, -1 where lower is: sign * value always rises with similarity."""
         return 1 if self.alike == "high" else -1
 
 
+ALIASES = {"jsd": "js"}
+
+
 def find_metric(name: str) -> Metric:
-    """The metric of that name. Raises SimtoolError when there is none."""
+    """The metric of that name or alias. Raises SimtoolError when there is none."""
+    name = ALIASES.get(name, name)
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
     return METRICS[name]
@@ -262,6 +273,7 @@ METRICS = {
             identity=1,
             symmetric=True,
             source="arXiv:2510.14865",
+            title="paper's score",
             limits="Compare at equal sizes only: between samples of one text it rises with their size.",
             meaning="{a} and {b} score {value} of 1 in shared words and how often they are used.",
             kernel=TOKEN,
@@ -276,6 +288,7 @@ METRICS = {
             identity=0,
             symmetric=True,
             source="Lin 1991, doi:10.1109/18.61115; Jensen-Shannon divergence",
+            title="Jensen-Shannon divergence",
             bias=jensen_shannon_bias,
             limits="Any feature; the correction for sampling is too small where most entries are seen once or never.",
             meaning="One symbol of text tells {value} bits about whether it is from {a} or {b}.",

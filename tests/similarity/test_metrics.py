@@ -10,7 +10,7 @@ from scipy.spatial import distance
 from scipy.stats import entropy
 
 from simtool.errors import SimtoolError
-from simtool.similarity.metrics import METRICS, Metric, find_metric
+from simtool.similarity.metrics import ALIASES, METRICS, Metric, find_metric
 
 every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
@@ -234,3 +234,8 @@ def test_bias_broadcasts_as_the_matrix_uses_it():
     together = METRICS["js"].bias(rows[0], rows[1:], 50, sizes)
     one_by_one = [METRICS["js"].bias(rows[0], rows[j + 1], 50, sizes[j]) for j in range(3)]
     np.testing.assert_allclose(together, one_by_one, rtol=1e-12)
+
+
+def test_an_alias_is_the_metric_itself():
+    assert find_metric("jsd") is find_metric("js")
+    assert all(name not in METRICS and target in METRICS for name, target in ALIASES.items())
