@@ -243,34 +243,7 @@ def _above_zero(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return ndtr(np.where(certain, decided, math.sqrt(BAG) * mean / np.where(certain, 1, spread)))
 
 
-# --- Exposure: what is read often enough has been learnt ---
-
-# Fitted on RegMix 1M-train (512 runs of 1M parameters, 1B tokens) on 2026-11-26, then frozen: an n-gram that makes up
-# three in a million symbols is learnt to 1 - 1/sqrt(2). Scales from 1e-6 to 1e-5 ranked the runs within 0.01 as well.
-EXPOSURE_SCALE = 3e-6
-
-
-def unlearnt(p: np.ndarray) -> np.ndarray:
-    """How much of the loss on an n-gram is left when it makes up a share p of what is read: 1 at 0, then a power law
-    whose exponent is a half.
-
-    Cross-entropy has -log p here, which never flattens; losses of language models fall by a power of the data
-    (Hestness et al. 2017, arXiv:1712.00409).
-    """
-    return 1 / np.sqrt(1 + p / EXPOSURE_SCALE)
-
-
-def exposure(feature: str, question: Question) -> Measured:
-    """How much of a target's n-grams is left to learn, by how often the source shows each: 0 .. 1.
-
-    Several features joined with "+" lie side by side, so that each counts by its number of symbols.
-    """
-
-    def compute(source: np.ndarray, _: np.ndarray, target: np.ndarray, __: np.ndarray, V: int) -> np.ndarray:
-        p, q = (x / x.sum(axis=1, keepdims=True) for x in (source, target))
-        return unlearnt(p) @ q.T
-
-    return _on_halves(question, feature, compute)
+# --- Quotients ---
 
 
 def relative_cross_entropy(features: Sequence[str], question: Question) -> Measured:
@@ -284,7 +257,6 @@ def relative_cross_entropy(features: Sequence[str], question: Question) -> Measu
 # --- The catalogue ---
 
 BLOCKS = ("token", "token2", "token3", "token4")
-EXPOSED = ("token", "skeleton3", "token+skeleton3")
 RELATIVE = (("token",), ("skeleton2",), ("skeleton3",), ("token", "skeleton3"))
 
 PREDICTORS = {
@@ -321,15 +293,13 @@ PREDICTORS = {
             for feature in FEATURES
             if feature not in LENGTHS
         ),
-        *(
-            Predictor(
-                f"exposure.{feature}",
-                f"How much of the target's n-grams is left to learn, by how often the source shows each ({feature}).",
-                "Hestness et al. 2017, arXiv:1712.00409 (power laws); for n-grams our own",
-                functools.partial(exposure, feature),
-                tuple(feature.split("+")),
-            )
-            for feature in EXPOSED
+        Predictor(
+            "exposure.token+skeleton3",
+            "How much of the target's tokens and syntax is left to learn, by how often the source shows each.",
+            METRICS["exposure"].source,
+            functools.partial(_by_metric, "exposure", "token+skeleton3"),
+            ("token", "skeleton3"),
+            metric="exposure",
         ),
         *(
             Predictor(
@@ -413,7 +383,7 @@ CANDIDATES = (
 # Fixed on 2026-11-26, their parameters fitted on RegMix 1M-train alone, before they were scored on anything else;
 # the rule by which one of them may become AUTO is older still (analyses/README.md).
 NEW_CANDIDATES = (
-    *(f"exposure.{feature}" for feature in EXPOSED),
+    *("exposure.token", "exposure.skeleton3", "exposure.token+skeleton3"),
     *(f"relative.{'+'.join(features)}" for features in RELATIVE),
     "span_mixture",
 )

@@ -15,13 +15,12 @@ import numpy as np
 
 from simtool.errors import unknown
 from simtool.mixture import Mixture
-from simtool.prediction.predictors import unlearnt
 from simtool.prediction.spans import span_table
 from simtool.prediction.sweeps import Sweep, SweepTexts
 from simtool.profiles.features import N_FOLDS, find_feature
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.results import Tabular, read_only
-from simtool.similarity.metrics import smooth
+from simtool.similarity.metrics import smooth, unlearnt
 from simtool.similarity.resampling import half_splits
 from simtool.statistics import TAILS
 

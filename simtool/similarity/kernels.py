@@ -217,6 +217,15 @@ def smoothed_sums(smooth: Callable) -> tuple[Product, Product]:
     return cross, own
 
 
+def weighted_by(value: Callable[[np.ndarray], np.ndarray]) -> Product:
+    """Sum of value(p) q. An entry that p lacks adds nothing, so value(0) must be 0."""
+
+    def product(tile: Tile) -> np.ndarray:
+        return _in_float64(lambda values, q: values @ q.T, value(tile.p), tile.q)
+
+    return product
+
+
 def _in_float64(product: Callable, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Split by split, as the whole tile in float64 leaves the cache: 3 times as long."""
     return np.stack(

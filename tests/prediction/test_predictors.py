@@ -12,7 +12,6 @@ from simtool.prediction import spans
 from simtool.prediction.predictors import (
     BAG,
     CANDIDATES,
-    EXPOSURE_SCALE,
     NEW_CANDIDATES,
     PREDICTORS,
     benefit,
@@ -20,12 +19,11 @@ from simtool.prediction.predictors import (
     default_candidates,
     find_predictor,
     makes_sense,
-    unlearnt,
 )
 from simtool.prediction.question import Question
 from simtool.profiles.features import FEATURES, N_FOLDS
 from simtool.profiles.profile import Profile
-from simtool.similarity.metrics import METRICS
+from simtool.similarity.metrics import EXPOSURE_SCALE, METRICS, unlearnt
 
 C4 = Mixture({"c4": 1.0})
 OF_PROFILES = [name for name, predictor in PREDICTORS.items() if predictor.needs == "profiles"]

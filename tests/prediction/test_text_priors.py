@@ -4,7 +4,6 @@ from scipy import stats
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, as_mixtures
-from simtool.prediction.predictors import unlearnt
 from simtool.prediction.sweeps import Sweep, SweepTexts
 from simtool.prediction.text_priors import (
     COSTS,
@@ -17,7 +16,7 @@ from simtool.prediction.text_priors import (
 )
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
-from simtool.similarity.metrics import METRICS
+from simtool.similarity.metrics import METRICS, unlearnt
 from simtool.tokens.tokenizer import load_tokenizer
 
 DOMAINS = ("web", "code", "math")
