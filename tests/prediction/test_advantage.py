@@ -104,7 +104,12 @@ def test_together_they_are_what_they_are_alone(corpora):
 def test_closer_is_positive_whatever_the_metric(metric, corpora):
     result = advantage(corpora, C4, MIXTURES, ["code", "prose"], metric, "token", resamples=60)
     assert result.value[0, 0] > 0, "a fifth of code brings c4 closer to code"
-    if metric not in ("token", "jaccard", "dsir_kl", "exposure"):  # to these, a mixture is alike by its larger vocabulary alone
+    if metric not in (
+        "token",
+        "jaccard",
+        "dsir_kl",
+        "exposure",
+    ):  # to these, a mixture is alike by its larger vocabulary alone
         assert result.value[0, 1] < 0, "and away from prose"
     assert (result.low <= result.value).all() and (result.value <= result.high).all()
     np.testing.assert_allclose(result.share_best.sum(axis=0), 1)
