@@ -4,8 +4,8 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import empty_figure
-from simtool.plots.style import COLORS
+from simtool.plots.panels import empty_figure, headline
+from simtool.plots.style import COLORS, DOUBLE, SINGLE
 
 MODELS = {"lightgbm": "LightGBM", "ridge": "ridge", "mixing law": "mixing law"}
 ZERO_RUNS = {
@@ -21,21 +21,36 @@ def draw(proxy_runs: pl.DataFrame) -> Figure:
     if "sweep" not in proxy_runs.columns:
         proxy_runs = proxy_runs.with_columns(sweep=pl.lit(""))
     sweeps = proxy_runs["sweep"].unique(maintain_order=True).to_list()
-    figure = empty_figure(max(3.3, COLUMN * len(sweeps)), 4.4)
+    figure = empty_figure(min(DOUBLE, max(SINGLE, COLUMN * len(sweeps))), 4.4)
     rows = figure.subplots(2, len(sweeps), sharey="row", squeeze=False)
     for column, name in enumerate(sweeps):
         of_sweep = proxy_runs.filter((pl.col("sweep") == name) & (pl.col("target") == "mean"))
         quality(of_sweep, rows[0, column], "spearman")
         quality(of_sweep.with_columns(pl.col("^regret_share.*$") * 100), rows[1, column], "regret_share")
-        rows[0, column].set_title(name)
+        rows[0, column].set_title(name.replace(", ", "\n"), fontsize=6.5)
         rows[1, column].set_xlabel("proxy runs")
     rows[0, 0].set_ylabel("Spearman, mean over targets")
     rows[1, 0].set_ylabel("regret (% of picking at random)")
     rows[0, 0].set_ylim(0.3, 1)
     rows[1, 0].set_ylim(0, 60)
+    headline(figure, finding(proxy_runs))
     handles, labels = rows[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2 * min(len(sweeps), 2), handlelength=2.4)
     return figure
+
+
+def finding(table: pl.DataFrame) -> str:
+    """How many runs a model needs to rank as well as with text and the fewest runs, sweep by sweep."""
+    parts = []
+    for (name,), rows in table.filter(target="mean").group_by("sweep", maintain_order=True):
+        without, with_text = (rows.filter(predictor=model).sort("runs") for model in ("ridge", "ridge + text"))
+        if without.is_empty() or with_text.is_empty():
+            continue
+        enough = without.filter(pl.col("spearman") >= with_text["spearman"][0])["runs"]
+        most = without["runs"][-1]
+        parts.append(f"{enough[0] if len(enough) else f'over {most}'} ({name})")
+    fewest = table.filter(pl.col("runs") > 0)["runs"].min()
+    return f"Ridge with text and {fewest} proxy runs ranks as well as ridge with {', '.join(parts)}" if parts else ""
 
 
 def quality(table: pl.DataFrame, axes: Axes, value: str) -> None:
