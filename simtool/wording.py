@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 PROXY = "*"  # after the name of a corpus that other text of its kind is used for
+ABOVE = "↑"  # before a similarity above the noise ceiling
 INDISTINGUISHABLE = "≈"  # before a similarity that is not distinguishable from the noise ceiling
 UNKNOWN = "not known"
 SIGNIFICANT = 0.05  # of p after Holm's correction
@@ -123,6 +124,15 @@ def similarity(meaning: str, sure: bool, ceiling: float) -> str:
     if sure:
         return f"{meaning} Two samples of the same text score {ceiling:.3f}, so they differ."
     return f"{meaning} That is not distinguishable from two samples of the same text ({ceiling:.3f})."
+
+
+def above_ceiling(a: str, b: str, n_documents: int, n_shared: int | None) -> str:
+    """What a pair is that scores above the noise ceiling."""
+    sentence = f"{a} and {b} are more alike than two samples of one text: above the noise ceiling."
+    if n_shared is None:
+        return f"{sentence} Shared near-duplicates?"
+    share = f"{n_shared:,} of {n_documents:,} documents of {a} have a near-duplicate in {b}"
+    return f"{sentence} {share}." if n_shared else f"{sentence} No near-duplicates: {share}."
 
 
 def ceiling(corpus: str, value: float, low: float, high: float, alike: str) -> str:

@@ -8,8 +8,9 @@ from simtool.api.names import sampling
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
 from simtool.profiles.features import find_feature
-from simtool.profiles.resolve import Options, find_profiles, named, provenance_of
+from simtool.profiles.resolve import Options, find_profiles, first_texts, named, provenance_of
 from simtool.similarity.attribution import Comparison, difference
+from simtool.similarity.duplicates import DOCUMENTS, n_near_duplicates
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
@@ -78,7 +79,19 @@ def matrix(
             if any(profiles[corpus].facts["stand_in"] for corpus in mixture.weights)
         ],
     )
-    return replace(result, facts=facts)
+    return replace(result, facts=facts | {"above_ceiling": _above_ceiling(result, options)})
+
+
+def _above_ceiling(result: SimilarityMatrix, options: Options) -> list[dict[str, Any]]:
+    """The pairs that are more alike than two samples of one text, with how many documents they share nearly whole
+    (None where a text is not at hand)."""
+    pairs = []
+    for i, j in result.above_ceiling():
+        names = result.corpora[i], result.corpora[j]
+        texts = [first_texts(name, options, DOCUMENTS) for name in names]
+        shared = n_near_duplicates(*texts) if all(texts) else None
+        pairs.append({"corpora": list(names), "documents": len(texts[0]), "near_duplicates": shared})
+    return pairs
 
 
 def compare(
@@ -107,7 +120,6 @@ def compare(
     if isinstance(a, str) and isinstance(b, str) and a == b:
         raise SimtoolError(f"Both corpora are {a!r}. Name two different ones.")
     (a, b), options = named([a, b], sampling(options, tokens))
-    (a, b), options = named([a, b], options or Options())
     for name in features:
         find_feature(name)
     measured = matrix([a, b], metric, None, tokens, resamples, seed, options)

@@ -21,7 +21,7 @@ from simtool.display.provenance import limiting, marked, provenance_lines, sampl
 from simtool.profiles.features import hashed_of
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
-from simtool.wording import INDISTINGUISHABLE, readable, rounded
+from simtool.wording import ABOVE, INDISTINGUISHABLE, readable, rounded
 
 SHADES = (17, 18, 24, 30, 36, 42)  # of a terminal's 256 colours, from the least similar to the most
 
@@ -51,6 +51,10 @@ def notes(result: SimilarityMatrix) -> list[str]:
         f"{wording.method(metric.label, result.feature, result.resamples, result.tokens, result.facts['tokenizer'])}"
         f" {wording.sense(metric.alike, metric.symmetric)}{limited}",
         wording.CEILING,
+        *(
+            f"{ABOVE} {wording.above_ceiling(*pair['corpora'], pair['documents'], pair['near_duplicates'])}"
+            for pair in result.facts.get("above_ceiling", [])
+        ),
         *([wording.hashed(hashed)] if (hashed := hashed_of(result.feature)) else []),
     ]
 
@@ -105,7 +109,14 @@ def _print_compact(out: Console, result: SimilarityMatrix) -> None:
 def _short(result: SimilarityMatrix, i: int, j: int) -> str:
     value = result.values[i, j]
     number = f"{value:.2f}".removeprefix("0") if abs(value) < 10 else f"{value:.1f}"
-    return (INDISTINGUISHABLE if result.at_ceiling[i, j] and i != j else "") + number
+    return _mark(result, i, j) + number
+
+
+def _mark(result: SimilarityMatrix, i: int, j: int) -> str:
+    """What stands before a cell that is at the noise ceiling, or above it."""
+    if (min(i, j), max(i, j)) in result.above_ceiling():
+        return ABOVE
+    return INDISTINGUISHABLE if result.at_ceiling[i, j] and i != j else ""
 
 
 def _shade(result: SimilarityMatrix, i: int, j: int) -> str:
@@ -118,7 +129,7 @@ def _shade(result: SimilarityMatrix, i: int, j: int) -> str:
 
 
 def _parts(result: SimilarityMatrix, i: int, j: int) -> tuple[str, str]:
-    mark = INDISTINGUISHABLE if result.at_ceiling[i, j] else ""
+    mark = _mark(result, i, j)
     low, value, high = (rounded(array[i, j]) for array in (result.low, result.values, result.high))
     return f"{mark}{value}", f"{low}–{high}"
 

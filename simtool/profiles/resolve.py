@@ -232,6 +232,15 @@ def _own_corpus(name: str, entry: Entry, spec: Spec, options: Options) -> Corpus
     )
 
 
+def first_texts(name: str, options: Options, n_documents: int) -> list[str]:
+    """The first documents of a corpus; none where its text is not at hand, or the name is a mixture's."""
+    try:
+        corpus = local_text(name, options)
+    except SimtoolError:
+        return []
+    return [] if corpus is None else [document.text for document in corpus.documents(n_documents)]
+
+
 def _catalogue_text(corpus: Corpus, data: Path | None, split: str) -> Corpus | None:
     if corpus.source is not None and not isinstance(corpus.source, Hub | Hubs):
         return corpus  # made on this machine

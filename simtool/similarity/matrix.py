@@ -68,6 +68,12 @@ class SimilarityMatrix(Tabular):
         caption = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens a corpus; diagonal: ceiling"
         return html_table(["", *marked], rows, caption)
 
+    def above_ceiling(self) -> list[tuple[int, int]]:
+        """The pairs i < j that are more alike than two samples of either corpus are, beyond both intervals."""
+        worst, best = (self.low, self.high) if self.metric.alike == "high" else (-self.high, -self.low)
+        pairs = ((i, j) for j in range(len(self.corpora)) for i in range(j))
+        return [(i, j) for i, j in pairs if worst[i, j] > max(best[i, i], best[j, j])]
+
     def to_polars(self) -> "pl.DataFrame":
         """One row a cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens,
         and whether text of the same kind stands in for the row's or the column's corpus."""
