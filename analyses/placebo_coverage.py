@@ -95,8 +95,8 @@ def _advantages(profiles: dict[str, Profile], seed: int) -> Iterator[dict[str, A
                 float(interval_or_nan(measured.sampling(values))[0][0, 0])
                 for values in (measured.advantage, measured.advantage + measured.placebo)
             )
-            verdicts = {"declared": low > 0, "declared_before": low_before > 0}
-            yield {"quantity": "advantage", "metric": metric, "feature": feature, **verdicts}
+            declared = {"declared": low > 0, "declared_before": low_before > 0}
+            yield {"quantity": "advantage", "metric": metric, "feature": feature, **declared}
 
 
 def _share(profiles: dict[str, Profile], seed: int) -> dict[str, Any]:
@@ -106,5 +106,5 @@ def _share(profiles: dict[str, Profile], seed: int) -> dict[str, Any]:
     best = within_budget(problem.counts.whole(), problem.target_weights, None)
     assert best is not None  # without constraints every mixture is allowed
     result = recommend(*question, resamples=RESAMPLES, seed=seed)
-    verdicts = {"declared": bool(result.weights[1] > NO_SHARE), "declared_before": bool(best.weights[1] > NO_SHARE)}
-    return {"quantity": "share", "metric": "cross_entropy", "feature": "token", **verdicts}
+    declared = {"declared": bool(result.weights[1] > NO_SHARE), "declared_before": bool(best.weights[1] > NO_SHARE)}
+    return {"quantity": "share", "metric": "cross_entropy", "feature": "token", **declared}

@@ -16,12 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from simtool.similarity.metrics import Metric
 
 TINY = 1e-30  # keeps logarithms off zero; far below the share of one token in any sample, so no value changes
 # One matrix product of a tile (8 splits, 16 folds, 1,024 entries) is small enough for OpenBLAS to leave it to one
@@ -150,6 +147,19 @@ class Kernel:
     pairs: tuple[PairSum, ...] = ()
 
 
+class Defined(Protocol):
+    """What is used here of a metric (`metrics.Metric` has it): its definition, its kernels and its facts."""
+
+    compute: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    bias: Callable[..., np.ndarray] | None
+    kernel: Kernel | None
+    bias_kernel: Kernel | None
+    symmetric: bool
+    identity: float | None
+    low: float
+    high: float
+
+
 # --- Sums of f(p) g(q) ---
 
 
@@ -263,7 +273,7 @@ def _sum(x: np.ndarray) -> np.ndarray:
 # --- Every row with every row ---
 
 
-def pairwise(metric: "Metric", P: np.ndarray, Q: np.ndarray | None = None, threads: int | None = None) -> np.ndarray:
+def pairwise(metric: Defined, P: np.ndarray, Q: np.ndarray | None = None, threads: int | None = None) -> np.ndarray:
     """The metric of every row of P with every row of Q, as its definition gives it, in pieces that stay in the cache.
 
     Parameters
@@ -308,7 +318,7 @@ def _row_tiles(P: np.ndarray, Q: np.ndarray) -> Iterator[Tile]:
 
 
 def on_splits(
-    metrics: Sequence["Metric"],
+    metrics: Sequence[Defined],
     sources: np.ndarray,
     targets: np.ndarray,
     first: np.ndarray,
@@ -402,7 +412,7 @@ def _take(x: np.ndarray, columns: np.ndarray | slice) -> np.ndarray:
 
 
 def _by_definition(
-    metric: "Metric", sources: np.ndarray, targets: np.ndarray, first: np.ndarray, second: np.ndarray
+    metric: Defined, sources: np.ndarray, targets: np.ndarray, first: np.ndarray, second: np.ndarray
 ) -> np.ndarray:
     """Split by split and source by source: float64 (R, n, m)."""
     values = np.empty((len(first), len(sources), len(targets)))

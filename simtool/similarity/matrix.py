@@ -28,7 +28,7 @@ class SimilarityMatrix(Tabular):
 
     values, low, high   float64 (n, n)   mean over half-samples, and its 95% interval; the diagonal is the
                                          split-half ceiling: a corpus against another half of itself
-    at_ceiling          bool (n, n)      the cell cannot be told from the mean of its two ceilings
+    at_ceiling          bool (n, n)      not distinguishable from the mean of its two ceilings
     tokens              tokens each corpus was thinned to; a cell compares half of them with the other half
 
     Names are unique; symmetric when the metric is.
@@ -65,7 +65,7 @@ class SimilarityMatrix(Tabular):
         n = len(self.corpora)
         marked = [f"{name} *" if name in self.facts.get("stand_ins", ()) else name for name in self.corpora]
         rows = [[marked[i], *(cell(i, j) for j in range(n))] for i in range(n)]
-        caption = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens a corpus; diagonal: ceiling"
+        caption = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens per corpus; diagonal: ceiling"
         return html_table(["", *marked], rows, caption)
 
     def above_ceiling(self) -> list[tuple[int, int]]:
@@ -75,7 +75,7 @@ class SimilarityMatrix(Tabular):
         return [(i, j) for i, j in pairs if worst[i, j] > max(best[i, i], best[j, j])]
 
     def to_polars(self) -> "pl.DataFrame":
-        """One row a cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens,
+        """One row per cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens,
         and whether text of the same kind stands in for the row's or the column's corpus."""
         import polars as pl
 
@@ -119,22 +119,22 @@ def similarity_matrix(
 
     Raises SimtoolError when tokenizers differ, or a corpus holds fewer tokens than asked for.
     """
-    chosen = find_metric(metric)
-    feature = feature or chosen.feature
+    definition = find_metric(metric)
+    feature = feature or definition.feature
     mixtures = mixtures or {name: Mixture({name: 1.0}) for name in profiles}
     rng = np.random.default_rng(seed)
     samples, tokens = equal_samples(profiles, mixtures, feature, tokens, rng)
     splits = half_splits(samples.sum(axis=2), resamples, rng, tuple(mixtures))
-    measured = _measure(chosen, samples, splits)
+    measured = _measure(definition, samples, splits)
     low, high = interval(measured)
     values = measured.mean(axis=0)
     diagonal = np.diagonal(measured, axis1=1, axis2=2)
     below = (diagonal[:, :, None] + diagonal[:, None, :]) / 2 - measured
-    at_ceiling = interval(below if chosen.alike == "high" else -below)[0] <= 0
+    at_ceiling = interval(below if definition.alike == "high" else -below)[0] <= 0
     np.fill_diagonal(at_ceiling, False)
-    bound = lambda array: np.clip(array, chosen.low, chosen.high)  # noqa: E731
+    bound = lambda array: np.clip(array, definition.low, definition.high)  # noqa: E731
     return SimilarityMatrix(
-        tuple(mixtures), chosen, feature, values, bound(low), bound(high), at_ceiling, tokens, resamples
+        tuple(mixtures), definition, feature, values, bound(low), bound(high), at_ceiling, tokens, resamples
     )
 
 
