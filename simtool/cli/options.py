@@ -74,8 +74,9 @@ Corpora = Annotated[
     list[str],
     typer.Argument(
         metavar="CORPUS...",
-        help="A name from `simtool corpora`; a file, folder, quoted glob or URL; a hub id such as "
-        "openai/gsm8k:main:train; or a mixture such as c4:0.8+starcoder:0.2.",
+        help="A name from `simtool corpora`; a file, folder, quoted glob, pipe (-) or URL; a hub id such as "
+        "openai/gsm8k:main:train; each with its FIELDS, view and split where they are needed: "
+        "chat.jsonl#messages[assistant]; or a mixture such as c4:0.8+starcoder:0.2.",
         show_default=False,
     ),
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from simtool.corpora.corpus import Corpus, Document, Row, Segment, plain_text, prompt_and_response
 from simtool.corpora.generators import Generated
 from simtool.corpora.hub import Hub, Hubs
-from simtool.corpora.layouts import TextFields
+from simtool.corpora.layouts import Messages, TextFields
 from simtool.corpora.packages import Packages
 from simtool.errors import unknown
 
@@ -131,6 +131,15 @@ FUNCTION_EXAMPLE = {
     "func_name": "halve",
     "func_documentation_string": "Divide a number by two, rounding towards zero.",
     "func_code_string": "def halve(number):\n    half = number / 2\n    return int(half)",
+}
+
+CHAT_EXAMPLE = {
+    "messages": [
+        {"role": "user", "content": "Name a river in Vienna."},
+        {"role": "assistant", "content": "The Danube."},
+        {"role": "user", "content": "And a smaller one?"},
+        {"role": "assistant", "content": "The Wien, which the city is said to be named after."},
+    ]
 }
 
 PAGES = "https://huggingface.co/datasets"
@@ -378,6 +387,105 @@ ENTRIES = (
         color="#332288",
         marker="X",
         has_reference=True,
+    ),
+    # What is trained on today
+    Corpus(
+        name="fineweb_edu",
+        title="FineWeb-Edu",
+        about="English web pages that a classifier found educational, a sample of 10B tokens.",
+        role="general",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Tides rise and fall twice a day, because the moon pulls at the sea on both sides."},
+        source=Hub("HuggingFaceFW/fineweb-edu", "sample-10BT"),
+        files={"fineweb_edu": None},
+    ),
+    Corpus(
+        name="finemath",
+        title="FineMath 4+",
+        about="Web pages that explain mathematics step by step, those with the highest scores.",
+        role="specialised",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "To add 1/2 and 1/3, write both in sixths: 3/6 + 2/6 = 5/6."},
+        source=Hub("HuggingFaceTB/finemath", "finemath-4plus"),
+        files={"finemath": None},
+    ),
+    Corpus(
+        name="open_web_math",
+        title="OpenWebMath",
+        about="Mathematical pages and forum answers of the web, with their formulas as LaTeX.",
+        role="specialised",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Let $f(x) = x^2$. Then $f'(x) = 2x$, which is zero only where $x = 0$."},
+        source=Hub("open-web-math/open-web-math"),
+        files={"open_web_math": None},
+    ),
+    Corpus(
+        name="tulu3",
+        title="Tulu 3 SFT",
+        about="The SFT mixture of Tulu 3: chats on knowledge, mathematics, code, safety and instructions.",
+        role="sft",
+        licence="ODC-BY 1.0; each part keeps its own",
+        render=Messages("messages"),
+        example=CHAT_EXAMPLE,
+        source=Hub("allenai/tulu-3-sft-mixture"),
+        files={"tulu3": None},
+        train_on="response",
+    ),
+    Corpus(
+        name="smol_smoltalk",
+        title="Smol-SmolTalk",
+        about="The chats of SmolTalk that suit models below 1B parameters: short, of few turns.",
+        role="sft",
+        licence="Apache-2.0",
+        render=Messages("messages"),
+        example=CHAT_EXAMPLE,
+        source=Hub("HuggingFaceTB/smol-smoltalk"),
+        files={"smol_smoltalk": None},
+        train_on="response",
+    ),
+    Corpus(
+        name="ultrachat",
+        title="UltraChat 200k",
+        about="Chats of several turns between two models, filtered for quality.",
+        role="sft",
+        licence="MIT",
+        render=Messages("messages"),
+        example=CHAT_EXAMPLE,
+        source=Hub("HuggingFaceH4/ultrachat_200k", split="train_sft"),
+        files={"ultrachat": None},
+        train_on="response",
+    ),
+    Corpus(
+        name="no_robots",
+        title="No Robots",
+        about="Ten thousand instructions and answers, all written by people.",
+        role="sft",
+        licence="CC BY-NC 4.0",
+        render=Messages("messages"),
+        example=CHAT_EXAMPLE,
+        source=Hub("HuggingFaceH4/no_robots"),
+        files={"no_robots": None},
+        train_on="response",
+    ),
+    Corpus(
+        name="openthoughts3",
+        title="OpenThoughts3",
+        about="Questions on mathematics, code and science, answered with long chains of thought.",
+        role="sft",
+        licence="Apache-2.0",
+        render=Messages("conversations"),
+        example={
+            "conversations": [
+                {"from": "human", "value": "Is 91 prime?"},
+                {"from": "gpt", "value": "<think>91 = 7 * 13.</think>No: it is 7 times 13."},
+            ]
+        },
+        source=Hub("open-thoughts/OpenThoughts3-1.2M"),
+        files={"openthoughts3": None},
+        train_on="response",
     ),
     # General text beside C4
     Corpus(
