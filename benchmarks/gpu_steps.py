@@ -38,7 +38,7 @@ from benchmarks.train_throughput import (
 from simtool.studies.prepare import run_facts
 from simtool.tokens.store import TokenStore
 from simtool.training.ensemble import train_ensemble
-from simtool.training.hardware import datasheet_peak, find_device, measured_peak
+from simtool.training.hardware import can_compile, datasheet_peak, find_device, measured_peak
 from simtool.training.model import attend_within, build_model, document_mask, document_offsets, flops_per_token
 from simtool.training.trainer import Execution, train
 
@@ -64,6 +64,10 @@ def times_of(call: Callable[[], Any], device: torch.device, plan: Plan) -> list[
         wait(device)
         times.append(time.perf_counter() - start)
     return times
+
+
+def compiles(device: torch.device) -> bool:
+    return device.type == "cuda" and can_compile()
 
 
 def stores_of(plan: Plan) -> dict[str, TokenStore]:
@@ -92,6 +96,7 @@ def machine(plan: Plan, folder: Path, part: str) -> list[Row]:
             "memory_gb": torch.cuda.get_device_properties(device).total_memory / 1e9 if on_gpu else None,
             "copy_gb_per_second": 2 * n / copying / 1e9,
             "measured_tflops": measured_peak(device, plan["precision"]) / 1e12,
+            "compiler": can_compile(),
             "datasheet_tflops": (datasheet_peak(device, plan["precision"]) or 0) / 1e12 or None,
         }
     ]
@@ -262,7 +267,7 @@ def throughput(plan: Plan, folder: Path, size: str) -> list[Row]:
     """Our loop, our bare step, and peers, on a size; what a peer fails with stands in its row."""
     batch, width = plan["throughput"][size]
     device = find_device(plan["device"])
-    setting = Setting(size, batch, width, device, plan["precision"], device.type == "cuda", plan["vocabulary_size"])
+    setting = Setting(size, batch, width, device, plan["precision"], compiles(device), plan["vocabulary_size"])
     flops = flops_per_token(build_model(size, plan["vocabulary_size"], 0), width)
     peers: dict[str, Callable[[], list[float]]] = {
         "simtool's loop": lambda: times_of_loop(setting, plan),
@@ -330,7 +335,7 @@ def ensemble_speed(plan: Plan, folder: Path, part: str) -> list[Row]:
         tokens = steps * batch * width
         single = Setting(size, batch, width, device, plan["precision"], False, plan["vocabulary_size"])
         solo = {"single, eager": statistics.median(times_of(ours(single), device, plan))}
-        if device.type == "cuda":
+        if compiles(device):
             compiled = replace(single, compile=True)
             solo["single, compiled"] = statistics.median(times_of(ours(compiled), device, plan))
         best = batch * width / min(solo.values())

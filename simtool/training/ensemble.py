@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
 from simtool.tokens.store import TokenStore
-from simtool.training.hardware import autocast, free_bytes
+from simtool.training.hardware import autocast, can_compile, free_bytes
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.metrics import SPIKE_HISTORY, trouble
 from simtool.training.microbatch import CPU_TOKENS, fitting_tokens
@@ -272,4 +272,4 @@ def batched_norm(x_END: Tensor, weight_ED: Tensor, bias_ED: Tensor) -> Tensor:
 @functools.cache
 def layer_function(device: str) -> Callable[..., Tensor]:
     """`ensemble_layer`, on a GPU compiled: once for all layers, because their weights are its arguments."""
-    return torch.compile(ensemble_layer) if device == "cuda" else ensemble_layer
+    return torch.compile(ensemble_layer) if device == "cuda" and can_compile() else ensemble_layer

@@ -2,11 +2,15 @@
 
 import functools
 import os
+import shutil
 import statistics
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 
@@ -110,6 +114,14 @@ def datasheet_peak(device: torch.device, precision: str) -> float | None:
         return None
     name = torch.cuda.get_device_name(device)
     return next((peak for card, peak in DATASHEET_PEAKS.items() if name.startswith(card)), None)
+
+
+def can_compile() -> bool:
+    """Whether torch.compile has what it needs for a GPU: Triton, and a C compiler with Python's headers to build what
+    starts its kernels. A machine for computing alone may lack either."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    return bool(find_spec("triton") and compiler and headers.exists())
 
 
 def free_bytes(device: torch.device) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simtool.tokens.batches import IGNORED
+from simtool.training.hardware import can_compile
 
 # E members of an ensemble (no such dimension for a single model), N tokens of a batch, C of a chunk, D width,
 # V vocabulary
@@ -119,7 +120,7 @@ def softmax_and_lse(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Te
 @functools.cache
 def chunk_function(device: str) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     """`chunk_gradient`, compiled where that is worth it: eager, it is two dozen kernels over all logits on a GPU."""
-    return torch.compile(chunk_gradient) if device == "cuda" else chunk_gradient
+    return torch.compile(chunk_gradient) if device == "cuda" and can_compile() else chunk_gradient
 
 
 def accumulate_product(total: Tensor, a: Tensor, b: Tensor) -> None:

@@ -38,7 +38,14 @@ from simtool.training.checkpoints import (
     state_of,
 )
 from simtool.training.distributed import Processes, whole
-from simtool.training.hardware import autocast, datasheet_peak, find_device, is_out_of_memory, measured_peak
+from simtool.training.hardware import (
+    autocast,
+    can_compile,
+    datasheet_peak,
+    find_device,
+    is_out_of_memory,
+    measured_peak,
+)
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.metrics import SPIKE_HISTORY, Meter, append_metrics, cut_metrics, trouble
 from simtool.training.microbatch import MicroBatches, load_micro_batches, usual_tokens
@@ -57,7 +64,8 @@ class Execution:
     device          "auto", "cpu", "cuda" or "cuda:1"
     micro_batch     rows of a forward pass; halved, with the accumulation doubled, when memory does not suffice;
                     None: as many as are estimated to fit
-    compile         torch.compile, layer by layer: a minute at the start, faster steps; None: on a GPU
+    compile         torch.compile, layer by layer: a minute at the start, faster steps; None: on a GPU, where the
+                    machine has a compiler and the model is a size by name
     deterministic   same seed, same device, same bits; needs CUBLAS_WORKSPACE_CONFIG on a GPU, which is set here
     save_steps      steps between checkpoints, beside save_seconds
     keep_last       how many checkpoints stay, beside those at the ends of phases
@@ -231,7 +239,9 @@ class _Run:
         _check_vocabulary(any_store, self.model)
         self.flops = flops_per_token(self.model, recipe.sequence_length)
         on_gpu = self.device.type == "cuda"
-        compile = on_gpu if execution.compile is None else execution.compile
+        compile = execution.compile
+        if compile is None:  # other architectures may have layers that no compiler likes
+            compile = on_gpu and isinstance(self.model, GPTNeoX) and can_compile()
         self.model = processes.placed(self.model.train(), compile, recipe.precision)
         self.parameters = list(self.model.parameters())
         self.optimizer = adamw(self.model, recipe.weight_decay)

@@ -109,3 +109,20 @@ def test_the_data_sheets_peak(monkeypatch):
     assert hardware.datasheet_peak(gpu, "fp32") is None and hardware.datasheet_peak(CPU, "bf16") is None
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "another card")
     assert hardware.datasheet_peak(gpu, "bf16") is None
+
+
+def test_a_machine_without_a_compiler_compiles_nothing(monkeypatch, tmp_path):
+    (tmp_path / "Python.h").touch()
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(hardware, "find_spec", lambda name: name)
+    monkeypatch.setattr(hardware.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(hardware.sysconfig, "get_paths", lambda: {"include": str(tmp_path)})
+    assert hardware.can_compile()
+    for module, name, absent in (
+        (hardware, "find_spec", lambda name: None),
+        (hardware.shutil, "which", lambda name: None),
+        (hardware.sysconfig, "get_paths", lambda: {"include": str(tmp_path / "none")}),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, absent)
+            assert not hardware.can_compile()
