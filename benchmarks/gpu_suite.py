@@ -24,7 +24,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "gpu_suite"
 WHEELS = ("zstandard", "platformdirs", "orjson", "pytest", "iniconfig", "pluggy", "hypothesis", "sortedcontainers")
-WHEELS += ("accelerate", "psutil", "litgpt", "jsonargparse", "lightning", "lightning-utilities", "torchmetrics", "pytorch-lightning")
+WHEELS += ("accelerate", "psutil", "litgpt", "jsonargparse", "lightning", "lightning-utilities", "torchmetrics")
+WHEELS += ("pytorch-lightning",)
 MOST_BYTES = 55 * 10**6
 
 # {command: {step: seconds that it may take}}

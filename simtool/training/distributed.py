@@ -88,14 +88,15 @@ class Processes:
         that has no targets.
         """
         edges = np.linspace(0, len(batch.ids), self.size + 1).round().astype(int)
-        mine = batch.rows(edges[self.rank], edges[self.rank + 1])
-        if self.device.type == "cuda" and len(mine.ids):  # equal pieces, so that a compiler sees few shapes
-            rows = -(-len(mine.ids) // -(-len(mine.ids) // rows))
+        mine, most = batch.rows(edges[self.rank], edges[self.rank + 1]), int(np.diff(edges).max())
+        n_pieces = -(-most // rows)
+        if self.device.type == "cuda":  # equal pieces, so that a compiler sees few shapes
+            rows = -(-most // n_pieces)
         pieces = [mine.rows(start, start + rows) for start in range(0, len(mine.ids), rows)]
         if self.shard:
             first = batch.rows(0, 1)
             filler = Batch(first.ids, first.targets * 0 + IGNORED, first.documents)
-            pieces += [filler] * (-(-int(np.diff(edges).max()) // rows) - len(pieces))
+            pieces += [filler] * (n_pieces - len(pieces))
         return pieces
 
     @property

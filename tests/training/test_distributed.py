@@ -1,13 +1,31 @@
 """Gradients are summed while others are still computed; layers are compiled once; settings of torch come back."""
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import load_file  # noqa: E402
+
+from simtool.errors import SimtoolError  # noqa: E402
+from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
 from simtool.training import distributed  # noqa: E402
 from simtool.training.distributed import GradientBuckets, Processes, bucketed, compile_layers, layers_of  # noqa: E402
 from simtool.training.model import GPTNeoX  # noqa: E402
 from simtool.training.sizes import Shape  # noqa: E402
+from simtool.training.trainer import train  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+from toy_runs import QUIET, losses  # noqa: E402
+from toys import SHORT, STORES, phase, recipe  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 SHAPE = Shape(4, 32, 2)
@@ -157,3 +175,94 @@ def test_deterministic_mode_fills_no_memory_and_is_left_again():
     with Processes(CPU, deterministic=True, shard=False):
         assert torch.are_deterministic_algorithms_enabled() and not settings.fill_uninitialized_memory
     assert not torch.are_deterministic_algorithms_enabled() and settings.fill_uninitialized_memory == before
+
+
+# ---- two processes ---------------------------------------------------------------------------------------
+
+TWO = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+import toys
+from pathlib import Path
+from simtool.training.trainer import Execution, train
+folder = Path({folder!r})
+whole, sharded = (Execution("cpu", log_steps=1, micro_batch=3, shard=shard) for shard in (False, True))
+train(toys.SHORT, toys.STORES, folder / "whole", whole)
+train(toys.recipe(*toys.SHORT.phases[:2]), toys.STORES, folder / "sharded", sharded)
+train(toys.SHORT, toys.STORES, folder / "resumed", sharded, [folder / "sharded"])
+train(toys.recipe(toys.phase(steps=4), precision="bf16"), toys.STORES, folder / "bf16", sharded)
+"""
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Runs of two processes under one torchrun: weights whole in each, sharded, and sharded from a checkpoint on."""
+    if not torch.distributed.is_available():
+        pytest.skip("torch without distributed")
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "two.py").write_text(TWO.format(tests=str(Path(__file__).parent), folder=str(folder)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(folder / "two.py")], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def single_run(tmp_path_factory):
+    return train(SHORT, STORES, tmp_path_factory.mktemp("single"), QUIET)
+
+
+def test_two_processes_train_as_one(two_processes, single_run):
+    assert losses(two_processes / "whole") == pytest.approx(losses(single_run.folder), abs=2e-4)
+
+
+def test_sharded_weights_train_as_whole_ones(two_processes, single_run):
+    """The second run forks from the first one's checkpoint: what was gathered is scattered again."""
+    seen = losses(two_processes / "sharded") + losses(two_processes / "resumed")
+    assert seen == pytest.approx(losses(single_run.folder), abs=2e-4)
+
+
+def test_sharded_weights_travel_in_bf16_where_that_is_the_precision(two_processes, tmp_path):
+    train(recipe(phase(steps=4), precision="bf16"), STORES, tmp_path, QUIET)
+    assert losses(two_processes / "bf16") == pytest.approx(losses(tmp_path), abs=2e-2)
+    (checkpoint,) = (two_processes / "bf16" / "checkpoints").iterdir()
+    assert {value.dtype for value in load_file(checkpoint / "model.safetensors").values()} == {torch.float32}
+
+
+def test_a_sharded_run_saves_what_one_process_goes_on_from(two_processes, single_run, tmp_path):
+    done = train(SHORT, STORES, tmp_path, QUIET, [two_processes / "sharded"])
+    assert done.began.parent == two_processes / "sharded" / "checkpoints"
+    assert losses(tmp_path) == pytest.approx(losses(single_run.folder)[-len(losses(tmp_path)) :], abs=2e-4)
+    for file in ("model.safetensors", "optimizer.safetensors"):
+        shapes, wanted = (
+            {name: value.shape for name, value in load_file(one / file).items()}
+            for one in (done.began, single_run.ends["mid"])
+        )
+        assert shapes == wanted
+
+
+@pytest.mark.parametrize(("n_rows", "most"), [(1, 2), (2, 2), (7, 2), (12, 2), (19, 5)])
+@pytest.mark.parametrize("shard", [False, True])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_pieces_of_all_processes_are_the_batch(n_rows, most, shard, device, monkeypatch):
+    ids = np.arange(n_rows * 4).reshape(n_rows, 4)
+    batch = Batch(ids, ids + 1, np.zeros_like(ids))
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    pieces = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        pieces.append(Processes(torch.device(device), False, shard).pieces(batch, most))
+    counted = [piece.targets[piece.targets != IGNORED] for each in pieces for piece in each]
+    assert np.concatenate(counted).tolist() == batch.targets.ravel().tolist()  # every one once, in order
+    assert all(1 <= len(piece.ids) <= most for each in pieces for piece in each)
+    if shard:  # else processes would wait for each other without end
+        assert len({len(each) for each in pieces}) == 1
+
+
+def test_sharding_needs_several_processes(tmp_path):
+    with pytest.raises(SimtoolError, match=r"there is one\. Leave --shard out, or start several:\ntorchrun"):
+        train(recipe(), STORES, tmp_path, replace(QUIET, shard=True))

@@ -1,8 +1,6 @@
 """Killed and resumed, forked, split over processes or pieces: the same weights. What goes wrong says what to do."""
 
-import hashlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,39 +19,17 @@ from safetensors.torch import load_file  # noqa: E402
 
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.mixture import Mixture  # noqa: E402
-from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
-from simtool.training import checkpoints  # noqa: E402
+from simtool.tokens.batches import IGNORED  # noqa: E402
 from simtool.training import trainer as loop  # noqa: E402
-from simtool.training.checkpoints import export_checkpoint, find_checkpoint, load_checkpoint, locked  # noqa: E402
-from simtool.training.distributed import Processes  # noqa: E402
 from simtool.training.model import build_model, load_model  # noqa: E402
 from simtool.training.trainer import Execution, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toys  # noqa: E402
-from toys import LONG, MIX, SHORT, STEP, STORES, phase, recipe, sft  # noqa: E402
+from toy_runs import QUIET, losses, metrics, weights  # noqa: E402
+from toys import LONG, STEP, STORES, phase, recipe, sft  # noqa: E402
 
-QUIET = Execution("cpu", log_steps=1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def weights(checkpoint: Path) -> str:
-    return hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
-
-
-def metrics(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def losses(folder: Path) -> list[float]:
-    return [line["loss"] for line in metrics(folder) if line["event"] == "step"]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_loss_falls(tmp_path):
@@ -115,7 +91,8 @@ train(toys.LONG, toys.STORES, Path({folder!r}), Execution("cpu", log_steps=1, sa
 """
 
 
-@pytest.mark.parametrize("kill_after", [5, 23, 33])  # in the trunk, in midtraining, in SFT
+# in the trunk, in midtraining, in SFT; the save of step 6 waits until that of step 3 is on disk
+@pytest.mark.parametrize("kill_after", [8, 23, 33])
 def test_killed_and_resumed_ends_with_the_same_bits(tmp_path, kill_after, uninterrupted):
     folder = tmp_path / "run"
     script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(folder), kill_after=kill_after)
@@ -126,11 +103,6 @@ def test_killed_and_resumed_ends_with_the_same_bits(tmp_path, kill_after, uninte
     steps = [(line["phase"], line["step"]) for line in metrics(folder) if line["event"] == "step"]
     assert len(steps) == len(set(steps))  # what was done twice is told once
     assert losses(folder) == losses(uninterrupted.folder)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    return train(LONG, STORES, tmp_path_factory.mktemp("whole"), QUIET)
 
 
 # of the first release of the format: what is saved under these names is found and gone on from
@@ -164,32 +136,6 @@ def test_a_fork_is_the_run_it_forks_from(uninterrupted, tmp_path):
     arm = train(recipe(*LONG.phases[:2]), STORES, tmp_path / "arm", QUIET, [trunk.folder])
     assert arm.began == trunk.checkpoint
     assert weights(arm.checkpoint) == weights(uninterrupted.ends["mid"])
-
-
-def test_what_a_killed_run_left_half_written_is_no_checkpoint(tmp_path):
-    run = train(recipe(phase(steps=4)), STORES, tmp_path / "run", QUIET)
-    half = run.checkpoint.parent / ".saving.killed"
-    half.mkdir()
-    (half / "position.json").touch()
-    assert find_checkpoint(run.recipe, [half.parent]).folder == run.checkpoint
-
-
-def test_a_run_that_stayed_longer_is_no_beginning(tmp_path):
-    # 20 steps of web and no more cannot be where a recipe goes on that leaves web after 12
-    train(recipe(phase(steps=20)), STORES, tmp_path / "long", QUIET)
-    left = recipe(phase(steps=12, schedule_tokens=20 * toys.STEP), phase("mid", 8, MIX))
-    assert train(left, STORES, tmp_path / "left", QUIET, [tmp_path / "long"]).began is None
-
-
-def test_a_fork_in_the_middle_of_a_phase(tmp_path):
-    whole = train(recipe(phase(steps=12)), STORES, tmp_path / "whole", QUIET)
-    early = recipe(phase(steps=8, schedule_tokens=12 * STEP), phase("mid", 4, MIX))
-    train(early, STORES, tmp_path / "early", QUIET)
-    saved = find_checkpoint(recipe(phase(steps=12)), [tmp_path / "early" / "checkpoints"])
-    assert (saved.segment, saved.step) == (0, 8)
-    again = train(recipe(phase(steps=12)), STORES, tmp_path / "again", QUIET, [tmp_path / "early"])
-    assert again.began == saved.folder
-    assert weights(again.checkpoint) == weights(whole.checkpoint)
 
 
 def test_an_optimizer_is_carried_or_fresh(uninterrupted, tmp_path):
@@ -398,66 +344,10 @@ def test_a_leap_of_the_loss_stops(tmp_path, monkeypatch):
         train(recipe(phase(steps=120), max_epochs=99), STORES, tmp_path, QUIET)
 
 
-def test_two_runs_on_one_folder(tmp_path):
-    with locked(tmp_path), pytest.raises(SimtoolError, match="Another run is training in"):
-        train(recipe(), STORES, tmp_path, QUIET)
-
-
 def test_another_recipe_in_the_folder(tmp_path):
     train(recipe(), STORES, tmp_path, QUIET)
     with pytest.raises(SimtoolError, match=r"holds another recipe \(.*\)\. Name another folder"):
         train(recipe(seed=1), STORES, tmp_path, QUIET)
-
-
-def test_another_text_under_the_same_name(tmp_path):
-    train(recipe(phase(steps=8)), STORES, tmp_path / "a", QUIET)
-    longer = recipe(phase(steps=8), phase("mid", 4, MIX))
-    with pytest.raises(SimtoolError, match="was trained on another text of web"):
-        train(longer, {**STORES, "web": toys.toy_store("web", seed=1)}, tmp_path / "b", QUIET, [tmp_path / "a"])
-
-
-def test_another_tokenizer(tmp_path):
-    other = replace(recipe(), tokenizer="e" * 16)
-    with pytest.raises(SimtoolError, match=r"web is tokenized under f{16}, the recipe says e{16}"):
-        train(other, STORES, tmp_path, QUIET)
-
-
-def test_a_damaged_checkpoint_is_found(tmp_path):
-    done = train(recipe(phase(steps=8)), STORES, tmp_path, QUIET)
-    path = done.checkpoint / "model.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(SimtoolError, match="does not match its hash"):
-        load_checkpoint(done.checkpoint, build_model("tiny", toys.VOCABULARY, 0), None, done.recipe)
-    with pytest.raises(SimtoolError, match="does not match its hash"):
-        train(recipe(phase(steps=8), sft()), STORES, tmp_path / "b", QUIET, [tmp_path])
-
-
-def test_a_full_disk_leaves_the_checkpoints_before(tmp_path, monkeypatch):
-    plain, calls = checkpoints.save_file, []
-
-    def full(*given):
-        calls.append(1)
-        if len(calls) > 2:
-            raise OSError(28, "No space left on device")
-        plain(*given)
-
-    monkeypatch.setattr(checkpoints, "save_file", full)
-    with pytest.raises(SimtoolError, match=r"No space left on device\. Make room, and run the same command again"):
-        train(recipe(), STORES, tmp_path, replace(QUIET, save_steps=5))
-    kept = list((tmp_path / "checkpoints").iterdir())
-    assert [path.name for path in kept] == [recipe().prefix(0, 5)]
-    monkeypatch.undo()
-    assert train(recipe(), STORES, tmp_path, QUIET).began == kept[0]
-
-
-def test_only_the_last_and_the_kept_stay(tmp_path):
-    halves = recipe(phase(steps=12, schedule_tokens=20 * STEP), phase("more", 8, schedule_done=12 * STEP))
-    done = train(halves, STORES, tmp_path, replace(QUIET, save_steps=2, keep_last=2))
-    there = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert there == {halves.prefix(0, 12), halves.fingerprint, halves.prefix(0, 16), halves.prefix(0, 18)}
-    assert [path.name for path in done.ends.values()] == [halves.prefix(0, 12), halves.fingerprint]
 
 
 def test_achieved_tokens_are_told(uninterrupted):
@@ -510,105 +400,6 @@ def test_the_first_step_is_told_and_then_every_tenth(tmp_path):
     train(recipe(phase(steps=23)), STORES, tmp_path, Execution("cpu"), report=told.append)
     assert [message.step for message in told] == [1, 10, 20, 23]
     assert [line["step"] for line in metrics(tmp_path) if line["event"] == "step"] == [10, 20, 23]
-
-
-@pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
-    """Runs of two processes under one torchrun: weights whole in each, sharded, and sharded from a checkpoint on."""
-    if not torch.distributed.is_available():
-        pytest.skip("torch without distributed")
-    folder = tmp_path_factory.mktemp("two")
-    (folder / "two.py").write_text(TWO.format(tests=str(Path(__file__).parent), folder=str(folder)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, str(folder / "two.py")], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-TWO = """
-import sys, torch
-sys.path.insert(0, {tests!r})
-torch.set_num_threads(1)
-import toys
-from pathlib import Path
-from simtool.training.trainer import Execution, train
-folder = Path({folder!r})
-whole, sharded = (Execution("cpu", log_steps=1, micro_batch=3, shard=shard) for shard in (False, True))
-train(toys.SHORT, toys.STORES, folder / "whole", whole)
-train(toys.recipe(*toys.SHORT.phases[:2]), toys.STORES, folder / "sharded", sharded)
-train(toys.SHORT, toys.STORES, folder / "resumed", sharded, [folder / "sharded"])
-train(toys.recipe(toys.phase(steps=4), precision="bf16"), toys.STORES, folder / "bf16", sharded)
-"""
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    return train(SHORT, STORES, tmp_path_factory.mktemp("alone"), QUIET)
-
-
-def test_two_processes_train_as_one(two_processes, alone):
-    assert losses(two_processes / "whole") == pytest.approx(losses(alone.folder), abs=2e-4)
-
-
-def test_sharded_weights_train_as_whole_ones(two_processes, alone):
-    """The second run forks from the first one's checkpoint: what was gathered is scattered again."""
-    seen = losses(two_processes / "sharded") + losses(two_processes / "resumed")
-    assert seen == pytest.approx(losses(alone.folder), abs=2e-4)
-
-
-def test_sharded_weights_travel_in_bf16_where_that_is_the_precision(two_processes, tmp_path):
-    train(recipe(phase(steps=4), precision="bf16"), STORES, tmp_path, QUIET)
-    assert losses(two_processes / "bf16") == pytest.approx(losses(tmp_path), abs=2e-2)
-    (checkpoint,) = (two_processes / "bf16" / "checkpoints").iterdir()
-    assert {value.dtype for value in load_file(checkpoint / "model.safetensors").values()} == {torch.float32}
-
-
-def test_a_sharded_run_saves_what_one_process_goes_on_from(two_processes, alone, tmp_path):
-    done = train(SHORT, STORES, tmp_path, QUIET, [two_processes / "sharded"])
-    assert done.began.parent == two_processes / "sharded" / "checkpoints"
-    assert losses(tmp_path) == pytest.approx(losses(alone.folder)[-len(losses(tmp_path)) :], abs=2e-4)
-    for file in ("model.safetensors", "optimizer.safetensors"):
-        shapes, wanted = (
-            {name: value.shape for name, value in load_file(one / file).items()}
-            for one in (done.began, alone.ends["mid"])
-        )
-        assert shapes == wanted
-
-
-@pytest.mark.parametrize("n_rows", [1, 2, 7, 12])
-@pytest.mark.parametrize("shard", [False, True])
-def test_the_pieces_of_all_processes_are_the_batch(n_rows, shard, monkeypatch):
-    ids = np.arange(n_rows * 4).reshape(n_rows, 4)
-    batch = Batch(ids, ids + 1, np.zeros_like(ids))
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    pieces = []
-    for rank in range(3):
-        monkeypatch.setenv("RANK", str(rank))
-        pieces.append(Processes(torch.device("cpu"), False, shard).pieces(batch, 2))
-    counted = [piece.targets[piece.targets != IGNORED] for each in pieces for piece in each]
-    assert np.concatenate(counted).tolist() == batch.targets.ravel().tolist()  # every one once, in order
-    assert all(1 <= len(piece.ids) <= 2 for each in pieces for piece in each)
-    if shard:  # else processes would wait for each other without end
-        assert len({len(each) for each in pieces}) == 1
-
-
-def test_sharding_needs_several_processes(tmp_path):
-    with pytest.raises(SimtoolError, match=r"there is one\. Leave --shard out, or start several:\ntorchrun"):
-        train(recipe(), STORES, tmp_path, replace(QUIET, shard=True))
-
-
-def test_an_export_is_loaded_by_transformers_and_writes(tmp_path, uninterrupted):
-    transformers = pytest.importorskip("transformers")
-    folder = export_checkpoint(uninterrupted.checkpoint, tmp_path / "export", None, None)
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder)
-    ids = torch.tensor([[0, 5, 9]])
-    with torch.no_grad():
-        assert torch.allclose(theirs(ids).logits, load_model(folder)(ids), atol=1e-4)
-    written = theirs.generate(ids, max_new_tokens=4, do_sample=False, pad_token_id=0, eos_token_id=None)
-    assert written.shape == (1, 7)
 
 
 def test_a_mixture_of_examples_is_refused():
