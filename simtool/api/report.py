@@ -1,13 +1,16 @@
 """Everything about corpora on one page: `simtool.report(["c4", "starcoder", "gsm8k"], "report.html")`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from simtool.api.names import as_names
 from simtool.errors import SimtoolError
 from simtool.page.gather import VIEWS, gather
 from simtool.page.render import render
 from simtool.profiles.resolve import Options
 from simtool.similarity.matrix import RESAMPLES
+from simtool.studies.prepare import find_study
 from simtool.tables import atomic_write, provenance
 
 
@@ -25,15 +28,39 @@ def report(
 ) -> Path:
     """Write one page about these corpora to `out`: a file that opens from disk, without a network.
 
-    pretrain, mid, targets   as in `advantage`; by default what the catalogue says of the corpora named
-    study                    folder of a study, whose tables are shown as well
-    views                    matrices to switch between, METRIC.FEATURE; the first is shown first
+    Parameters
+    ----------
+    pretrain, mid, targets
+        As in `advantage`; by default what the catalogue says of the corpora named.
+    study
+        Folder of a study, whose tables are shown as well; corpora are then counted as the study counted them.
+    views
+        Matrices to switch between, METRIC.FEATURE; the first is shown first.
+
+    Returns
+    -------
+    The path of the page.
+
+    Raises
+    ------
+    SimtoolError
+        Where `out` is a folder, fewer than two corpora are named, or the study has no tables.
     """
     out = Path(out)
     if out.is_dir():
         raise SimtoolError(f"{out} is a folder. Name a file: --out {out / 'report.html'}.")
-    findings = gather(corpora, pretrain, mid, targets, study, views, resamples, seed, options)
+    how = (views, resamples, seed, _as_in_study(study, options or Options()))
+    findings = gather(as_names(corpora), pretrain, as_names(mid), as_names(targets), study, *how)
     page = render(findings, provenance())
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return out
+
+
+def _as_in_study(study: Path | None, options: Options) -> Options:
+    """Options under which a study's profiles are found again, and no more of a large corpus is counted than it did."""
+    if study is None or not (Path(study) / "study.json").exists():
+        return options
+    plan = find_study(study)
+    sample = plan.profiled if options.sample is None else min(options.sample, plan.profiled)
+    return replace(options, tokenizer=plan.tokenizer, sample=sample)

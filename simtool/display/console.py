@@ -84,7 +84,8 @@ def _print_stacked(out: Console, header: list[str], rows: list[list[str]], keys:
         out.print(escape("  ".join(row[:keys])), style="bold")
         cells = [f"{name} {cell}" for name, cell in zip(header[keys:], row[keys:], strict=True) if cell]
         for line in packed(cells, out.width - 2):
-            out.print(Padding(escape(line), (0, 0, 0, 2)))
+            out.print(Padding(escape(line), (0, 0, 0, 2), expand=False))
+    out.print()
 
 
 def packed(cells: Sequence[str], width: int, between: str = " · ") -> list[str]:
