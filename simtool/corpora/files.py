@@ -13,7 +13,9 @@ import os
 import shutil
 import stat
 import sys
+import tarfile
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -138,6 +140,34 @@ def spooled(spec: str) -> File:
     except OSError as error:
         raise unreadable(spec, error) from error
     return local_file(Path(name), label=spec)
+
+
+# ---- archives ---------------------------------------------------------------------------------------------
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip or a tar, compressed or not, by its content; an office document is none."""
+    name = path.name.lower()
+    if name.endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")):
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    return False
+
+
+@cache
+def unpacked(location: str, size: int, stamp: str) -> Path:
+    """An archive's files in a temporary folder that is gone when this process ends; links and odd paths are refused."""
+    folder = Path(tempfile.mkdtemp(prefix="simtool-archive-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        if zipfile.is_zipfile(location):
+            with zipfile.ZipFile(location) as archive:
+                archive.extractall(folder)
+        else:
+            with tarfile.open(location) as archive:
+                archive.extractall(folder, filter="data")
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, *BROKEN) as error:
+        raise SimtoolError(f"Cannot unpack {location}: {error}. It may be damaged.") from error
+    return folder
 
 
 # ---- compression -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simtool.corpora.corpus import Corpus, Reading, Row
-from simtool.corpora.files import COMPRESSIONS, File, is_pipe, local_file, spooled, unreadable
+from simtool.corpora.files import COMPRESSIONS, File, is_archive, is_pipe, local_file, spooled, unpacked, unreadable
 from simtool.corpora.folders import contents_of, split_of
 from simtool.corpora.formats import BY_NAME, FORMATS, Block, document_blocks, format_of
 from simtool.corpora.layouts import find_layout
@@ -122,6 +122,17 @@ def find_files(spec: str, split: str = "train") -> Files:
     elif (path := Path(spec).expanduser()).is_dir():
         contents = contents_of(path, split)
         files = contents.files
+        if files:
+            return Files(files, spec, contents.is_tree, contents.passed)
+    elif path.is_file() and is_archive(path):
+        archive = local_file(path)
+        folder = unpacked(str(path.absolute()), archive.size or 0, archive.stamp)
+        contents = contents_of(folder, split)
+        # known by their names in the archive, wherever it was unpacked
+        files = tuple(
+            replace(file, label=f"{spec}/{Path(file.location).relative_to(folder).as_posix()}")
+            for file in contents.files
+        )
         if files:
             return Files(files, spec, contents.is_tree, contents.passed)
     else:

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from simtool.corpora import files
 from simtool.corpora.folders import contents_of, split_of
 from simtool.corpora.sources import file_corpus, find_files
 from simtool.errors import SimtoolError
@@ -16,8 +18,8 @@ def lines(*texts: str) -> str:
     return "".join(json.dumps({"text": text}) + "\n" for text in texts)
 
 
-def write(folder, **files):
-    for name, content in files.items():
+def write(folder, **contents):
+    for name, content in contents.items():
         path = folder / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -137,3 +139,18 @@ def test_a_split_of_named_files_is_an_error(tmp_path):
         f"--split test is for folders and the hub; {tmp_path / 'a.jsonl'} names files. Leave it out."
     )
     assert len(find_files(str(tmp_path / "a_test.jsonl"), "test").files) == 1  # its name says the same
+
+
+# ---- archives ----
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz"])
+def test_an_archive_is_read_like_the_folder_in_it(dataset, tmp_path, ending):
+    kind = {".zip": "zip", ".tar": "tar", ".tar.gz": "gztar"}[ending]
+    archive = shutil.make_archive(str(tmp_path / "packed"), kind, dataset / "data")
+    assert texts_of(archive, "test") == ["test 0", "test 1"]
+    found = find_files(archive)
+    assert [file.name for file in found.files] == [f"{archive}/train-00000-of-00001.parquet"]
+    before = found.identity()
+    files.unpacked.cache_clear()
+    assert find_files(archive).identity() == before  # wherever it is unpacked
