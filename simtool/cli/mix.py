@@ -58,7 +58,7 @@ def advantage(
 ) -> None:
     """Say how much closer each midtraining mixture is to each target than the pretraining corpus is.
 
-    Every comparison is paired: the same halves of the documents on both sides. auto is cross-entropy on skeleton2.
+    Every comparison is paired: the same halves of the documents on both sides. auto is exposure on skeleton3.
 
     Example: simtool advantage --pretrain c4 --mid starcoder:0.2 --mid math:0.12 --target pycode --target gsm8k
     """

@@ -197,8 +197,8 @@ def dsir_kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def exposure(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """How much of the target's entries is left to learn, by how often the source shows each: 0 .. 1."""
-    return np.clip((q * unlearnt(p)).sum(axis=-1), 0, 1)
+    """Percent of the target's entries that are left to learn, by how often the source shows each."""
+    return np.clip(100 * (q * unlearnt(p)).sum(axis=-1), 0, 100)
 
 
 def unlearnt(p: np.ndarray) -> np.ndarray:
@@ -279,7 +279,7 @@ OVERLAP = Kernel(lambda sums: sums[kernels.smaller], pairs=(kernels.smaller,))
 TOTAL_VARIATION = Kernel(lambda sums: 1 - sums[kernels.smaller], pairs=(kernels.smaller,))
 CROSS_ENTROPY = Kernel(cross_entropy_of, (CROSS,))
 KL = Kernel(lambda sums: sums[OWN] - sums[CROSS], (CROSS, OWN))
-EXPOSURE = Kernel(lambda sums: np.clip(1 - sums[LEARNT], 0, 1), (LEARNT,))
+EXPOSURE = Kernel(lambda sums: np.clip(100 * (1 - sums[LEARNT]), 0, 100), (LEARNT,))
 DSIR_KL = Kernel(lambda sums: sums[OWN_DSIR] - sums[CROSS_DSIR], (CROSS_DSIR, OWN_DSIR))
 
 
@@ -435,14 +435,15 @@ METRICS = {
             "Directed: how much of the target is left to learn from the source; predicts which mixture helps most.",
             exposure,
             low=0,
-            high=1,
+            high=100,
             alike="low",
             identity=None,
             symmetric=False,
             source="Hestness et al. 2017, arXiv:1712.00409 (power laws); for entries of a feature our own",
             limits="Ranks sources of one target; a source can score better than the target's own text.",
-            meaning="After reading {a}, {value} of what {b} consists of is left to learn.",
-            gain="{value} {more_or_less} of {target} is left to learn with {mixture} than with {pretrain}",
+            meaning="After reading {a}, {value}% of what {b} consists of is left to learn.",
+            gain="{value}% {more_or_less} of {target} is left to learn with {mixture} than with {pretrain}",
+            unit="percent of the target left to learn",
             feature="skeleton3",
             proper=False,
             kernel=EXPOSURE,

@@ -87,7 +87,7 @@ def test_predict_verify_explain_and_an_edit_is_noticed(tmp_path):
     assert "The prediction is unedited" in scored.stdout
     told = simtool("explain", path, "--target", "pycode", "--top", "3")
     assert told.returncode == 0, told.stderr
-    assert "newline" in told.stdout  # what code adds to the skeleton of web pages
+    assert ". lower[4-5] (" in told.stdout  # a method call: what code adds to the skeleton of web pages
     missing = simtool("verify", path, results, "--size", "1b")
     assert missing.returncode == 2
     assert missing.stderr.startswith("simtool: The results lack 14 cells: starcoder:0.2 on lima at 1b; ")

@@ -78,10 +78,10 @@ JS_PQ = entropy_bits(5 / 8, 3 / 8) - (1 + entropy_bits(3 / 4, 1 / 4)) / 2
         ("cross_entropy", r, p, -(log2(0.995) + log2(0.005)) / 2),
         ("cross_entropy", p, r, 1),  # under (1/2, 1/2) every symbol costs 1 bit
         ("kl", p, r, 1 - entropy_bits(0.995, 0.005)),  # cross-entropy 1 less the smoothed target's entropy
-        # of the target's half at a share of 1/2 is left 1 / sqrt(1 + 1/2 / 3e-6); what the source lacks is all left
-        ("exposure", p, p, 1 / sqrt(1 + 1 / 6e-6)),
-        ("exposure", r, p, (1 / sqrt(1 + 1 / 3e-6) + 1) / 2),
-        ("exposure", r, s, 1),
+        # percent: at a share of 1/2, 1 / sqrt(1 + 1/2 / 3e-6) is left; of what the source lacks, all
+        ("exposure", p, p, 100 / sqrt(1 + 1 / 6e-6)),
+        ("exposure", r, p, 100 * (1 / sqrt(1 + 1 / 3e-6) + 1) / 2),
+        ("exposure", r, s, 100),
         # (1, 0) becomes (1 + e, e) / (1 + 2e), e = 1e-8; log-ratios to its mirror: +-log2((1 + e) / e)
         ("dsir_kl", s, r, log2((1 + 1e-8) / 1e-8) / (1 + 2e-8)),
     ],
