@@ -14,9 +14,9 @@ import polars as pl
 from analyses import find_table, shipped_profile
 from simtool.mixture import Mixture, blend
 from simtool.prediction.advantage import advantage
-from simtool.prediction.predictors import AUTO
 
-PREDICTORS = {"token.token": ("token", "token"), ".".join(AUTO): AUTO}
+# the paper's score, and the default predictor of the time at which the studies were predicted
+PREDICTORS = {"token.token": ("token", "token"), "cross_entropy.skeleton2": ("cross_entropy", "skeleton2")}
 PRETRAIN = Mixture({"c4": 1.0})
 TOKENIZER = "pythia"  # the paper's
 RESAMPLES = 200
@@ -78,7 +78,7 @@ def _of_study(effects: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
         .agg(pl.col(measured).cast(pl.Float64).mean())
         .with_columns(
             source=pl.lit("study"),
-            predictor=pl.lit(facts.get("predictor", ".".join(AUTO))),
+            predictor=pl.lit(facts.get("predictor", "cross_entropy.skeleton2")),
             size=pl.col("size").cast(str),
         )
     )
