@@ -145,6 +145,35 @@ def jackknife_interval(whole: np.ndarray | float, *left_out: np.ndarray) -> tupl
     return whole - reach, whole + reach
 
 
+def sized_jackknife_interval(
+    whole: np.ndarray, left_out: np.ndarray, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95% interval about an estimate that depends on the sample's size, where that size is fixed.
+
+    Leaving out a large unit changes the estimate by the smaller sample that is left. But the sizes sum to what was
+    fixed before, so this is no error of the estimate: what a line in the units' sizes explains of the left-out values
+    is taken from their spread. Without, a noise ceiling's variance came out 2 to 10 times too large (coverage.csv).
+
+    Parameters
+    ----------
+    whole
+        The estimate on all units: a number.
+    left_out
+        float64 (n,), the estimates with each unit left out.
+    sizes
+        float64 (k, n), the size of each unit in each of k samples that the estimate is of.
+    """
+    n = len(left_out)
+    varied = [row - row.mean() for row in np.unique(sizes, axis=0) if np.ptp(row)]
+    rest, freedom = left_out - left_out.mean(), n - 1
+    if varied:
+        lines, _ = np.linalg.qr(np.column_stack(varied))
+        rest, freedom = rest - lines @ (lines.T @ rest), n - 1 - lines.shape[1]
+    variance = (n - 1) / n * (rest @ rest) * (n - 1) / freedom
+    reach = t_quantile(freedom) * math.sqrt(variance)
+    return whole - reach, whole + reach
+
+
 def pseudo_values(whole: float, left_out: np.ndarray) -> np.ndarray:
     """Jackknife pseudo-values (n,): how much an estimate depends on each unit; their mean is the corrected estimate."""
     n = len(left_out)

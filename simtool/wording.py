@@ -19,6 +19,10 @@ CEILING = (
     f"Diagonal: noise ceiling (split-half), one half of a corpus against its other half."
     f" {INDISTINGUISHABLE}: not distinguishable from it."
 )
+SIZE_FREE = (
+    "Diagonal: 1, as each cell is divided by the geometric mean of its two noise ceilings (half against half). So it"
+    f" does not depend on the sizes of the samples. {INDISTINGUISHABLE}: not distinguishable from 1."
+)
 PAIRED = "positive: the mixture is closer to the target than the pretraining corpus is"
 PLACEBO = (
     "Compared at equal documents: placebo is what as many held-out documents of the pretraining corpus bring by"
@@ -98,8 +102,8 @@ def small_sample(tokens: int, limited_by: str) -> str:
 def method(metric: str, feature: str, resamples: int, tokens: int, tokenizer: str) -> str:
     """How the numbers of a matrix were measured."""
     return (
-        f"{metric} on {feature}. Mean and 95% interval over {resamples} random half-splits of {tokens:,} tokens each;"
-        f" tokenizer {tokenizer}."
+        f"{metric} on {feature}. Mean over {resamples} random half-splits of {tokens:,} tokens each, with its 95%"
+        f" jackknife interval; tokenizer {tokenizer}."
     )
 
 
@@ -119,8 +123,10 @@ def in_symbols(text: str, symbol: str) -> str:
     return text.replace("symbol", symbol)
 
 
-def similarity(meaning: str, sure: bool, ceiling: float) -> str:
-    """What a cell of a matrix says, and whether the pair differs at all; meaning: the metric's own sentence."""
+def similarity(meaning: str, sure: bool | None, ceiling: float) -> str:
+    """What a cell of a matrix says, and whether the pair differs at all (None: not tested); meaning: the metric's."""
+    if sure is None:
+        return f"{meaning} Whether they differ at all is not tested: their numbers of documents are unequal."
     if sure:
         return f"{meaning} Two samples of the same text score {ceiling:.3f}, so they differ."
     return f"{meaning} That is not distinguishable from two samples of the same text ({ceiling:.3f})."

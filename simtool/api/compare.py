@@ -15,6 +15,8 @@ from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_ma
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 
+SHOWN_METRICS = ("token", "size_free")  # of `simtool matrix`: the paper's score, and one that sizes do not move
+
 
 def matrix(
     corpora: Any,

@@ -11,6 +11,7 @@ from simtool.cli.options import (
     Feature,
     Format,
     Full,
+    MatrixMetric,
     Metric,
     OutputFormat,
     Provenance,
@@ -30,7 +31,7 @@ from simtool.cli.options import (
 
 def matrix(
     corpora: Corpora,
-    metric: Metric = "token",
+    metric: MatrixMetric = None,
     feature: Feature = None,
     tokenizer: TokenizerName = "default",
     tokens: Tokens = None,
@@ -49,22 +50,28 @@ def matrix(
 ) -> None:
     """Compare all corpora with each other, at equal sizes, with intervals and noise ceilings.
 
-    The diagonal is not 1: it is what two halves of the same corpus score, the most that any pair can reach at
-    this size. A cell marked ≈ is not distinguishable from that.
+    Without --metric: the paper's score, and below it the size-free similarity, which does not depend on how much
+    text was sampled. The score's diagonal is not 1: it is what two halves of the same corpus score, the most that any
+    pair can reach at this size. A cell marked ≈ is not distinguishable from that.
 
     Example: simtool matrix c4 pycode gsm8k --metric js --feature skeleton3
     """
     from simtool.api import compare as api
-    from simtool.display.compare import print_matrix
+    from simtool.display.compare import print_matrices
     from simtool.display.console import print_saved
     from simtool.display.progress import Counting
 
     with Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
-        result = api.matrix(corpora, metric, feature, tokens, resamples, seed, options)
+        results = [
+            api.matrix(corpora, name, feature, tokens, resamples, seed, options)
+            for name in ([metric] if metric else api.SHOWN_METRICS)
+        ]
     if save is not None:
-        print_saved(result.save(save))
-    print_matrix(result, format.value, provenance, full)
+        print_saved(
+            [path for i, result in enumerate(results) for path in result.save(save / result.metric.name if i else save)]
+        )
+    print_matrices(results, format.value, provenance, full)
 
 
 def compare(

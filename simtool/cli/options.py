@@ -81,6 +81,10 @@ Corpora = Annotated[
     ),
 ]
 Metric = Annotated[str, typer.Option("--metric", help="A name from `simtool metrics`.")]
+MatrixMetric = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--metric", help="A name from `simtool metrics`. By default the paper's score (token) and size_free."),
+]
 Feature = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(

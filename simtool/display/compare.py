@@ -1,6 +1,7 @@
 """Corpora beside each other, as text: the matrix, and what makes the difference of two of them."""
 
 import json
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,6 +27,36 @@ from simtool.wording import ABOVE, INDISTINGUISHABLE, readable, rounded
 SHADES = (17, 18, 24, 30, 36, 42)  # of a terminal's 256 colours, from the least similar to the most
 
 
+def print_matrices(
+    results: Sequence[SimilarityMatrix], form: str, provenance: bool = False, full: bool = False
+) -> None:
+    """Matrices of the same corpora by several metrics, one below the other; in csv and json their cells together."""
+    if len(results) == 1:
+        print_matrix(results[0], form, provenance, full)
+    elif form == "csv":
+        import polars as pl
+
+        print(pl.concat([result.to_polars() for result in results]).write_csv(), end="")
+    elif form == "json":
+        facts = {**results[0].facts, "metric": [result.metric.name for result in results]}
+        cells = [cell for result in results for cell in result.to_polars().to_dicts()]
+        print(json.dumps({"provenance": facts, "cells": cells}, indent=2))
+    else:
+        for result in results[:-1]:
+            _print_cells(result, form, full)
+            print_notes(notes(result), form)
+        print_matrix(results[-1], form, provenance, full)
+
+
+def _print_cells(result: SimilarityMatrix, form: str, full: bool) -> None:
+    n = range(len(result.corpora))
+    if form == "table":
+        _print_matrix(console(), result, full)
+    else:
+        body = [[name, *(_cell(result, i, j) for j in n)] for i, name in enumerate(result.corpora)]
+        print((as_markdown if form == "markdown" else as_latex)(["", *result.corpora], body))
+
+
 def print_matrix(result: SimilarityMatrix, form: str, provenance: bool = False, full: bool = False) -> None:
     """The matrix; full: with intervals, in as many parts as it takes, where it would else be printed compactly."""
     if form == "csv":
@@ -34,12 +65,10 @@ def print_matrix(result: SimilarityMatrix, form: str, provenance: bool = False, 
         print(json.dumps({"provenance": dict(result.facts), "cells": result.to_polars().to_dicts()}, indent=2))
     elif form == "table":
         print_warnings(sample_warnings(result.facts, result.tokens))
-        _print_matrix(console(), result, full)
+        _print_cells(result, form, full)
         print_notes([*notes(result), *provenance_lines(result.facts, provenance)])
     else:
-        n = range(len(result.corpora))
-        body = [[name, *(_cell(result, i, j) for j in n)] for i, name in enumerate(result.corpora)]
-        print((as_markdown if form == "markdown" else as_latex)(["", *result.corpora], body))
+        _print_cells(result, form, full)
         print_notes([*notes(result), *provenance_lines(result.facts, whole=True)], form)
 
 
@@ -50,7 +79,7 @@ def notes(result: SimilarityMatrix) -> list[str]:
     return [
         f"{wording.method(metric.label, result.feature, result.resamples, result.tokens, result.facts['tokenizer'])}"
         f" {wording.sense(metric.alike, metric.symmetric)}{limited}",
-        wording.CEILING,
+        wording.SIZE_FREE if metric.by_ceilings else wording.CEILING,
         *(
             f"{ABOVE} {wording.above_ceiling(*pair['corpora'], pair['documents'], pair['near_duplicates'])}"
             for pair in result.facts.get("above_ceiling", [])

@@ -22,7 +22,8 @@ def cell(matrix: SimilarityMatrix, i: int, j: int, names: Sequence[str]) -> str:
     text = f"{value:.3f} (95%: {low:.3f} to {high:.3f})"
     meaning = wording.in_symbols(matrix.metric.meaning, symbol_of(matrix.feature))
     meaning = meaning.format(a=names[i], b=names[j], value=text, metric=matrix.metric.name)
-    return wording.similarity(meaning, not matrix.at_ceiling[i, j], (matrix.ceiling[i] + matrix.ceiling[j]) / 2)
+    sure = not matrix.at_ceiling[i, j] if matrix.is_tested[i, j] else None
+    return wording.similarity(meaning, sure, (matrix.ceiling[i] + matrix.ceiling[j]) / 2)
 
 
 def advantage(result: Advantage, mixture: str, target: str, names: Names) -> str:

@@ -23,7 +23,7 @@ from simtool.prediction.question import Question
 from simtool.prediction.samples import draws
 from simtool.prediction.text_predictors import embedding_cosine, embedding_mmd, kneser_ney, span_mixture, zstd
 from simtool.profiles.features import FEATURES, find_feature
-from simtool.similarity.metrics import METRICS, find_metric, smooth
+from simtool.similarity.metrics import METRICS, Metric, find_metric, smooth
 
 # R resamples, n mixtures, m targets, V entries of a feature
 
@@ -120,20 +120,16 @@ def _by_metric(metric: str, feature: str, question: Question) -> Measured:
     return measure(question, [metric], feature)[0]
 
 
-def makes_sense(metric: str, feature: str) -> bool:
-    """Whether a metric on a feature says something.
-
-    A vocabulary (in `token` and `jaccard`) needs n-grams that are counted one by one: nearly all of the buckets of a
-    hashed feature are hit by any corpus, and so are nearly all classes of length.
-    """
-    if metric in ("token", "jaccard"):
-        return FEATURES[feature].n_buckets is None and feature not in LENGTHS
-    return True
+def makes_sense(metric: Metric, feature: str) -> bool:
+    """Whether a metric on a feature says something."""
+    return not metric.vocabulary or (FEATURES[feature].n_buckets is None and feature not in LENGTHS)
 
 
 def _metric_predictors() -> Iterable[Predictor]:
     for metric in METRICS.values():
-        features = dict.fromkeys([metric.feature, *(name for name in FEATURES if makes_sense(metric.name, name))])
+        if metric.by_ceilings:  # it ranks as its own numerator does, up to the ceilings; not tried as a predictor
+            continue
+        features = dict.fromkeys([metric.feature, *(name for name in FEATURES if makes_sense(metric, name))])
         for feature in features:
             yield Predictor(
                 f"{metric.name}.{feature}",

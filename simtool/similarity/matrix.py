@@ -1,5 +1,6 @@
 """Every corpus against every corpus: values, intervals and ceilings at one sample size."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,15 +11,19 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.features import coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
-from simtool.results import Tabular, html_table
+from simtool.results import Tabular, html_table, read_only
 from simtool.similarity.kernels import on_splits
 from simtool.similarity.metrics import Metric, find_metric
-from simtool.similarity.resampling import half_splits, interval, thin
+from simtool.similarity.resampling import half_splits, thin
+from simtool.statistics import CONFIDENCE, random_halves, sized_jackknife_interval
 
 if TYPE_CHECKING:
     import polars as pl
 
 RESAMPLES = 200
+JACKKNIFE_SPLITS = 8  # and their mirror images, for each fold left out; 4 and 16 gave the same widths within 3%
+PERMUTATIONS = 199  # of folds; p is then a multiple of 1 / 200
+EQUAL_DOCUMENTS = 0.1  # document counts that differ by less are taken as equal
 Name = TypeVar("Name")
 
 
@@ -26,9 +31,11 @@ Name = TypeVar("Name")
 class SimilarityMatrix(Tabular):
     """Similarities of every corpus (row, p) with every corpus (column, q), at equal sample sizes.
 
-    values, low, high   float64 (n, n)   mean over half-samples, and its 95% interval; the diagonal is the
-                                         split-half ceiling: a corpus against another half of itself
-    at_ceiling          bool (n, n)      not distinguishable from the mean of its two ceilings
+    values, low, high   float64 (n, n)   mean over half-splits, and its 95% interval (delete-one-fold jackknife); the
+                                         diagonal is the noise ceiling (split-half): a corpus against itself
+    at_ceiling          bool (n, n)      the cell is not distinguishable from its two ceilings
+    is_tested           bool (n, n)      whether that could be tested: not for directed metrics of samples that have
+                                         unequal numbers of documents
     tokens              tokens each corpus was thinned to; a cell compares half of them with the other half
 
     Names are unique; symmetric when the metric is.
@@ -43,13 +50,13 @@ class SimilarityMatrix(Tabular):
     low: np.ndarray
     high: np.ndarray
     at_ceiling: np.ndarray
+    is_tested: np.ndarray
     tokens: int
     resamples: int
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for array in (self.values, self.low, self.high, self.at_ceiling):
-            array.flags.writeable = False
+        read_only(self)
 
     @property
     def ceiling(self) -> np.ndarray:
@@ -92,6 +99,7 @@ class SimilarityMatrix(Tabular):
                 "ceiling_row": self.ceiling[rows],
                 "ceiling_column": self.ceiling[columns],
                 "at_ceiling": self.at_ceiling.ravel(),
+                "is_tested": self.is_tested.ravel(),
                 "metric": self.metric.name,
                 "feature": self.feature,
                 "tokens": self.tokens,
@@ -112,30 +120,136 @@ def similarity_matrix(
 ) -> SimilarityMatrix:
     """Compare corpora and mixtures of them, each thinned to the same number of tokens.
 
-    profiles   by corpus name, with the feature's counts
-    mixtures   what to compare, by name: shares of those corpora (None: every corpus by itself)
-    feature    one of FEATURES, or several joined with "+" (None: the metric's own)
-    tokens     size of each sample pair (None: as much as the smallest corpus allows)
+    What a cell estimates: the expected score of two disjoint samples, one of each corpus, of half the tokens from half
+    of the documents. So it depends on both sizes; only a metric that is corrected by the ceilings (`size_free`) does
+    not, and estimates the similarity of the texts that the samples were drawn from.
 
-    Raises SimtoolError when tokenizers differ, or a corpus holds fewer tokens than asked for.
+    Parameters
+    ----------
+    profiles
+        By corpus name, with the feature's counts.
+    mixtures
+        What to compare, by name: shares of those corpora (None: every corpus by itself).
+    feature
+        One of FEATURES, or several joined with "+" (None: the metric's own).
+    tokens
+        Size of each sample pair (None: as much as the smallest corpus allows).
+
+    Raises
+    ------
+    SimtoolError
+        When tokenizers differ, or a corpus holds fewer tokens than asked for.
     """
-    definition = find_metric(metric)
-    feature = feature or definition.feature
+    measure = find_metric(metric)
+    feature = feature or measure.feature
     mixtures = mixtures or {name: Mixture({name: 1.0}) for name in profiles}
     rng = np.random.default_rng(seed)
     samples, tokens = equal_samples(profiles, mixtures, feature, tokens, rng)
     splits = half_splits(samples.sum(axis=2), resamples, rng, tuple(mixtures))
-    measured = _measure(definition, samples, splits)
-    low, high = interval(measured)
-    values = measured.mean(axis=0)
-    diagonal = np.diagonal(measured, axis1=1, axis2=2)
-    below = (diagonal[:, :, None] + diagonal[:, None, :]) / 2 - measured
-    at_ceiling = interval(below if definition.alike == "high" else -below)[0] <= 0
-    np.fill_diagonal(at_ceiling, False)
-    bound = lambda array: np.clip(array, definition.low, definition.high)  # noqa: E731
+    values = cells_of(measure, samples, splits)
+    left_out = leave_out_folds(measure, samples, splits)
+    sizes = samples.sum(axis=2, dtype=np.float64)
+    low, high = cell_intervals(values, left_out, sizes)
+    documents = [sum(profiles[corpus].size["documents"] for corpus in mixture.weights) for mixture in mixtures.values()]
+    at_ceiling, is_tested = compare_with_ceilings(measure, samples, values, left_out, np.array(documents), rng)
+    bound = lambda array: np.clip(array, measure.low, measure.high)  # noqa: E731
     return SimilarityMatrix(
-        tuple(mixtures), definition, feature, values, bound(low), bound(high), at_ceiling, tokens, resamples
-    )
+        tuple(mixtures), measure, feature, bound(values), bound(low), bound(high), at_ceiling, is_tested, tokens,
+        resamples,
+    )  # fmt: skip
+
+
+def cells_of(
+    metric: Metric, samples: np.ndarray, first: np.ndarray, second: np.ndarray | None = None, groups: int = 1
+) -> np.ndarray:
+    """The mean over half-splits of every pair: float64 (n, n); or (groups, n, n) over consecutive splits."""
+    (measured,) = on_splits([metric], samples, samples, first, second)
+    if metric.symmetric:  # both ways to pair the halves
+        measured = (measured + measured.mT) / 2
+    n = len(samples)
+    means = measured.reshape(groups, -1, n, n).mean(axis=1)
+    if metric.by_ceilings:
+        ceilings = np.diagonal(means, axis1=1, axis2=2)
+        means = means / np.sqrt(ceilings[:, :, None] * ceilings[:, None, :])
+    return means if groups > 1 else means[0]
+
+
+def leave_out_folds(metric: Metric, samples: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """Every cell with each fold of the documents left out: float64 (n_folds, n, n).
+
+    A few splits serve for all folds, each with its mirror image: a fold is then on either side equally often, and what
+    the choice of splits adds to the differences between folds drops out to first order.
+    """
+    n_folds = samples.shape[1]
+    halves = np.concatenate([splits[:JACKKNIFE_SPLITS], ~splits[:JACKKNIFE_SPLITS]])
+    rest = ~np.eye(n_folds, dtype=bool)
+    first, second = ((side[None] & rest[:, None]).reshape(-1, n_folds) for side in (halves, ~halves))
+    return cells_of(metric, samples, first, second, n_folds)
+
+
+def cell_intervals(values: np.ndarray, left_out: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95% interval of every cell, (n, n) each, from values without each fold and sizes (n, n_folds)."""
+    low, high = np.empty_like(values), np.empty_like(values)
+    for i, j in np.ndindex(values.shape):
+        low[i, j], high[i, j] = sized_jackknife_interval(values[i, j], left_out[:, i, j], sizes[[i, j]])
+    return low, high
+
+
+def compare_with_ceilings(
+    metric: Metric,
+    samples: np.ndarray,
+    values: np.ndarray,
+    left_out: np.ndarray,
+    documents: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which cells are not distinguishable from their noise ceilings, and which could be tested: bool (n, n) each.
+
+    At equal document counts the folds of two samples of one text are exchangeable, and the test is exact: folds change
+    sides at random, and the two sides differ as much as the two corpora in more than 5% of the permutations. At
+    unequal counts the mean of the two ceilings less the cell is 0 for two samples of one text where the metric is
+    symmetric, and its jackknife interval decides. A directed metric has no such reference: a small sample as the
+    source of a large one is another thing than the reverse, and no test is made.
+
+    Parameters
+    ----------
+    documents
+        int (n,): how many documents each sample was counted from.
+    """
+    n = len(samples)
+    below, left_out_below = below_ceilings(metric, values), below_ceilings(metric, left_out)
+    at_ceiling = cell_intervals(below, left_out_below, samples.sum(axis=2, dtype=np.float64))[0] <= 0
+    is_tested = np.full((n, n), metric.symmetric)
+    for i, j in itertools.permutations(range(n), 2):
+        if abs(documents[i] - documents[j]) > EQUAL_DOCUMENTS * max(documents[i], documents[j]):
+            continue
+        is_tested[i, j] = True
+        if metric.symmetric and j < i:
+            at_ceiling[i, j] = at_ceiling[j, i]
+        else:
+            at_ceiling[i, j] = permutation_of_folds(metric, samples[i], samples[j], rng) > 1 - CONFIDENCE
+    np.fill_diagonal(is_tested, False)
+    return at_ceiling & is_tested, is_tested
+
+
+def below_ceilings(metric: Metric, cells: np.ndarray) -> np.ndarray:
+    """How much less similar each pair is than the mean of its two ceilings: (..., n, n)."""
+    ceilings = np.diagonal(cells, axis1=-2, axis2=-1)
+    return metric.sign * ((ceilings[..., :, None] + ceilings[..., None, :]) / 2 - cells)
+
+
+def permutation_of_folds(metric: Metric, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
+    """p of two samples, (n_folds, V) each, being of one text: their folds change sides, and are as far apart as they.
+
+    All that was counted is compared, and not halves of it: the power is that of the whole samples.
+    """
+    pooled = np.concatenate([a, b])[None]
+    sides = np.zeros((1 + PERMUTATIONS, len(a) + len(b)), bool)
+    sides[0, : len(a)] = True  # as they are
+    sides[1:] = random_halves(len(a) + len(b), PERMUTATIONS, rng)
+    (measured,) = on_splits([metric], pooled, pooled, sides)
+    similarity = metric.sign * measured[:, 0, 0]
+    return float((similarity <= similarity[0] + 1e-12).mean())
 
 
 def equal_samples(
@@ -230,11 +344,3 @@ def feature_counts(profiles: Mapping[str, Profile], feature: str) -> dict[str, n
             counts = profile.features[name]
             joined[corpus].append(counts if counts.shape[1] == dimension else coarsen(counts, dimension))
     return {corpus: np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0] for corpus, parts in joined.items()}
-
-
-def _measure(metric: Metric, samples: np.ndarray, splits: np.ndarray) -> np.ndarray:
-    """The metric of every pair on every split: float64 (n_resamples, n, n)."""
-    (values,) = on_splits([metric], samples, samples, splits)
-    if metric.symmetric:  # one of the two ways to pair the halves: their mean would hide half of the spread
-        values = np.triu(values) + np.triu(values, 1).mT
-    return values

@@ -7,8 +7,10 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
+from simtool.profiles.resolve import shipped
 from simtool.similarity.matrix import equal_samples, similarity_matrix
 from simtool.similarity.metrics import METRICS
+from simtool.tokens.tokenizer import load_tokenizer
 
 DIMENSION = 3000
 
@@ -39,7 +41,9 @@ def matrix_of(*profiles: Profile, **options):
 def test_two_samples_of_one_corpus_of_very_different_sizes_meet_the_ceiling(metric):
     small, large = corpus_of("small", zipf(), 20_000, 1), corpus_of("large", zipf(), 400_000, 2)
     result = matrix_of(small, large, metric=metric, feature="token", resamples=100)
-    assert result.at_ceiling[0, 1], (result.values, result.low, result.high)
+    directed = not METRICS[metric].symmetric  # of unequal document counts: a small source is not a small target
+    assert result.is_tested[0, 1] == (not directed)
+    assert result.at_ceiling[0, 1] == (not directed), (result.values, result.low, result.high)
     low, high = result.low[0, 1], result.high[0, 1]
     ceiling = result.ceiling.mean()
     assert low <= ceiling <= high
@@ -52,8 +56,8 @@ def test_the_published_score_of_those_samples_is_not_even_near_one():
     assert METRICS["token"].compute(*shares) < 0.9
 
 
-@pytest.mark.parametrize("metric", ["token", "js", "cosine", "kl"])
-def test_another_distribution_is_told_from_the_ceiling(metric):
+@pytest.mark.parametrize("metric", ["token", "js", "size_free", "cosine", "kl"])
+def test_another_distribution_is_distinguishable_from_the_ceiling(metric):
     one, other = corpus_of("one", zipf(), 50_000, 1), corpus_of("other", zipf(3), 50_000, 2)
     result = matrix_of(one, other, metric=metric, resamples=100)
     assert not result.at_ceiling.any()
@@ -101,6 +105,76 @@ def test_the_interval_covers_the_expected_score():
     assert covered >= 34  # P(fewer than 34 of 40 | 0.95) < 0.5%
     spread = np.std([result.values[0, 1] for result in results])
     assert 2.5 < np.mean(scores) / spread < 7  # about 4 standard errors wide
+
+
+# --- Uncertainty that covers what it says: simulations, each of which fails with the quantiles of half-splits ---
+
+
+@pytest.fixture(scope="module")
+def populations() -> dict[str, np.ndarray]:
+    """Real shapes: what the shipped profiles hold of each token, as the text that samples are drawn from."""
+    tokenizer = load_tokenizer("default")
+    counts = {name: shipped(name, tokenizer, ("token",)).features["token"].sum(axis=0) for name in ("c4", "gsm8k")}
+    seen = sum(counts.values()) > 0
+    return {name: of_corpus[seen] / of_corpus.sum() for name, of_corpus in counts.items()}
+
+
+def sample_of(shares: np.ndarray, n_tokens: int, seed: int, clumping: float = 2_000.0) -> Profile:
+    """Folds of their own topics and of unequal sizes, as many documents in each as in any other."""
+    rng = np.random.default_rng(seed)
+    sizes = np.round(n_tokens * rng.dirichlet(np.full(N_FOLDS, 60.0))).astype(int)
+    counts = [rng.multinomial(n, rng.dirichlet(shares * clumping + 1e-12)) for n in sizes]
+    return Profile("", "toy", "f" * 64, np.full(N_FOLDS, 10), sizes, sizes, {"token": np.array(counts, np.int64)})
+
+
+def measured(
+    a: np.ndarray, b: np.ndarray, seed: int, n_tokens: int = 10_000, metric: str = "js", clumping: float = 2_000.0
+):
+    pair = {"a": sample_of(a, n_tokens, 2 * seed, clumping), "b": sample_of(b, n_tokens, 2 * seed + 1, clumping)}
+    return similarity_matrix(pair, metric=metric, feature="token", tokens=int(0.9 * n_tokens), resamples=20)
+
+
+def test_intervals_of_noise_ceilings_cover_them(populations):
+    """A sample moves both of its own halves together, which the spread of half-splits does not show."""
+    results = [measured(*populations.values(), seed) for seed in range(30)]
+    for i in range(2):
+        truth = np.mean([result.values[i, i] for result in results])
+        covered = sum(result.low[i, i] <= truth <= result.high[i, i] for result in results)
+        assert covered >= 25  # P(fewer than 25 of 30 | 0.95) < 0.4%
+        widths = np.mean([result.high[i, i] - result.low[i, i] for result in results])
+        assert widths / np.std([result.values[i, i] for result in results]) < 8  # about 4 standard errors
+
+
+def test_the_size_free_similarity_is_that_of_the_texts_at_any_size(populations):
+    a, b = populations.values()
+    truth, scores = float(METRICS["size_free"].compute(a, b)), []
+    for n_tokens in (10_000, 40_000, 160_000):
+        result = measured(a, b, n_tokens, n_tokens, "size_free")
+        assert result.values[0, 1] == pytest.approx(truth, abs=0.025)
+        assert result.low[0, 1] < truth + 0.01 and truth - 0.01 < result.high[0, 1]
+        assert (np.diagonal(result.values) == 1).all() and (np.diagonal(result.low) == 1).all()
+        scores.append(measured(a, b, n_tokens, n_tokens, "token").values[0, 1])
+    assert scores[-1] - scores[0] > 0.04  # the paper's score is not
+
+
+def test_the_interval_of_the_size_free_similarity_covers_its_mean(populations):
+    """What is left of bias is tested above; `analyses/coverage.py` draws real documents and asks for the truth."""
+    results = [measured(*populations.values(), seed, 20_000, "size_free") for seed in range(24)]
+    mean = np.mean([result.values[0, 1] for result in results])
+    assert sum(result.low[0, 1] <= mean <= result.high[0, 1] for result in results) >= 19  # P(fewer | 0.95) < 0.2%
+
+
+@pytest.mark.parametrize("metric", ["js", "kl"])
+def test_the_mark_is_right_for_one_text_and_sees_foreign_documents(metric, populations):
+    """Of pairs of samples of one text 5% are distinguishable; where a fifth of one is foreign, most are."""
+    a, b = populations.values()
+    differ = {}
+    for foreign in (0.0, 0.2):
+        results = [measured(a, (1 - foreign) * a + foreign * b, 500 + seed, metric=metric) for seed in range(20)]
+        assert all(result.is_tested[0, 1] for result in results)
+        differ[foreign] = sum(not result.at_ceiling[0, 1] for result in results)
+    assert differ[0.0] <= 4  # 1 expected; P(more than 4 of 20 | 5%) < 0.3%
+    assert differ[0.2] >= 16
 
 
 def test_the_bias_of_js_is_corrected():

@@ -193,7 +193,7 @@ def test_find_metric():
     assert str(error.value) == (
         "Unknown metric 'cosin'. Did you mean 'cosine'?\n"
         "Known: bhattacharyya, cosine, cross_entropy, dsir_kl, exposure, hellinger, jaccard, js, kl, overlap, "
-        "token, total_variation."
+        "size_free, token, total_variation."
     )
 
 
