@@ -360,12 +360,6 @@ def on_splits(
     return values
 
 
-def ceilings(metric: "Metric", samples: np.ndarray, halves: np.ndarray, dimension: int | None = None) -> np.ndarray:
-    """What each corpus's one half scores with its other half, mean over the splits: samples (n, n_folds, V) -> (n,)."""
-    pairs = (on_splits([metric], one[None], one[None], halves, dimension=dimension) for one in samples)
-    return np.array([values[0].mean() for values in pairs])
-
-
 def _sums_on_splits(
     kernels: Sequence[Kernel],
     sources: np.ndarray,

@@ -82,7 +82,15 @@ def many(found) -> Findings:
     rng = np.random.default_rng(0)
     values = rng.uniform(0.3, 0.9, (n, n))
     names = tuple(f"a corpus with rather a long name, number {i}" for i in range(n))
-    matrix = replace(one, corpora=names, values=values, low=values - 0.01, high=values + 0.01, at_ceiling=values > 0.8)
+    matrix = replace(
+        one,
+        corpora=names,
+        values=values,
+        low=values - 0.01,
+        high=values + 0.01,
+        at_ceiling=values > 0.8,
+        is_tested=values < 2,
+    )
     largest = max(found.pairs.values(), key=lambda parts: sum(len(g.ngram) for d in parts for g in d.more_in_a))
     pairs = {(i, j): largest for i in range(n) for j in range(i + 1, n)}
     told = next(iter(found.facts.values()))

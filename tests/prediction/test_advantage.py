@@ -21,6 +21,8 @@ from simtool.profiles.profile import Profile
 from simtool.similarity.metrics import METRICS
 from tests.prediction.toys import C4, MIXTURES, exactly, profile_of, zipf
 
+OF_CONTROLS = [name for name, metric in METRICS.items() if not metric.by_ceilings]
+
 # --- By hand ---
 
 
@@ -96,11 +98,11 @@ def test_no_share_is_printed_as_certain(share, resamples, text):
 
 def test_together_they_are_what_they_are_alone(corpora):
     question = Question(corpora, C4, MIXTURES, ("code",), resamples=5)
-    for name, together in zip(METRICS, measure(question, list(METRICS), "token"), strict=True):
+    for name, together in zip(OF_CONTROLS, measure(question, OF_CONTROLS, "token"), strict=True):
         np.testing.assert_array_equal(together.values, measure(question, [name], "token")[0].values)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", OF_CONTROLS)
 def test_closer_is_positive_whatever_the_metric(metric, corpora):
     result = advantage(corpora, C4, MIXTURES, ["code", "prose"], metric, "token", resamples=60)
     assert result.value[0, 0] > 0, "a fifth of code brings c4 closer to code"
@@ -211,14 +213,14 @@ def test_more_documents_of_the_same_text_are_no_advantage(monkeypatch):
     monkeypatch.setattr(samples, "DRAWS", 4)
     shares = zipf()[:300] / zipf()[:300].sum()
     mixture = {"m": Mixture({"a": 0.8, "b": 0.2})}
-    declared = {name: 0 for name in METRICS}
-    over_pretraining = {name: 0 for name in METRICS}
+    declared = {name: 0 for name in OF_CONTROLS}
+    over_pretraining = {name: 0 for name in OF_CONTROLS}
     for replicate in range(100):
         rng = np.random.default_rng(replicate)
         of_documents = {name: sample_of_documents(p, rng) for name, p in (("a", shares), ("b", shares))}
         of_documents["t"] = sample_of_documents(np.roll(shares, 20), rng)
         question = Question(of_documents, Mixture({"a": 1.0}), mixture, ("t",), resamples=100, seed=replicate)
-        for name, measured in zip(METRICS, measure(question, list(METRICS), "token"), strict=True):
+        for name, measured in zip(OF_CONTROLS, measure(question, OF_CONTROLS, "token"), strict=True):
             result = summarise(question, name, "token", measured)
             declared[name] += result.low[0, 0] > 0
             over_pretraining[name] += result.low[0, 0] + result.placebo[0, 0] > 0
@@ -230,3 +232,12 @@ def test_with_the_placebo_an_advantage_is_the_difference_to_the_pretraining_corp
     result = advantage(corpora, C4, MIXTURES, ["code", "prose"], "js", "token", resamples=60)
     np.testing.assert_allclose(result.value + result.placebo, result.pretrain_proximity - result.proximity, atol=1e-12)
     assert (result.placebo_low <= result.placebo).all() and (result.placebo <= result.placebo_high).all()
+
+
+def test_a_metric_that_is_corrected_by_ceilings_has_no_control(corpora):
+    with pytest.raises(SimtoolError) as caught:
+        advantage(corpora, C4, MIXTURES, ["code"], "size_free")
+    assert str(caught.value) == (
+        "size_free compares corpora, and not mixtures with a control: those have one size.\n"
+        "Choose another metric, such as js or cross_entropy: simtool metrics."
+    )
