@@ -31,7 +31,7 @@ PAPER = {
 
 
 def advantage(
-    pretrain: str,
+    pretrain: str | Path,
     mid: Sequence[str] | str,
     targets: Mapping[str, float] | Sequence[str] | str,
     metric: str = "auto",
@@ -43,6 +43,8 @@ def advantage(
     unit: Unit = "tokens",
 ) -> Advantage:
     """How much closer each midtraining mixture is to each target than the pretraining corpus is.
+
+    Data in memory takes part by name: `Options(corpora={"web": frame, "chat": dataset})`, then "web" and "chat:0.2".
 
     Parameters
     ----------
@@ -63,7 +65,8 @@ def advantage(
     intervals over paired half-splits.
     """
     metric, feature = find_measure(metric, feature)
-    general, goals = parse_mixture(pretrain), as_names(targets)
+    (pretrain,), goals = as_names(pretrain), as_names(targets)
+    general = parse_mixture(pretrain)
     mixtures = midtraining_mixtures(general, as_names(mid))
     needed = {**mixtures, pretrain: general} | as_mixtures(goals)
     corpora = find_profiles(needed, feature.split("+"), sampling(options, tokens))
@@ -76,8 +79,8 @@ def advantage(
 
 
 def advantage_curve(
-    pretrain: str,
-    special: str,
+    pretrain: str | Path,
+    special: str | Path,
     targets: Mapping[str, float] | Sequence[str] | str,
     metric: str = "auto",
     feature: str | None = None,
@@ -88,7 +91,8 @@ def advantage_curve(
 ) -> Curve:
     """The advantage of a special corpus as its share goes from 0 to 1, and where it peaks. See `advantage`."""
     metric, feature = find_measure(metric, feature)
-    general, added, goals = parse_mixture(pretrain), parse_mixture(special), as_names(targets)
+    (pretrain, special), goals = as_names([pretrain, special]), as_names(targets)
+    general, added = parse_mixture(pretrain), parse_mixture(special)
     needed = {pretrain: general, special: added} | as_mixtures(goals)
     corpora = find_profiles(needed, feature.split("+"), sampling(options, tokens))
     profiles = {name: corpus.profile for name, corpus in corpora.items()}
@@ -97,7 +101,7 @@ def advantage_curve(
 
 
 def mix(
-    pretrain: str,
+    pretrain: str | Path,
     candidates: Sequence[str] | str,
     targets: Mapping[str, float] | Sequence[str] | str,
     constraints: Constraints | None = None,
@@ -127,7 +131,7 @@ def mix(
         Where no mixture is within the constraints, saying which of them and by how much.
     """
     find_feature(feature)
-    names, weights = as_names(candidates), as_weights(targets)
+    (pretrain,), names, weights = as_names(pretrain), as_names(candidates), as_weights(targets)
     corpora = find_profiles(as_mixtures([pretrain, *names, *weights]), [feature], options or Options())
     profiles = {name: corpus.profile for name, corpus in corpora.items()}
     facts = provenance_of(corpora, feature=feature, seed=seed)
@@ -135,7 +139,7 @@ def mix(
 
 
 def predict(
-    pretrain: str,
+    pretrain: str | Path,
     mid: Sequence[str] | str,
     targets: Mapping[str, float] | Sequence[str] | str,
     predictor: str = "auto",
@@ -151,7 +155,7 @@ def predict(
     predictor
         METRIC.FEATURE such as js.token, another name of the tournament, or "auto".
     """
-    general = parse_mixture(pretrain)
+    general = parse_mixture(str(pretrain))
     mixtures = midtraining_mixtures(general, as_names(mid))
     how = (predictor, tokens, resamples, seed, sampling(options, tokens))
     question = prediction.build_question(general, mixtures, as_names(targets), *how)

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from simtool.profiles.resolve import Options
 
 COUNTED_PER_TOKEN = 4  # tokens counted of a large corpus for each one taken of it, so that the sample is no prefix
 
 
-def as_names(names: Mapping[str, float] | Sequence[str] | str) -> list[str]:
-    """Names as a list: of a list, of a mapping's keys, or of one name."""
-    return [names] if isinstance(names, str) else list(names)
+def as_names(names: Mapping[str, float] | Sequence[str | Path] | str | Path) -> list[str]:
+    """Names as a list: of a list, of a mapping's keys, or of one name; a path is its text."""
+    return [str(names)] if isinstance(names, str | Path) else [str(name) for name in names]
 
 
 def as_weights(targets: Mapping[str, float] | Sequence[str] | str) -> dict[str, float]:

@@ -166,10 +166,11 @@ def named(corpora: Any, options: Options) -> tuple[list[str], Options]:
     names: list[str] = []
     own = dict(options.corpora)
     for n, (label, data) in enumerate(labelled, 1):
-        is_spec = isinstance(data, str | Path)
-        names.append(label or (str(data) if is_spec else f"corpus_{n}"))
-        if label is not None or not is_spec:
-            own[names[-1]] = data
+        if isinstance(data, str | Path) and (label is None or local_text(str(data), options) is None):
+            names.append(str(data))  # where only a profile or the hub can serve, it keeps its own name
+            continue
+        names.append(label or f"corpus_{n}")
+        own[names[-1]] = data
     if not names:
         raise SimtoolError("No corpus is given. Name at least one.")
     return names, replace(options, corpora=own)

@@ -166,6 +166,8 @@ def test_own_corpora_are_used_by_name(tmp_path, options):
     assert held.facts["source"] == "2 rows in memory"
     assert named([path, ["x"], "c4"], options)[0] == [str(path), "corpus_2", "c4"]
     assert named(str(path), options)[0] == [str(path)]
+    names, known = named({"c4": "c4", "mine": path}, options)
+    assert names == ["c4", "mine"] and find_profile("c4", ["token"], known).how == "shipped"
     with pytest.raises(SimtoolError, match=r"^No corpus is given\. Name at least one\.$"):
         named([], options)
 
@@ -175,3 +177,15 @@ def test_one_document_many_times_is_said(tmp_path, options):
     with pytest.raises(SimtoolError) as error:
         find_profiles({path: Mixture({path: 1.0})}, ["token"], options)
     assert str(error.value) == f"The 500 documents of {path} are all the same document. Give different ones."
+
+
+def test_data_in_memory_takes_part_in_every_function_by_its_name(tmp_path, options):
+    from simtool.api.mix import advantage, mix
+
+    web = write(tmp_path / "web.jsonl", [f"the cat sat on mat number {n} and ran" for n in range(60)])
+    sums = [f"{n} + {n} = {2 * n}, since {n} * 2 is that" for n in range(60)]
+    known = Options(data=None, cache=options.cache, corpora={"sums": sums, "goal": sums[::2] + sums[1::2]})
+    result = advantage(web, ["sums:0.5"], ["goal"], metric="js", feature="token", resamples=20, options=known)
+    assert result.to_polars()["advantage"].to_list()[0] > 0
+    advice = mix(web, "sums", {"goal": 1.0}, resamples=20, options=known)
+    assert set(advice.facts["corpora"]) == {str(web), "sums", "goal"}
