@@ -226,7 +226,9 @@ def two_sample(feature: str, question: Question) -> Measured:
         right = _above_zero(mean_p, square_p - mean_p**2) + _above_zero(-mean_q, square_q - mean_q**2)
         return np.clip(2 * (right - 1), 0, 2)  # error = 1 - right / 2
 
-    return _on_halves(question, feature, compute)
+    measured = _on_halves(question, feature, compute)
+    # both halves of a control hold the same documents, so that it would be tested on what it was trained on
+    return replace(measured, controls=np.zeros_like(measured.controls))
 
 
 def _above_zero(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -179,3 +179,9 @@ def test_two_samples_by_hand():
 
 def test_two_samples_without_anything_in_common_are_always_told_apart():
     assert benefit("two_sample.token", by_hand((1, 0), (0, 1))).pretrain_proximity[0] == pytest.approx(2, abs=1e-6)
+
+
+def test_a_classifier_has_no_control_that_it_has_seen(question):
+    """Held-out documents of the pretraining corpus are in the half that it is tested on."""
+    assert PREDICTORS["two_sample.token"].measure(question).controls.tolist() == [0, 0]
+    assert PREDICTORS["witten_bell.token"].measure(question).controls.tolist() == [3, 3]
