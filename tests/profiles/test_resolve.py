@@ -1,6 +1,7 @@
 """From a name to its profile: text first, then the cache, then what ships."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from simtool.profiles.count import Budget
 from simtool.profiles.features import FEATURES, split_by_tokenizer
 from simtool.profiles.reference.build import CORPORA
 from simtool.profiles.resolve import Options, find_profile, find_profiles, local_text, named, provenance_of, shipped
+from simtool.progress import Counted
 from simtool.tokens.tokenizer import load_tokenizer
 
 DEFAULT = load_tokenizer("default")
@@ -189,3 +191,31 @@ def test_data_in_memory_takes_part_in_every_function_by_its_name(tmp_path, optio
     assert result.to_polars()["advantage"].to_list()[0] > 0
     advice = mix(web, "sums", {"goal": 1.0}, resamples=20, options=known)
     assert set(advice.facts["corpora"]) == {str(web), "sums", "goal"}
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """Any file is large, and holds 200 documents of 3 words."""
+    monkeypatch.setattr("simtool.profiles.resolve.LARGE_BYTES", 1)
+    return str(write(tmp_path / "large.jsonl", [f"one two {n}" for n in range(200)]))
+
+
+def test_a_large_corpus_is_sampled_and_says_so(large, options):
+    messages = []
+    sampled = replace(options, sample=100, report=messages.append)
+    assert find_profile(large, ["token"], sampled).profile.size["tokens"] <= 100
+    assert f"{large}: its first 100 tokens at most are counted. All of it: --all." in messages
+    shares = [message.fraction for message in messages if isinstance(message, Counted)]
+    assert shares and 0.9 < shares[-1] <= 1  # so that a bar can say how far it is
+
+
+def test_all_of_a_large_corpus_is_counted_where_that_is_wanted(large, options):
+    whole = find_profile(large, ["token"], replace(options, sample=None)).profile.size
+    assert whole["documents"] == 200
+    # what was counted in full serves those who would have taken a sample
+    assert find_profile(large, ["token"], replace(options, sample=100)).profile.size == whole
+
+
+def test_a_budget_is_stronger_than_the_sample(large, options):
+    limited = replace(options, sample=100, budget=Budget(documents=3))
+    assert find_profile(large, ["token"], limited).profile.size["documents"] == 3
