@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -323,6 +323,7 @@ class Dialect:
         return f"{shown}, {f'quotes {self.quote}' if self.quote else 'no quoting'}"
 
 
+@cache
 def dialect_of(file: File) -> Dialect:
     """The dialect of a table, from its first lines (CleverCSV: van den Burg et al., arXiv:1811.11242)."""
     import clevercsv
@@ -347,7 +348,8 @@ def dialect_of(file: File) -> Dialect:
     return Dialect(sniffed.delimiter, quote, encoding)
 
 
-def _csv_blocks(file: File, columns: Columns, dialect: Dialect | None = None) -> Iterator[Block]:
+def csv_blocks(file: File, columns: Columns, dialect: Dialect | None = None) -> Iterator[Block]:
+    """The rows of a table of text, in its dialect or the one given."""
     csv.field_size_limit(LONGEST_CELL)
     dialect = dialect or dialect_of(file)
     quoting: dict[str, Any] = (
@@ -364,7 +366,10 @@ def _csv_blocks(file: File, columns: Columns, dialect: Dialect | None = None) ->
                     rows = []
             yield Block(partial(_whole_rows, file.name, rows), file.size or 0)
     except UnicodeDecodeError as error:
-        raise SimtoolError(f"{file.name} is not UTF-8 ({error.reason}). Convert it first.") from error
+        raise SimtoolError(
+            f"{file.name} is not {dialect.encoding.removesuffix('-sig').upper()} ({error.reason}).\n"
+            'Convert it, or say its encoding in the corpora file: encoding = "latin-1".'
+        ) from error
     except csv.Error as error:
         raise SimtoolError(f"{file.name}: {error} (line {table.line_num}; read with {dialect}).") from error
     except BROKEN as error:
@@ -450,7 +455,7 @@ FORMATS: dict[str, Callable[[File, Columns], Iterator[Block]]] = {
     "json": _json_blocks,
     "parquet": _parquet_blocks,
     "arrow": _arrow_blocks,
-    "csv": _csv_blocks,
+    "csv": csv_blocks,
     "text": _text_blocks,
     "document": document_blocks,
     "warc": _warc_blocks,

@@ -4,6 +4,7 @@
     path = "exports/tickets.csv"            # a file, folder, glob or URL, as seen from this file; or a hub id
     fields = "subject,body"                 # as in FILE#FIELDS; read off the rows by default
     filter = 'lang == "en" and stars > 3'   # rows that are read
+    delimiter = ";"                         # and quote, encoding: of a table, where they are not told from it
 
 A name is used like one of the catalogue: in mixtures, studies and reports. To add a setting, add a field to `Entry`.
 """
@@ -20,6 +21,7 @@ from typing import Any, Literal, get_args
 
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.corpus import VIEWS, Role, Row, SegmentRole
+from simtool.corpora.formats import Dialect
 from simtool.corpora.layouts import columns_of, value_at
 from simtool.errors import SimtoolError, unknown
 
@@ -35,6 +37,9 @@ class Entry:
     view: SegmentRole | None = None
     split: str | None = None
     filter: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    encoding: str | None = None
     train_on: Literal["response", "text"] | None = None
     role: Role = "specialised"
     title: str = ""
@@ -48,6 +53,13 @@ class Entry:
                 raise unknown(name, str(getattr(self, name)), map(str, filter(None, values)))
         if self.filter is not None:
             RowFilter(self.filter)
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """How a table of text is written, where the file says any of it."""
+        named = {"delimiter": self.delimiter, "quote": self.quote, "encoding": self.encoding}
+        settings = {name: value for name, value in named.items() if value is not None}
+        return Dialect(**settings) if settings else None
 
 
 def load_entries(path: Path) -> dict[str, Entry]:

@@ -12,7 +12,18 @@ from pathlib import Path
 from simtool.corpora.corpus import Corpus, Reading, Row
 from simtool.corpora.files import COMPRESSIONS, File, is_archive, is_pipe, local_file, spooled, unpacked, unreadable
 from simtool.corpora.folders import contents_of, split_of
-from simtool.corpora.formats import BY_NAME, FORMATS, Block, document_blocks, format_of
+from simtool.corpora.formats import (
+    BY_NAME,
+    FORMATS,
+    ONE_COLUMN,
+    Block,
+    Dialect,
+    csv_blocks,
+    dialect_of,
+    document_blocks,
+    format_of,
+    named_format,
+)
 from simtool.corpora.layouts import find_layout
 from simtool.errors import SimtoolError
 
@@ -26,12 +37,14 @@ class Files:
     label     what the user asked for
     is_tree   a folder of source or text files: a file is a document
     passed    what of a folder is not read, with the reason
+    dialect   of tables of text; None: told from each
     """
 
     files: tuple[File, ...]
     label: str
     is_tree: bool = False
     passed: tuple[tuple[str, str], ...] = ()
+    dialect: Dialect | None = None
 
     def read(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Row]]:
         reading = reading or Reading()
@@ -50,7 +63,10 @@ class Files:
     def _blocks(self, file: File, reading: Reading) -> Iterator[Block]:
         if self.is_tree:
             return document_blocks(file, None)
-        return FORMATS[known_format(file)](file, reading.columns)
+        name = known_format(file)
+        if name == "csv":
+            return csv_blocks(file, reading.columns, self.dialect)
+        return FORMATS[name](file, reading.columns)
 
     def sample(self) -> list[Row]:
         """The first rows, with all their fields: what a layout is read off."""
@@ -63,8 +79,16 @@ class Files:
 
     def describe(self) -> str:
         if len(self.files) == 1 and not self.passed:
-            return f"file {self.files[0].name}"
+            return f"file {self.files[0].name}{self._shown_dialect()}"
         return f"{len(self.files)} files of {self.label}{self._passed_over()}"
+
+    def _shown_dialect(self) -> str:
+        """How a table is written, where it is not as tables mostly are."""
+        file = self.files[0]
+        if self.is_tree or file.is_remote or named_format(file.name) != "csv" or format_of(file) != "csv":
+            return ""
+        dialect = self.dialect or dialect_of(file)
+        return "" if dialect.delimiter in (",", ONE_COLUMN) and dialect.quote else f" ({dialect})"
 
     def _passed_over(self) -> str:
         if not self.passed:
@@ -74,7 +98,9 @@ class Files:
         return f" (passed over {shown}{more})"
 
     def identity(self) -> str:
-        versions = "\n".join(file.identity() for file in self.files)
+        versions = "\n".join(
+            [*(file.identity() for file in self.files), *([repr(self.dialect)] if self.dialect else [])]
+        )
         return hashlib.sha256(versions.encode()).hexdigest()[:16]
 
     def content(self) -> str:
@@ -146,7 +172,13 @@ def find_files(spec: str, split: str = "train") -> Files:
     return Files(files, spec)
 
 
-def file_corpus(spec: str, fields: str | None = None, split: str = "train", name: str | None = None) -> Corpus:
+def file_corpus(
+    spec: str,
+    fields: str | None = None,
+    split: str = "train",
+    name: str | None = None,
+    dialect: Dialect | None = None,
+) -> Corpus:
     """A corpus of the user's own files.
 
     Parameters
@@ -159,8 +191,10 @@ def file_corpus(spec: str, fields: str | None = None, split: str = "train", name
         Of a folder whose files are named by splits.
     name
         What the corpus is called; the spec by default.
+    dialect
+        How tables of text are written; None: told from each.
     """
-    source = find_files(spec, split)
+    source = replace(find_files(spec, split), dialect=dialect)
     corpus = Corpus(
         name=name or spec, about="Your own files.", role="specialised", licence="yours", render=None, example={},
         source=source,

@@ -218,7 +218,10 @@ def own_entries(options: Options) -> dict[str, Entry]:
 def _own_corpus(name: str, entry: Entry, spec: Spec, options: Options) -> Corpus:
     """A corpus of the corpora file; what its name says beside it (view, split) comes before what the file says."""
     own = replace(options, text_field=spec.fields or entry.fields, split=spec.split or entry.split or options.split)
-    corpus = find_text_or_hub(entry.path, replace(own, corpora_file=None))
+    if parse_spec(entry.path).is_path:
+        corpus = file_corpus(entry.path, own.text_field, own.split, name, entry.dialect)
+    else:
+        corpus = find_text_or_hub(entry.path, replace(own, corpora_file=None))
     view = spec.view or entry.view or corpus.view
     return replace(
         corpus,

@@ -139,3 +139,15 @@ def test_filters(text, row, matches):
     row_filter = pickle.loads(pickle.dumps(RowFilter(text)))  # it goes to other processes
     assert row_filter(row) is matches
     assert {name for name in row if name != "x"} <= {*row_filter.columns}
+
+
+def test_a_table_is_read_in_the_dialect_that_is_said(options, tmp_path):
+    (tmp_path / "t.csv").write_text('id~text\n1~caf\u00e9, "quoted"\n2~th\u00e9\n', encoding="latin-1")
+    settings = '[corpora.t]\npath = "t.csv"\ndelimiter = "~"\nquote = ""\n'
+    (tmp_path / "simtool.toml").write_text(settings)
+    with pytest.raises(SimtoolError, match=r"t\.csv is not UTF-8 .*\nConvert it, or say its encoding"):
+        list(local_text("t", options).documents())
+    (tmp_path / "simtool.toml").write_text(settings + 'encoding = "latin-1"\n')
+    corpus = local_text("t", options)
+    assert [document.text for document in corpus.documents()] == ['caf\u00e9, "quoted"', "th\u00e9"]
+    assert corpus.describe() == "file t.csv ('~', no quoting)"

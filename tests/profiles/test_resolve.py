@@ -155,7 +155,7 @@ def test_layouts_of_every_kind_stand_in_one_command(tmp_path, options):
     assert sources == [
         "web.parquet, field content",
         "chat.jsonl, messages, 2 turns on average",
-        "tickets.csv, field body",
+        'tickets.csv (semicolons, quotes "), field body',
     ]
 
 
