@@ -38,13 +38,14 @@ def test_formats(form):
     assert done.returncode == 0, done.stderr
     if form == "csv":
         rows = list(csv.DictReader(io.StringIO(done.stdout)))
-        assert [(row["row"], row["column"]) for row in rows] == [
-            ("c4", "c4"), ("c4", "gsm8k"), ("gsm8k", "c4"), ("gsm8k", "gsm8k"),
-        ]  # fmt: skip
+        cells = [("c4", "c4"), ("c4", "gsm8k"), ("gsm8k", "c4"), ("gsm8k", "gsm8k")]
+        assert [(row["row"], row["column"]) for row in rows] == cells * 2
+        assert [row["metric"] for row in rows] == ["token"] * 4 + ["size_free"] * 4
         assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows)
     elif form == "json":
         told = json.loads(done.stdout)
-        assert len(told["cells"]) == 4
+        assert len(told["cells"]) == 8
+        assert told["provenance"]["metric"] == ["token", "size_free"]
         assert told["provenance"]["corpora"]["gsm8k"]["how"] == "shipped"
     elif form == "markdown":
         assert done.stdout.startswith("|  | c4 | gsm8k |\n| --- | ---: | ---: |\n| c4 | 0.")
@@ -56,8 +57,10 @@ def test_save_writes_table_provenance_and_pictures(tmp_path):
     done = simtool("matrix", "c4", "gsm8k", "--resamples", "20", "--save", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {f"similarity_matrix.{ending}" for ending in ("csv", "json", "png", "svg", "pdf")}
-    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.suffix != ".json"}
+    saved = {f"similarity_matrix.{ending}" for ending in ("csv", "json", "png", "svg", "pdf")}
+    assert names == saved | {"size_free"}  # the second matrix has a folder of its own
+    assert {path.name for path in (tmp_path / "out" / "size_free").iterdir()} == saved
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*") if path.suffix != ".json"}
     simtool("matrix", "c4", "gsm8k", "--resamples", "20", "--save", tmp_path / "out")
     assert all(path.read_bytes() == data for path, data in before.items())  # same table, same bytes
 
