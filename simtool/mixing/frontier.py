@@ -86,9 +86,12 @@ def frontier(
 ) -> Frontier:
     """What is gained on the targets for what is forgotten, as `recommend`; constraints.max_forgetting plays no part.
 
-    excluded   candidates that get no share, as those that `recommend` dropped
-
     From the two ends, the widest step in target and forgetting is halved in its trade-off until there are `points`.
+
+    Parameters
+    ----------
+    excluded
+        Candidates that get no share, as those that `recommend` dropped.
     """
     problem = build_problem(
         profiles, pretrain, candidates, targets, constraints or Constraints(), feature, resamples, seed

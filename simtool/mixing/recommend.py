@@ -173,16 +173,26 @@ def recommend(
 ) -> Recommendation:
     """The mixture of the pretraining corpus and the candidates that is best for the targets, within the constraints.
 
-    profiles   by name: the pretraining corpus, the candidates and the targets
-    targets    the weight of each; only their ratios matter
-    feature    one of FEATURES, or several joined with "+"
+    Parameters
+    ----------
+    profiles
+        By name: the pretraining corpus, the candidates and the targets.
+    targets
+        The weight of each; only their ratios matter.
+    feature
+        One of FEATURES, or several joined with "+".
 
+    Raises
+    ------
+    SimtoolError
+        When no mixture is within the constraints, saying which of them and by how much.
+
+    Notes
+    -----
     Intervals: of each half-sample (see `similarity.resampling`) the sources are read from one half of the documents
     and the targets from the other, and the best mixture is found again, at the trade-off found on the whole; how far
     the half-samples lie about their mean is laid about the value of the whole. Gains are those of the one mixture
     recommended.
-
-    Raises SimtoolError when no mixture is within the constraints, saying which of them and by how much.
     """
     constraints = constraints or Constraints()
     problem = build_problem(profiles, pretrain, candidates, targets, constraints, feature, resamples, seed)

@@ -101,9 +101,8 @@ def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Me
     """Each of several metrics on one feature; together they take little longer than the slowest."""
     to_measure = [find_metric(name) for name in metrics]
     for metric in to_measure:
-        if (
-            metric.by_ceilings
-        ):  # their own error is not in the spread of half-splits: 52 of 100 placebos came out closer
+        if metric.by_ceilings:
+            # the ceilings' own error is not in the spread of half-splits: 52 of 100 placebos came out closer
             raise SimtoolError(
                 f"{metric.name} compares corpora, and not mixtures with a control: those have one size.\n"
                 "Choose another metric, such as js or cross_entropy: simtool metrics."
@@ -233,12 +232,21 @@ def advantage(
 ) -> Advantage:
     """The proximity advantage of every mixture for every target.
 
-    profiles   by corpus name, with the feature's counts
-    mixtures   by the name that they are to be called
-    feature    one of FEATURES, or several joined with "+" (None: the metric's own)
-    tokens     size each mixture and target is thinned to (None: as much as the scarcest allows)
+    Parameters
+    ----------
+    profiles
+        By corpus name, with the feature's counts.
+    mixtures
+        By the name that they are to be called.
+    feature
+        One of FEATURES, or several joined with "+" (None: the metric's own).
+    tokens
+        Size each mixture and target is thinned to (None: as much as the scarcest allows).
 
-    Raises SimtoolError when a name has no profile, tokenizers differ, or a corpus is too small.
+    Raises
+    ------
+    SimtoolError
+        When a name has no profile, tokenizers differ, or a corpus is too small.
     """
     question = Question(profiles, pretrain, mixtures, tuple(targets), tokens, resamples, seed)
     feature = feature or find_metric(metric).feature
