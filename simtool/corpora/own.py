@@ -4,7 +4,7 @@
     path = "exports/tickets.csv"            # a file, folder, glob or URL, as seen from this file; or a hub id
     fields = "subject,body"                 # as in FILE#FIELDS; read off the rows by default
     filter = 'lang == "en" and stars > 3'   # rows that are read
-    delimiter = ";"                         # and quote, encoding: of a table, where they are not told from it
+    delimiter = ";"                         # and quote, encoding: of a table, where they are not detected from it
 
 A name is used like one of the catalogue: in mixtures, studies and reports. To add a setting, add a field to `Entry`.
 """

@@ -37,7 +37,7 @@ class Files:
     label     what the user asked for
     is_tree   a folder of source or text files: a file is a document
     passed    what of a folder is not read, with the reason
-    dialect   of tables of text; None: told from each
+    dialect   of tables of text; None: detected from each
     """
 
     files: tuple[File, ...]
@@ -192,7 +192,7 @@ def file_corpus(
     name
         What the corpus is called; the spec by default.
     dialect
-        How tables of text are written; None: told from each.
+        How tables of text are written; None: detected from each.
     """
     source = replace(find_files(spec, split), dialect=dialect)
     corpus = Corpus(

@@ -214,7 +214,7 @@ def _random(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) 
         texts = np.concatenate([texts, np.array([*candidates, None], object)[:-1]])
         sizes = np.concatenate([sizes, sizes_of(candidates)])
         order = np.argsort(keys, kind="stable")
-        # one document more than fits, so that a full budget can be told from a corpus that ended
+        # one document more than fits, so that a full budget differs from a corpus that ended
         over = np.cumsum(sizes[order]) > budget.tokens if budget.tokens else np.zeros(len(order), bool)
         if budget.documents:
             over |= np.arange(1, len(order) + 1) > budget.documents

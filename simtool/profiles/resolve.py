@@ -69,7 +69,7 @@ class Options:
     data: Path | None = field(default_factory=lambda: _path_of("SIMTOOL_DATA"))
     cache: Path = field(default_factory=_cache_folder)
     split: str = "train"
-    text_field: str | None = None  # of own files and the hub; None: told from the rows
+    text_field: str | None = None  # of own files and the hub; None: detected from the rows
     budget: Budget = Budget()  # noqa: RUF009 (frozen)
     workers: int = 1
     engine: Engine = "local"
