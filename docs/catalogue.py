@@ -1,7 +1,6 @@
-"""Writes docs/catalogue.md, everything known by name, from the catalogues themselves: python docs/catalogue.py"""
+"""Everything known by name, from the catalogues themselves: a page of the documentation, made with it (hooks.py)."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.prediction.predictors import PREDICTORS
@@ -12,7 +11,6 @@ from simtool.tokens.tokenizer import TOKENIZERS
 from simtool.training.schedules import SCHEDULES
 from simtool.training.sizes import SIZES
 
-PAGE = Path(__file__).with_suffix(".md")
 BAR = r"\|"  # as markdown has it inside a table
 ROLES = {"general": "general text", "specialised": "mixed in", "sft": "target"}
 
@@ -21,7 +19,6 @@ def page() -> str:
     """The page: a table for each kind of thing."""
     parts = [
         "# Known by name",
-        "Made by `python docs/catalogue.py` from the catalogues; a test compares.",
         "## Corpora",
         table(("name", "role", "profile ships", "what it is", "licence"), corpora()),
         "## Metrics",
@@ -72,7 +69,3 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def table_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

@@ -1,6 +1,8 @@
-"""For the documentation: pages that stand beside what they describe (figures, findings, benchmarks, contributing)."""
+"""For the documentation: pages that stand beside what they describe (figures, findings, benchmarks, contributing),
+and what is known by name, from the catalogues."""
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ LINKS = {path: page for page, path in PAGES.items()}
 def on_files(files: Files, config: Any) -> Files:
     for page, path in PAGES.items():
         files.append(File.generated(config, page, content=as_page(path)))
+    catalogue = runpy.run_path(str(ROOT / "docs" / "catalogue.py"))["page"]()
+    files.append(File.generated(config, "catalogue.md", content=catalogue))
     for picture in (ROOT / "figures" / "out").glob("*.png"):
         files.append(File.generated(config, f"out/{picture.name}", abs_src_path=str(picture)))
     return files

@@ -159,7 +159,7 @@ def test_a_feature(of):
     toy = of("feature")
     assert toy["counted"] == sum(len(f"Beep number {i}, said the robot.") - 1 for i in range(40))
     assert "toy_talk" in toy["profiled"]
-    assert "token on toy_pairs" in toy["matrix"]
+    assert "toy_pairs" in toy["matrix"]
     assert "cross_entropy.toy_pairs" in toy["predictors"] and "witten_bell.toy_pairs" in toy["predictors"]
     assert toy["unknown"].startswith("Unknown feature 'toy_pears'. Did you mean 'toy_pairs'?")
 
