@@ -127,7 +127,7 @@ def population_value(a: Population, b: Population) -> float:
 
 
 def summary(name: str, measured: list[dict[str, np.ndarray]], truth: float) -> list[dict[str, Any]]:
-    metric, of = find_metric(name), {key: np.stack([one[key] for one in measured]) for key in measured[0]}
+    metric, of = find_metric(name), {key: np.stack([sample[key] for sample in measured]) for key in measured[0]}
     rows = []
     for what, (i, j) in {"cell": (0, 1), "ceiling a": (0, 0), "ceiling b": (1, 1)}.items():
         if metric.by_ceilings and i == j:
