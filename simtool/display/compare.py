@@ -19,7 +19,7 @@ from simtool.display.console import (
     print_warnings,
 )
 from simtool.display.provenance import limiting, marked, provenance_lines, sample_warnings
-from simtool.profiles.features import hashed_of
+from simtool.profiles.features import hashed_of, symbol_of
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
 from simtool.wording import ABOVE, INDISTINGUISHABLE, readable, rounded
@@ -187,8 +187,9 @@ def _text_of(cell: object) -> str:
 
 
 def _print_difference(out: Console, difference: Difference, names: tuple[str, ...], n: int) -> None:
+    unit = f"bits per {symbol_of(difference.feature)}"
     out.print(
-        f"\n{difference.feature}: what makes the {rounded(difference.total)} bits of Jensen-Shannon divergence",
+        f"\n{difference.feature}: what makes the {rounded(difference.total)} {unit} of Jensen-Shannon divergence",
         style="bold",
     )
     for side, name in zip("ab", names, strict=True):

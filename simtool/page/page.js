@@ -183,7 +183,7 @@
       const body = rows.map(([gram, part, a, b]) => [el("code", {}, gram), `${(100 * part / bits).toFixed(1)}%`, ...(turned ? [b, a] : [a, b]).map((v) => v.toLocaleString("en"))]);
       return el("div", {}, el("h4", {}, `More in ${label(who)}`), grid(head, body));
     });
-    const told = `Jensen-Shannon divergence on ${data.features[state.feature]}: ${bits.toFixed(3)} bits of 1, on all that was counted. The largest parts of it:`;
+    const told = `Jensen-Shannon divergence on ${data.features[state.feature]}: ${bits.toFixed(3)} bits per ${data.symbols[state.feature]}, 1 at most, on all that was counted. The largest parts of it:`;
     return [choices, el("p", { class: "about" }, told), el("div", { class: "sides" }, ...grams)];
   }
 

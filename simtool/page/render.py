@@ -13,6 +13,7 @@ from simtool.page import sentences
 from simtool.page.gather import FEATURES, VIEW_TITLES, Findings, PairDifference
 from simtool.page.markup import Html, el, join
 from simtool.page.sections import Section, labels, sections
+from simtool.profiles.features import symbol_of
 from simtool.similarity.matrix import SimilarityMatrix
 from simtool.wording import NOT_TRAINING, PROXY, SAMPLING, method
 
@@ -71,6 +72,7 @@ def data(findings: Findings, names: Sequence[str]) -> dict[str, Any]:
         ],
         "views": [_view(findings, matrix, names) for matrix in findings.matrices],
         "features": FEATURES,
+        "symbols": [symbol_of(feature) for feature in FEATURES],
         "open": telling_pair(findings),
         "pairs": {f"{i}-{j}": [_pair(part) for part in parts] for (i, j), parts in findings.pairs.items()},
     }
