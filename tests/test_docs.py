@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-COLUMNS = 78  # of a console block
+COLUMNS = 80  # of a console block
 
 
 def blocks(language: str) -> list[str]:
@@ -109,3 +109,7 @@ def test_the_public_names_are_there():
 def test_links_of_the_readme_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
