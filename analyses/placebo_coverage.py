@@ -19,7 +19,7 @@ from simtool.mixing.solver import within_budget
 from simtool.mixture import Mixture, blend
 from simtool.prediction.advantage import interval_or_nan, measure
 from simtool.prediction.question import Question
-from simtool.profiles.features import N_FOLDS, Batch, count_features
+from simtool.profiles.features import N_FOLDS, DocumentBatch, count_features
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, local_text
 from simtool.similarity.metrics import METRICS
@@ -81,7 +81,7 @@ def _profile(name: str, texts: list[str], tokenizer: Tokenizer, rng: np.random.G
     n_bytes = np.array([len(text.encode("utf-8", "replace")) for text in texts])
     sizes = [np.ones(len(texts), np.int64), np.diff(offsets), n_bytes]
     by_fold = [np.bincount(folds, size, N_FOLDS).astype(np.int64) for size in sizes]
-    counts = count_features(Batch(texts, ids, offsets, folds), MEASURES, tokenizer.vocabulary_size)
+    counts = count_features(DocumentBatch(texts, ids, offsets, folds), MEASURES, tokenizer.vocabulary_size)
     return Profile(name, tokenizer.name, tokenizer.fingerprint, *by_fold, counts)
 
 

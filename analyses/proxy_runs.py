@@ -15,7 +15,7 @@ import polars as pl
 from analyses._pile import STATUS, TOKENIZER, domain_profiles
 from analyses._sweeps import PublicSweep, mixing_laws, regmix
 from analyses.public_sweeps import CORPORA, SPANS, features_of, text_predictions
-from simtool.prediction.proxy_runs import Draw, cross_validation, proxy_curve, transfers
+from simtool.prediction.proxy_runs import Split, cross_validation, proxy_curve, transfers
 from simtool.prediction.sweeps import Sweep, concatenate
 from simtool.prediction.text_priors import baselines
 
@@ -53,6 +53,6 @@ def _zero_runs(public: PublicSweep, of_text: dict[str, dict[str, np.ndarray]]) -
     return {name: values.mean(axis=0) for name, values in predictions.items()}
 
 
-def _curve(name: str, sweep: Sweep, draws: Sequence[Draw], fixed: dict[str, np.ndarray]) -> pl.DataFrame:
+def _curve(name: str, sweep: Sweep, draws: Sequence[Split], fixed: dict[str, np.ndarray]) -> pl.DataFrame:
     curve = proxy_curve(sweep, draws, fixed, fixed[SPANS])
     return curve.to_polars().select(pl.lit(name).alias("sweep"), pl.all())

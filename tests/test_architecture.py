@@ -1,8 +1,10 @@
 """The house holds: no arrow goes up, nothing goes in a circle, and each wing needs only what it must."""
 
+import ast
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -71,6 +73,15 @@ def test_nothing_in_the_package_imports_what_stands_outside_or_the_public_functi
         # the package itself hands the public functions on
         if module != "simtool" and not module.startswith(("simtool.cli", "simtool.api")):
             assert not {name for name in imported if name.startswith("simtool.api")}, module
+
+
+def test_no_two_public_classes_have_the_same_name():
+    modules = defaultdict(list)
+    for path in sorted((ROOT / "simtool").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules[node.name].append(str(path.relative_to(ROOT)))
+    assert not {name: paths for name, paths in modules.items() if len(paths) > 1}
 
 
 def test_everything_but_training_works_without_torch():

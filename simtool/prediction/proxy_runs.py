@@ -159,31 +159,31 @@ class ProxyCurve(Tabular):
 
 
 @dataclass(frozen=True)
-class Draw:
+class Split:
     """Runs to fit on, in the order in which they are spent; and runs to be ranked. int64, rows of the sweep."""
 
     train: np.ndarray
     test: np.ndarray
 
 
-def cross_validation(n: int, folds: int = FOLDS, seed: int = 0) -> list[Draw]:
+def cross_validation(n: int, folds: int = FOLDS, seed: int = 0) -> list[Split]:
     """Every run is held out once; those left are spent in a random order."""
     rng = np.random.default_rng(seed)
     parts = np.array_split(rng.permutation(n), folds)
     rest = [np.concatenate([part for j, part in enumerate(parts) if j != i]) for i in range(folds)]
-    return [Draw(rng.permutation(train), np.sort(test)) for train, test in zip(rest, parts, strict=True)]
+    return [Split(rng.permutation(train), np.sort(test)) for train, test in zip(rest, parts, strict=True)]
 
 
-def transfers(n_train: int, n_test: int, draws: int = FOLDS, seed: int = 0) -> list[Draw]:
+def transfers(n_train: int, n_test: int, draws: int = FOLDS, seed: int = 0) -> list[Split]:
     """Runs of one sweep are ranked by models fitted on another; the rows of both are counted one after the other."""
     rng = np.random.default_rng(seed)
     test = np.arange(n_train, n_train + n_test)
-    return [Draw(rng.permutation(n_train), test) for _ in range(draws)]
+    return [Split(rng.permutation(n_train), test) for _ in range(draws)]
 
 
 def proxy_curve(
     sweep: Sweep,
-    draws: Sequence[Draw],
+    draws: Sequence[Split],
     fixed: Mapping[str, np.ndarray],
     prior: np.ndarray,
     models: Sequence[str] = tuple(MODELS),
@@ -226,7 +226,7 @@ def with_average(table: np.ndarray) -> np.ndarray:
 
 
 def _fitted(
-    fit: Model, inputs: Inputs, prior: np.ndarray | None, losses: np.ndarray, draw: Draw, size: int
+    fit: Model, inputs: Inputs, prior: np.ndarray | None, losses: np.ndarray, draw: Split, size: int
 ) -> np.ndarray:
     """What models of every target, fitted on the first runs of a draw, say of its test runs: (n_test, T + 1)."""
     columns = []
@@ -238,7 +238,12 @@ def _fitted(
 
 
 def _records(
-    name: str, size: int, targets: Sequence[str], losses: np.ndarray, draws: Sequence[Draw], predicted: list[np.ndarray]
+    name: str,
+    size: int,
+    targets: Sequence[str],
+    losses: np.ndarray,
+    draws: Sequence[Split],
+    predicted: list[np.ndarray],
 ) -> list[tuple]:
     """(predictor, runs, target, draw, spearman, regret, regret_share) of every target and draw."""
     return [

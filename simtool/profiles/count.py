@@ -19,7 +19,7 @@ import numpy as np
 from simtool import executor
 from simtool.corpora.corpus import Corpus, Reading, document_hash, why_empty
 from simtool.errors import SimtoolError
-from simtool.profiles.features import FEATURES, N_FOLDS, Batch, add_counts, empty_counts, frequent_ngrams
+from simtool.profiles.features import FEATURES, N_FOLDS, DocumentBatch, add_counts, empty_counts, frequent_ngrams
 from simtool.profiles.profile import Profile, load_profile, save_profile
 from simtool.progress import Counted
 from simtool.tables import provenance
@@ -244,7 +244,7 @@ class _Tally:
         folds, texts = folds[order], [texts[i] for i in order]
         n_bytes = np.array([len(data[i]) for i in order], np.int64)
         ids, offsets = self.tokenizer.encode(texts)
-        batch = Batch(texts, ids, offsets, folds)
+        batch = DocumentBatch(texts, ids, offsets, folds)
         if self.label and not self.labels:
             self.labels = self._label(texts)
         add_counts(self.counts, batch, self.tokenizer.vocabulary_size)
@@ -257,7 +257,7 @@ class _Tally:
         """Frequent n-grams of the first texts, by the bucket they are counted in: names for people to read."""
         lengths = np.cumsum([len(text) for text in texts])
         texts = texts[: int(np.searchsorted(lengths, LABEL_CHARACTERS)) + 1]
-        batch = Batch(texts, *self.tokenizer.encode(texts), np.zeros(len(texts), np.int64))
+        batch = DocumentBatch(texts, *self.tokenizer.encode(texts), np.zeros(len(texts), np.int64))
         labels: dict[str, dict[int, tuple[int, ...]]] = {}
         for name in self.counts:
             if FEATURES[name].order > 1:

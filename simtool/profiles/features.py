@@ -29,7 +29,7 @@ FINAL_MULTIPLIER = np.uint32(0x85EBCA77)  # xxHash32, PRIME32_2
 
 
 @dataclass(frozen=True)
-class Batch:
+class DocumentBatch:
     """Documents to be counted, in any order; documents that lie in fold order are counted without a copy.
 
     texts    list of str (n_documents,)
@@ -57,7 +57,7 @@ class Batch:
         """Unicode code points of all the texts end to end: uint32 (n_characters,)."""
         return points_of("".join(self.texts))
 
-    def fold(self, fold: int) -> "Batch":
+    def fold(self, fold: int) -> "DocumentBatch":
         """The documents of one fold, in the order that they have here."""
         members = np.flatnonzero(self.folds == fold)
         n = len(members)
@@ -65,7 +65,7 @@ class Batch:
         offsets = self.offsets
         if n == 0 or members[-1] == first + n - 1:
             ids = self.ids[offsets[first] : offsets[first + n]]
-            return Batch(
+            return DocumentBatch(
                 self.texts[first : first + n],
                 ids,
                 offsets[first : first + n + 1] - offsets[first],
@@ -75,33 +75,33 @@ class Batch:
             [self.ids[a:b] for a, b in zip(offsets[members].tolist(), offsets[members + 1].tolist(), strict=True)]
         )
         lengths = np.diff(offsets)[members]
-        return Batch([self.texts[d] for d in members.tolist()], ids, _offsets(lengths), self.folds[members])
+        return DocumentBatch([self.texts[d] for d in members.tolist()], ids, _offsets(lengths), self.folds[members])
 
 
 # --- Views: what the n-grams are n-grams of ---
 
 
-def token_sequence(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+def token_sequence(batch: DocumentBatch) -> tuple[np.ndarray, np.ndarray]:
     """The token ids, as they come in the batch."""
     return batch.ids, batch.offsets
 
 
-def code_points(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+def code_points(batch: DocumentBatch) -> tuple[np.ndarray, np.ndarray]:
     """Unicode code points, line breaks and all; nothing is normalised."""
     return batch.points, _offsets(lengths_of(batch.texts))
 
 
-def skeletons(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+def skeletons(batch: DocumentBatch) -> tuple[np.ndarray, np.ndarray]:
     """Syntax without topics; see `skeleton`."""
     return read_skeletons(batch.texts)
 
 
-def document_lengths(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+def document_lengths(batch: DocumentBatch) -> tuple[np.ndarray, np.ndarray]:
     """One symbol a document: the class of its length in tokens."""
     return length_class(np.diff(batch.offsets)), np.arange(len(batch.texts) + 1)
 
 
-def line_lengths(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+def line_lengths(batch: DocumentBatch) -> tuple[np.ndarray, np.ndarray]:
     r"""One symbol a line: the class of its length in characters, without its line break (\n or \r\n).
 
     A line break that ends a document begins no other line; an empty document has no line.
@@ -158,7 +158,7 @@ class View:
     """
 
     about: str
-    read: Callable[[Batch], tuple[np.ndarray, np.ndarray]]
+    read: Callable[[DocumentBatch], tuple[np.ndarray, np.ndarray]]
     alphabet: int | None
     spell: Callable[[int], str] | None
     joined_by: str = " "
@@ -301,7 +301,7 @@ def empty_counts(names: Iterable[str], vocabulary_size: int) -> dict[str, np.nda
     return {name: np.zeros((N_FOLDS, find_feature(name).dimension(vocabulary_size)), np.int64) for name in names}
 
 
-def add_counts(counts: dict[str, np.ndarray], batch: Batch, vocabulary_size: int) -> None:
+def add_counts(counts: dict[str, np.ndarray], batch: DocumentBatch, vocabulary_size: int) -> None:
     """Add a batch to `counts`, in place; the names in it say what is counted.
 
     Goes fold by fold, so that the symbols and the row that they are counted into stay in the processor's
@@ -319,7 +319,7 @@ def add_counts(counts: dict[str, np.ndarray], batch: Batch, vocabulary_size: int
                     np.add.at(counts[feature.name][fold], buckets, 1)
 
 
-def count_features(batch: Batch, names: Iterable[str], vocabulary_size: int) -> dict[str, np.ndarray]:
+def count_features(batch: DocumentBatch, names: Iterable[str], vocabulary_size: int) -> dict[str, np.ndarray]:
     """The counts of a batch: int64 (N_FOLDS, dimension) a feature."""
     counts = empty_counts(names, vocabulary_size)
     add_counts(counts, batch, vocabulary_size)
@@ -346,7 +346,7 @@ class Ngram(NamedTuple):
     count: int
 
 
-def frequent_ngrams(batch: Batch, name: str, k: int, vocabulary_size: int) -> list[Ngram]:
+def frequent_ngrams(batch: DocumentBatch, name: str, k: int, vocabulary_size: int) -> list[Ngram]:
     """The k most frequent n-grams of a batch, exactly, most frequent first; they tell what a bucket holds.
 
     Of equally frequent n-grams the one with smaller symbols comes first, so documents may come in any order.

@@ -11,7 +11,7 @@ import pytest
 from xxhash import xxh3_64_hexdigest
 
 from simtool.corpora.catalogue import find_corpus
-from simtool.corpora.packages import LARGEST_SHARE, File, Packages, _read, _within_share
+from simtool.corpora.packages import LARGEST_SHARE, Packages, SourceFile, _read, _within_share
 from simtool.errors import SimtoolError
 
 SHAPES = '''"""Shapes and what can be measured on them."""
@@ -190,8 +190,8 @@ def test_order_is_the_same_in_every_process(site):
     assert ran.stdout.split() == [file.name for file in view(site, "source").files()]
 
 
-def files_of(**sizes: list[int]) -> list[File]:
-    return [File(name, f"{i}", "", size, "") for name, of in sizes.items() for i, size in enumerate(of)]
+def files_of(**sizes: list[int]) -> list[SourceFile]:
+    return [SourceFile(name, f"{i}", "", size, "") for name, of in sizes.items() for i, size in enumerate(of)]
 
 
 def test_no_distribution_takes_more_than_its_share():

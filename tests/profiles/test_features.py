@@ -16,7 +16,7 @@ from simtool.profiles.features import (
     FEATURES,
     N_FOLDS,
     VIEWS,
-    Batch,
+    DocumentBatch,
     Feature,
     add_counts,
     coarsen,
@@ -39,7 +39,7 @@ def batch_of(texts, tokens, folds=None):
     """A batch with these texts, these token ids (a list a document) and these folds (all 0)."""
     offsets = np.cumsum([0, *map(len, tokens)])
     ids = np.array([i for document in tokens for i in document], np.uint16)
-    return Batch(list(texts), ids, offsets, np.array(folds or [0] * len(texts), np.uint8))
+    return DocumentBatch(list(texts), ids, offsets, np.array(folds or [0] * len(texts), np.uint8))
 
 
 documents = st.tuples(texts, st.lists(st.integers(0, VOCABULARY - 1), max_size=12), st.integers(0, N_FOLDS - 1))
@@ -229,7 +229,7 @@ def test_a_token_beyond_the_vocabulary_is_refused():
 )
 def test_a_batch_that_does_not_fit_together_is_refused(texts, n_ids, offsets, folds, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        Batch(texts, np.zeros(n_ids, np.uint16), np.array(offsets), np.array(folds, np.int64))
+        DocumentBatch(texts, np.zeros(n_ids, np.uint16), np.array(offsets), np.array(folds, np.int64))
 
 
 # --- The most frequent n-grams ---

@@ -188,7 +188,7 @@ def test_what_a_small_file_cannot_fill_goes_to_the_others():
 
 
 def test_a_share_is_spread_over_groups_whatever_the_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "BLEND", {"code": (build.Part("source", group="lang"),)})
+    monkeypatch.setattr(build, "BLEND", {"code": (build.BlendFile("source", group="lang"),)})
     rows = [{"text": f"{lang} {i:04}", "lang": lang} for lang in ("aa", "bb") for i in range(100)]
     rows += [{"text": "cc 0000", "lang": "cc"}]  # 7 bytes each
     shares = []

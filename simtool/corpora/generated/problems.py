@@ -1,6 +1,6 @@
 """Word problems for school children, each with its answer step by step; the last line is "#### number".
 
-To add a problem, write a function that returns a `Problem` and name it in `PROBLEMS`. No wording is shared with
+To add a problem, write a function that returns a `WordProblem` and name it in `PROBLEMS`. No wording is shared with
 `drills.py`, which is mixed in at midtraining while these are a target. Every equation in an answer is true.
 """
 
@@ -57,14 +57,14 @@ PLACES = [
 ]
 
 
-class Problem(NamedTuple):
+class WordProblem(NamedTuple):
     story: list[str]
     question: str
     steps: list[str]
     answer: int
 
 
-class Person(NamedTuple):
+class Protagonist(NamedTuple):
     name: str
     they: str
     their: str
@@ -93,22 +93,24 @@ ASIDES = (
 )
 
 
-def person(dice: Dice) -> Person:
-    return Person(dice.choose(SHE), "she", "her") if dice.chance(0.5) else Person(dice.choose(HE), "he", "his")
+def person(dice: Dice) -> Protagonist:
+    return (
+        Protagonist(dice.choose(SHE), "she", "her") if dice.chance(0.5) else Protagonist(dice.choose(HE), "he", "his")
+    )
 
 
-def people(dice: Dice, n: int) -> list[Person]:
-    everybody = [Person(name, "she", "her") for name in SHE] + [Person(name, "he", "his") for name in HE]
+def people(dice: Dice, n: int) -> list[Protagonist]:
+    everybody = [Protagonist(name, "she", "her") for name in SHE] + [Protagonist(name, "he", "his") for name in HE]
     return dice.some(everybody, n)
 
 
-def _containers(dice: Dice) -> Problem:
+def _containers(dice: Dice) -> WordProblem:
     who, box, thing = person(dice), dice.choose(BOXES), dice.choose(THINGS + FOOD)
     n, each = dice.integer(3, 12), dice.integer(4, 25)
     gone = dice.integer(2, n * each - 1)
     v = {"who": who.name, "they": who.they, "box": box, "x": thing, "n": n, "e": each, "g": gone, "p": n * each,
          "r": n * each - gone}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("{who} [has|owns|keeps|fills] {n} {box} [with|of] {e} {x} [each|in every one].", **v),
             dice.say(
@@ -125,14 +127,14 @@ def _containers(dice: Dice) -> Problem:
     )
 
 
-def _shopping(dice: Dice) -> Problem:
+def _shopping(dice: Dice) -> WordProblem:
     who, (first, second) = person(dice), dice.some(GOODS, 2)
     n, m, p, q = dice.integer(2, 6), dice.integer(1, 5), dice.integer(2, 15), dice.integer(2, 12)
     cost = n * p + m * q
     paid = (cost // 10 + dice.integer(1, 3)) * 10
     v = {"who": who.name, "they": who.they, "a": first, "b": second, "n": n, "m": m, "p": p, "q": q, "c": n * p, "d": m * q,
          "t": cost, "paid": paid, "r": paid - cost, "place": dice.choose(PLACES)}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("At the {place} [a {a} costs {p} dollars and a {b} {q} dollars|they ask {p} dollars for a {a} and {q}"
                      " dollars for a {b}].", **v),
@@ -150,12 +152,12 @@ def _shopping(dice: Dice) -> Problem:
     )  # fmt: skip
 
 
-def _compare(dice: Dice) -> Problem:
+def _compare(dice: Dice) -> WordProblem:
     (a, b, c), thing = people(dice, 3), dice.choose(THINGS)
     n, times, more = dice.integer(4, 30), dice.integer(2, 5), dice.integer(2, 20)
     v = {"a": a.name, "b": b.name, "c": c.name, "x": thing, "n": n, "k": times, "m": more, "y": n * times,
          "z": n * times + more, "t": n + n * times + n * times + more}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("{a} [has|collects|finds] {n} {x}.", **v),
             dice.say("{b} [has|collects|finds] {k} times as many as {a}, and {c} [has|finds] {m} more than {b}.", **v),
@@ -170,14 +172,14 @@ def _compare(dice: Dice) -> Problem:
     )
 
 
-def _wages(dice: Dice) -> Problem:
+def _wages(dice: Dice) -> WordProblem:
     who, job = person(dice), dice.choose(["mows lawns", "walks dogs", "paints fences", "teaches chess", "repairs bicycles",
                                           "picks cherries", "tunes pianos", "sorts letters"])  # fmt: skip
     pay, hours, days = dice.integer(7, 24), dice.integer(2, 8), dice.integer(3, 6)
     spent = dice.integer(5, pay * hours * days - 1)
     v = {"who": who.name, "they": who.they, "job": job, "p": pay, "h": hours, "d": days, "s": spent, "x": pay * hours,
          "y": pay * hours * days, "r": pay * hours * days - spent}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("{who} {job} for {p} dollars an hour, {h} hours a day.", **v),
             capital(dice.say("{they} [works|does so] on {d} days this week and then spends {s} dollars on [a gift|shoes|a trip].", **v)),
@@ -192,7 +194,7 @@ def _wages(dice: Dice) -> Problem:
     )  # fmt: skip
 
 
-def _sharing(dice: Dice) -> Problem:
+def _sharing(dice: Dice) -> WordProblem:
     who, thing, group = (
         person(dice),
         dice.choose(FOOD + THINGS),
@@ -201,7 +203,7 @@ def _sharing(dice: Dice) -> Problem:
     n, each, left_over = dice.integer(3, 12), dice.integer(3, 20), dice.integer(2, 15)
     v = {"who": who.name, "they": who.they, "x": thing, "g": group, "n": n, "e": each, "k": left_over, "t": n * each + left_over,
          "m": n * each}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("{who} [brings|has|arrives with] {t} {x}.", **v),
             dice.say("[First|Before anything else] {they} [puts aside|keeps] {k}, and the {n} {g} [share the others evenly|get equal"
@@ -216,7 +218,7 @@ def _sharing(dice: Dice) -> Problem:
     )  # fmt: skip
 
 
-def _journey(dice: Dice) -> Problem:
+def _journey(dice: Dice) -> WordProblem:
     who, way = person(dice), dice.choose(["cycles", "hikes", "rows", "drives", "rides"])
     n, m, days = dice.integer(6, 40), dice.integer(1, 12), dice.integer(2, 4)
     rest = dice.integer(3, 60)
@@ -224,7 +226,7 @@ def _journey(dice: Dice) -> Problem:
     total = n * days + second + rest
     v = {"who": who.name, "they": who.they, "w": way, "n": n, "m": m, "d": days, "s": second, "t": total, "x": n * days,
          "y": n * days + second, "r": rest}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("{who} {w} to [the coast|a lake|an old castle|the border], {t} miles away.", **v),
             dice.say("[On each of the first {d} days|For {d} days] {they} {w} {n} miles a day, and on the day after {m} miles more"
@@ -241,12 +243,12 @@ def _journey(dice: Dice) -> Problem:
     )  # fmt: skip
 
 
-def _ages(dice: Dice) -> Problem:
+def _ages(dice: Dice) -> WordProblem:
     a, b = people(dice, 2)
     young, times, years = dice.integer(3, 15), dice.integer(2, 5), dice.integer(2, 20)
     v = {"a": a.name, "b": b.name, "n": young, "k": times, "y": years, "o": young * times, "p": young * times + years,
          "q": young + years, "s": young * times + young + 2 * years}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [dice.say("{a} is {n} years old[, and|.|;] {b} is {k} times as old as {a}.", **v)],
         dice.say("How old will [the two|{a} and {b}] be together in {y} years?", **v),
         [
@@ -258,7 +260,7 @@ def _ages(dice: Dice) -> Problem:
     )
 
 
-def _discount(dice: Dice) -> Problem:
+def _discount(dice: Dice) -> WordProblem:
     who, thing, percent = person(dice), dice.choose(GOODS), dice.choose([10, 20, 25, 30, 40, 50, 60])
     price, n = dice.integer(2, 15) * 20, dice.integer(2, 7)
     off = price * percent // 100
@@ -272,7 +274,7 @@ def _discount(dice: Dice) -> Problem:
         "d": price - off,
         "t": (price - off) * n,
     }
-    return Problem(
+    return WordProblem(
         [
             dice.say("A [handmade|painted|rare|large] {x} [costs|is sold for|is marked at] {c} dollars.", **v),
             dice.say(
@@ -289,7 +291,7 @@ def _discount(dice: Dice) -> Problem:
     )
 
 
-def _fractions(dice: Dice) -> Problem:
+def _fractions(dice: Dice) -> WordProblem:
     who, thing = person(dice), dice.choose(FOOD + THINGS)
     b, c = dice.some([2, 3, 4, 5, 6], 2)
     n = b * c * dice.integer(2, 8)
@@ -299,7 +301,7 @@ def _fractions(dice: Dice) -> Problem:
          "fc": half[c], "o": other, "p": n // b, "q": n // c, "r": n - n // b - n // c, "l": n - n // b}  # fmt: skip
     if v["r"] <= 0:
         return _fractions(dice)
-    return Problem(
+    return WordProblem(
         [
             dice.say("{who} [picked|gathered|bought|was given] {n} {x}.", **v),
             capital(dice.say("{fb} of them [goes|is given] to {their} {o} and {fc} of the {n} [goes|is sent] to a"
@@ -315,13 +317,13 @@ def _fractions(dice: Dice) -> Problem:
     )  # fmt: skip
 
 
-def _seats(dice: Dice) -> Problem:
+def _seats(dice: Dice) -> WordProblem:
     event = dice.choose(["concert", "play", "film night", "lecture", "puppet show", "chess final", "debate"])
     rows, seats, price = dice.integer(5, 20), dice.integer(6, 25), dice.integer(2, 12)
     empty = dice.integer(1, rows * seats // 2)
     v = {"e": event, "r": rows, "s": seats, "p": price, "m": empty, "a": rows * seats, "b": rows * seats - empty,
          "t": (rows * seats - empty) * price, "place": dice.choose(PLACES)}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say(
                 "For a {e} the {place} [sets up|has] {r} rows of {s} seats, and [a ticket is|every seat costs] {p} dollars.",
@@ -339,7 +341,7 @@ def _seats(dice: Dice) -> Problem:
     )
 
 
-def _recipe(dice: Dice) -> Problem:
+def _recipe(dice: Dice) -> WordProblem:
     who, dish, stuff = person(dice), dice.choose(["soup", "bread", "jam", "stew", "lemonade", "porridge"]), dice.choose(
         ["flour", "sugar", "water", "milk", "oats", "lentils"])  # fmt: skip
     each, serves, times, have = dice.integer(2, 9) * 10, dice.integer(2, 6), dice.integer(2, 8), dice.integer(1, 5)
@@ -347,7 +349,7 @@ def _recipe(dice: Dice) -> Problem:
     have = have * need // 10
     v = {"who": who.name, "they": who.they, "d": dish, "x": stuff, "e": each, "s": serves, "g": guests, "k": times, "n": need,
          "h": have, "r": need - have}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("A pot of {d} for {s} people [takes|needs] {e} grams of {x}.", **v),
             dice.say(
@@ -364,7 +366,7 @@ def _recipe(dice: Dice) -> Problem:
     )
 
 
-def _saving(dice: Dice) -> Problem:
+def _saving(dice: Dice) -> WordProblem:
     who, goal = (
         person(dice),
         dice.choose(["bicycle", "tent", "guitar", "telescope", "sewing machine", "camera", "canoe"]),
@@ -381,7 +383,7 @@ def _saving(dice: Dice) -> Problem:
         "p": price,
         "m": price - start,
     }
-    return Problem(
+    return WordProblem(
         [
             dice.say(
                 "{who} [wants|dreams of|is saving for] a {g} that costs {p} dollars and [has|owns] {s} dollars.", **v
@@ -397,12 +399,12 @@ def _saving(dice: Dice) -> Problem:
     )
 
 
-def _reading(dice: Dice) -> Problem:
+def _reading(dice: Dice) -> WordProblem:
     who = person(dice)
     a, b, days, rest = dice.integer(8, 40), dice.integer(2, 25), dice.integer(3, 9), dice.integer(10, 90)
     v = {"who": who.name, "they": who.they, "a": a, "b": b, "d": days, "s": a + b, "x": (a + b) * days, "r": rest,
          "t": (a + b) * days + rest, "kind": dice.choose(["novel", "travel book", "book of tales", "history", "diary"])}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("{who} is reading a {kind} of {t} pages.", **v),
             dice.say(
@@ -419,14 +421,14 @@ def _reading(dice: Dice) -> Problem:
     )
 
 
-def _animals(dice: Dice) -> Problem:
+def _animals(dice: Dice) -> WordProblem:
     who = person(dice)
     (a, legs_a), (b, legs_b) = dice.some([("hens", 2), ("goats", 4), ("beetles", 6), ("spiders", 8), ("geese", 2),
                                           ("cows", 4), ("ants", 6), ("lizards", 4)], 2)  # fmt: skip
     n, m = dice.integer(3, 30), dice.integer(3, 30)
     v = {"who": who.name, "a": a, "b": b, "n": n, "m": m, "p": legs_a, "q": legs_b, "x": n * legs_a, "y": m * legs_b,
          "t": n * legs_a + m * legs_b}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say(
                 "{who} [counts|sees|draws|photographs] {n} {a} and {m} {b} [on a farm|in the barn|on a walk|by the wall].",
@@ -443,7 +445,7 @@ def _animals(dice: Dice) -> Problem:
     )
 
 
-def _teams(dice: Dice) -> Problem:
+def _teams(dice: Dice) -> WordProblem:
     a, b = dice.some(["Otters", "Herons", "Foxes", "Badgers", "Comets", "Miners", "Pilots", "Sailors"], 2)
     n, m, two, three = dice.integer(4, 20), dice.integer(2, 12), dice.integer(5, 20), dice.integer(2, 10)
     own, other = 2 * n + 3 * m, 2 * two + 3 * three
@@ -451,7 +453,7 @@ def _teams(dice: Dice) -> Problem:
         return _teams(dice)
     v = {"a": a, "b": b, "n": n, "m": m, "k": two, "l": three, "x": 2 * n, "y": 3 * m, "o": own, "p": 2 * two, "q": 3 * three,
          "s": other, "r": own - other}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say(
                 "In a [final|friendly game|match] the {a} [score|make] {n} baskets of two points and {m} of three.", **v
@@ -468,7 +470,7 @@ def _teams(dice: Dice) -> Problem:
     )
 
 
-def _garden(dice: Dice) -> Problem:
+def _garden(dice: Dice) -> WordProblem:
     who, plant = (
         person(dice),
         dice.choose(["tulips", "leeks", "roses", "beans", "tomato plants", "lettuces", "sunflowers"]),
@@ -477,7 +479,7 @@ def _garden(dice: Dice) -> Problem:
     new = dice.integer(3, 30)
     v = {"who": who.name, "they": who.they, "x": plant, "r": rows, "e": each, "d": die, "n": new, "t": rows * each,
          "l": rows * each - die, "z": rows * each - die + new}  # fmt: skip
-    return Problem(
+    return WordProblem(
         [
             dice.say("{who} plants {r} rows of {e} {x}[ behind the house| along the wall| in April|].", **v),
             dice.say("[Frost|A storm|A snail] [kills|ruins] {d} of them, so {they} [sets|adds] {n} new ones.", **v),

@@ -280,7 +280,7 @@ ARTICLES = ((_place, places), (_person, people), (_species, species), (_river, r
 # Questions
 
 
-class Question(NamedTuple):
+class Exercise(NamedTuple):
     question: str
     answer: str
     reason: str
@@ -313,64 +313,64 @@ def _near(dice: Dice, number: int, step: int) -> list[str]:
     return [str(number + step * dice.integer(1, 9) * sign) for sign in (1, -1, 1, -1, 1, -1, 1, -1)]
 
 
-def _ask_place(dice: Dice, it: Place) -> Question:
+def _ask_place(dice: Dice, it: Place) -> Exercise:
     v = it._asdict()
     return dice.choose([
-        Question(dice.say("[In which region is|Where does one find] the town of {name}?", **v), it.region,
+        Exercise(dice.say("[In which region is|Where does one find] the town of {name}?", **v), it.region,
               f"{it.name} is in {it.region}.", REGIONS),
-        Question(dice.say("[What does {name} produce?|Which product made {name} famous?]", **v), it.craft,
+        Exercise(dice.say("[What does {name} produce?|Which product made {name} famous?]", **v), it.craft,
               f"The workshops of {it.name} make {it.craft}.", CRAFTS),
-        Question(dice.say("[When was {name} founded?|From which year does {name} date?]", **v), str(it.founded),
+        Exercise(dice.say("[When was {name} founded?|From which year does {name} date?]", **v), str(it.founded),
               f"{it.name} was founded in {it.founded}.", [*_near(dice, it.founded, 7), "650", "660", "670"]),
-        Question(dice.say("[Which river flows past|On which river lies] {name}?", **v), it.river,
+        Exercise(dice.say("[Which river flows past|On which river lies] {name}?", **v), it.river,
               f"{it.name} lies on the {it.river}.", [river.name for river in rivers()]),
-        Question(dice.say("What [landmark|building] [would you visit|can be seen] in {name}?", **v), f"the {it.building}",
+        Exercise(dice.say("What [landmark|building] [would you visit|can be seen] in {name}?", **v), f"the {it.building}",
               f"The {it.building} stands in {it.name}.", [f"the {building}" for building in BUILDINGS]),
-        Question(dice.say("In which month [is the fair of {name}|does {name} hold its fair]?", **v), it.month,
+        Exercise(dice.say("In which month [is the fair of {name}|does {name} hold its fair]?", **v), it.month,
               f"The fair of {it.name} is in {it.month}.", MONTHS),
     ])  # fmt: skip
 
 
-def _ask_person(dice: Dice, it: Person) -> Question:
+def _ask_person(dice: Dice, it: Person) -> Exercise:
     v = it._asdict()
     age = it.died - it.born
     return dice.choose([
-        Question(dice.say("What was {name}'s profession?", **v), it.trade, f"{it.name} worked as {_a(it.trade)}.", list(TRADES)),
-        Question(dice.say("[Which town did {name} come from?|Where was {name} at home?]", **v), it.home,
+        Exercise(dice.say("What was {name}'s profession?", **v), it.trade, f"{it.name} worked as {_a(it.trade)}.", list(TRADES)),
+        Exercise(dice.say("[Which town did {name} come from?|Where was {name} at home?]", **v), it.home,
               f"{it.name} came from {it.home}.", [place.name for place in places()]),
-        Question(dice.say("Who {deed} {work} in {year}?", **v), it.name, f"It was {it.name}, {_a(it.trade)} from {it.home}.",
+        Exercise(dice.say("Who {deed} {work} in {year}?", **v), it.name, f"It was {it.name}, {_a(it.trade)} from {it.home}.",
               [other.name for other in people()]),
-        Question(dice.say("How old did {name} become?", **v), str(age),
+        Exercise(dice.say("How old did {name} become?", **v), str(age),
               f"Born in {it.born}, {it.name} died in {it.died}: {it.died} - {it.born} = {age}.", [*_near(dice, age, 3), "31", "33", "35"]),
-        Question(dice.say("What is the name of the work for which {name} is remembered?", **v), it.work,
+        Exercise(dice.say("What is the name of the work for which {name} is remembered?", **v), it.work,
               f"In {it.year} {it.name} {it.deed} {it.work}.", TITLES),
     ])  # fmt: skip
 
 
-def _ask_species(dice: Dice, it: Species) -> Question:
+def _ask_species(dice: Dice, it: Species) -> Exercise:
     v = it._asdict()
     exercises = [
-        Question(dice.say("[Where would you look for|What is the habitat of] the {name}?", **v), it.habitat,
+        Exercise(dice.say("[Where would you look for|What is the habitat of] the {name}?", **v), it.habitat,
               f"The {it.name} {KINDS[it.kind][0]} {it.habitat}.", HABITATS),
-        Question(dice.say("[What colour is|Which colour has] the {name}?", **v), it.colour, f"The {it.name} is {it.colour}.", COLOURS),
-        Question(dice.say("Who [discovered|first described] the {name}?", **v), it.found_by,
+        Exercise(dice.say("[What colour is|Which colour has] the {name}?", **v), it.colour, f"The {it.name} is {it.colour}.", COLOURS),
+        Exercise(dice.say("Who [discovered|first described] the {name}?", **v), it.found_by,
               f"{it.found_by} described it in {it.year_found}.", [person.name for person in people()]),
-        Question(dice.say("In which region does the {name} [live|occur]?", **v), it.region,
+        Exercise(dice.say("In which region does the {name} [live|occur]?", **v), it.region,
               f"The {it.name} occurs in {it.region}.", REGIONS),
     ]  # fmt: skip
     if it.food:
         exercises.append(
-            Question(dice.say("What does the {name} [eat|feed on]?", **v), it.food, f"Its food is {it.food}.", FOODS)
+            Exercise(dice.say("What does the {name} [eat|feed on]?", **v), it.food, f"Its food is {it.food}.", FOODS)
         )
     return dice.choose(exercises)
 
 
-def _ask_river(dice: Dice, it: River) -> Question:
+def _ask_river(dice: Dice, it: River) -> Exercise:
     return dice.choose([
-        Question(f"Where does the river {it.name} end?", it.mouth, f"The {it.name} flows into {it.mouth}.", SEAS),
-        Question(f"How many kilometres long is the {it.name}?", str(it.length), f"The {it.name} measures {it.length} kilometres.",
+        Exercise(f"Where does the river {it.name} end?", it.mouth, f"The {it.name} flows into {it.mouth}.", SEAS),
+        Exercise(f"How many kilometres long is the {it.name}?", str(it.length), f"The {it.name} measures {it.length} kilometres.",
               [*_near(dice, it.length, 3), "911", "922", "933"]),
-        Question(f"Through which region does the {it.name} flow?", it.region, f"The {it.name} is a river of {it.region}.", REGIONS),
+        Exercise(f"Through which region does the {it.name} flow?", it.region, f"The {it.name} is a river of {it.region}.", REGIONS),
     ])  # fmt: skip
 
 

@@ -47,7 +47,7 @@ PATTERN = (
 )
 
 
-class Part(NamedTuple):
+class BlendFile(NamedTuple):
     """One file of the blend: its fields are joined by line breaks; `group` shares its bytes out evenly."""
 
     stem: str
@@ -57,26 +57,26 @@ class Part(NamedTuple):
 
 # Training splits only: what models are later evaluated on stays out.
 BLEND = {
-    "web": (Part("c4"), Part("digitalgov")),
-    "reviews": (Part("imdb_reviews"), Part("rotten_tomatoes_mr_train")),
-    "encyclopedia": (Part("wikipedia_en"),),
-    "textbooks": (Part("openstax_textbooks"),),
-    "novels": (Part("novels_en"),),
-    "news": (Part("news_articles"),),
-    "code": (Part("starcoder_like", group="lang"),),
-    "python": (Part("pycode_like_train", ("func_documentation_string", "func_code_string")),),
+    "web": (BlendFile("c4"), BlendFile("digitalgov")),
+    "reviews": (BlendFile("imdb_reviews"), BlendFile("rotten_tomatoes_mr_train")),
+    "encyclopedia": (BlendFile("wikipedia_en"),),
+    "textbooks": (BlendFile("openstax_textbooks"),),
+    "novels": (BlendFile("novels_en"),),
+    "news": (BlendFile("news_articles"),),
+    "code": (BlendFile("starcoder_like", group="lang"),),
+    "python": (BlendFile("pycode_like_train", ("func_documentation_string", "func_code_string")),),
     "math": (
-        Part("math_instruct_train", ("instruction", "output")),
-        Part("math_deepmind_train", ("question", "answer")),
-        Part("openstax_math_textbooks"),
-        Part("gsm8k_train", ("question", "answer")),
+        BlendFile("math_instruct_train", ("instruction", "output")),
+        BlendFile("math_deepmind_train", ("question", "answer")),
+        BlendFile("openstax_math_textbooks"),
+        BlendFile("gsm8k_train", ("question", "answer")),
     ),
-    "instructions": (Part("flan_t0_train", ("inputs", "targets")), Part("lima_train", ("conversations",))),
+    "instructions": (BlendFile("flan_t0_train", ("inputs", "targets")), BlendFile("lima_train", ("conversations",))),
     "questions": (
-        Part("knowledgeqa_train", ("question", "answer")),
-        Part("sciq_train", ("support", "question", "correct_answer")),
-        Part("social_iqa_train", ("context", "question", "answerA", "answerB", "answerC")),
-        Part("trec_train"),
+        BlendFile("knowledgeqa_train", ("question", "answer")),
+        BlendFile("sciq_train", ("support", "question", "correct_answer")),
+        BlendFile("social_iqa_train", ("context", "question", "answerA", "answerB", "answerC")),
+        BlendFile("trec_train"),
     ),
 }
 
@@ -154,7 +154,7 @@ def take_share(data: Path, kind: str, budget: int) -> dict[str, Share]:
     return shares
 
 
-def read_groups(data: Path, part: Part) -> dict[str, list[str]]:
+def read_groups(data: Path, part: BlendFile) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for row in read_rows(data / f"{part.stem}.jsonl.zst"):
         values = [row[field] for field in part.fields]
