@@ -75,7 +75,13 @@ def without_shares(name: str) -> str:
 
 
 def midtraining_mixtures(pretrain: Mixture, texts: Sequence[str]) -> dict[str, Mixture]:
-    """Midtraining mixtures by their names. Raises SimtoolError where a name comes twice."""
+    """Midtraining mixtures by their names.
+
+    Raises
+    ------
+    SimtoolError
+        Where a name comes twice.
+    """
     names = [midtraining_name(text) for text in texts]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every mixture once.")

@@ -30,7 +30,13 @@ class Tabular:
         raise NotImplementedError
 
     def to_pandas(self) -> Any:
-        """The table as a pandas data frame. Raises SimtoolError where pandas is not installed."""
+        """The table as a pandas data frame.
+
+        Raises
+        ------
+        SimtoolError
+            Where pandas is not installed.
+        """
         try:
             import pandas  # noqa: F401 (polars needs it)
         except ImportError as error:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` to write to; moved into place on success, removed on failure.
 
-    Raises SimtoolError when the folder cannot be written or the disk is full.
+    Raises
+    ------
+    SimtoolError
+        When the folder cannot be written or the disk is full.
     """
     path = Path(path)
     try:
@@ -58,7 +61,13 @@ def save_table(table: "pl.DataFrame", path: Path, facts: dict[str, Any]) -> None
 
 
 def load_table(path: Path) -> tuple["pl.DataFrame", dict[str, Any]]:
-    """A table and its provenance. Raises SimtoolError where either is missing."""
+    """A table and its provenance.
+
+    Raises
+    ------
+    SimtoolError
+        Where either is missing.
+    """
     import polars as pl
 
     path = Path(path)

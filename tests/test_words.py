@@ -75,6 +75,38 @@ def strings(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.value, node.lineno
 
 
+def function_docstrings(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (text := ast.get_docstring(node)):
+            yield text, node.lineno
+
+
+def without_sections(docstring: str) -> Iterator[str]:
+    """Lines that belong into a numpy section: "Raises SomeError when ..." in prose, and aligned parameters."""
+    plain = re.sub(r"\s+", " ", docstring)
+    yield from re.findall(r"\bRaises [A-Z]\w*[a-z]\w*", plain)
+    yield from re.findall(r"^\w+(?:, \w+)* {2,}\S.*$", docstring, re.MULTILINE)
+
+
+def test_functions_say_what_they_take_and_raise_in_numpy_sections():
+    wrong = [
+        f"{at(path, line)} {passage}"
+        for path in MODULES
+        if path.is_relative_to(ROOT / "simtool")
+        for docstring, line in function_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        for passage in without_sections(docstring)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_prose_is_distinguished_from_sections():
+    section = "The ids.\n\nParameters\n----------\ntext, name\n    (n,): as read.\n\n"
+    section += "Raises\n------\nSimtoolError\n    When empty."
+    assert not list(without_sections(section))
+    assert list(without_sections("The ids. Raises\nSimtoolError when empty.")) == ["Raises SimtoolError"]
+    assert list(without_sections("The ids.\n\ntext, name   as read")) == ["text, name   as read"]
+
+
 def refused_phrases(text: str) -> Iterator[str]:
     plain = re.sub(r"\s+", " ", text)
     for phrase, better in PHRASES.items():

@@ -34,5 +34,11 @@ MODULES = {name: module for module, names in NAMES.items() for name in names}
 
 
 def load(name: str) -> Any:
-    """The public function or type of this name. Raises KeyError where there is none."""
+    """The public function or type of this name.
+
+    Raises
+    ------
+    KeyError
+        Where there is none.
+    """
     return getattr(import_module(f"simtool.{MODULES[name]}"), name)

@@ -66,7 +66,10 @@ def plan_study(
 ) -> tuple[Plan, Cost]:
     """The tree of a study and what it costs; nothing is run.
 
-    Raises SimtoolError where a file that it would read is missing, lacks the field that is read, or is too small.
+    Raises
+    ------
+    SimtoolError
+        Where a file that it would read is missing, lacks the field that is read, or is too small.
     """
     from simtool.profiles.resolve import Options
     from simtool.studies.checks import check_texts

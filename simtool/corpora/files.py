@@ -60,7 +60,13 @@ class File:
         return "://" in self.location
 
     def open(self) -> BinaryIO:
-        """The bytes as they lie on disk. Raises SimtoolError where it cannot be opened."""
+        """The bytes as they lie on disk.
+
+        Raises
+        ------
+        SimtoolError
+            Where the file cannot be opened.
+        """
         try:
             if self.is_remote:
                 import fsspec

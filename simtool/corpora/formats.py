@@ -125,7 +125,13 @@ def is_text(head: bytes) -> bool:
 
 
 def plain(data: bytes) -> str:
-    """Bytes as text. Raises ValueError where they are none."""
+    """Bytes as text.
+
+    Raises
+    ------
+    ValueError
+        Where they are none.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
     if b"\0" in data:

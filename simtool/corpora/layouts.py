@@ -188,7 +188,13 @@ def columns_of(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def value_at(row: Row, path: str) -> Any:
-    """The value at "answer.value"; in a list of objects, each one's. Raises KeyError where there is none."""
+    """The value at "answer.value"; in a list of objects, each one's.
+
+    Raises
+    ------
+    KeyError
+        Where there is none.
+    """
     path = path.strip()
     if path in row:
         return row[path]
@@ -214,7 +220,13 @@ def text_at(row: Row, path: str, optional: bool = False) -> str:
 
 
 def as_text(value: Any, name: str) -> str:
-    """A value as text: a list has one text a line, null is none. Raises TypeError where it is no text."""
+    """A value as text: a list has one text a line, null is none.
+
+    Raises
+    ------
+    TypeError
+        Where it is no text.
+    """
     if isinstance(value, str):
         return value
     if value is None:

@@ -63,7 +63,13 @@ class Entry:
 
 
 def load_entries(path: Path) -> dict[str, Entry]:
-    """The corpora of a corpora file. Raises SimtoolError where it cannot be read, with what is wrong."""
+    """The corpora of a corpora file.
+
+    Raises
+    ------
+    SimtoolError
+        Where it cannot be read, with what is wrong.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -85,7 +91,13 @@ def load_entries(path: Path) -> dict[str, Entry]:
 
 
 def with_entry(path: Path, name: str, settings: Mapping[str, str]) -> str:
-    """The text of a corpora file, new or not, with one more entry. Raises SimtoolError where the name is taken."""
+    """The text of a corpora file, new or not, with one more entry.
+
+    Raises
+    ------
+    SimtoolError
+        Where the name is taken.
+    """
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     if not NAME.fullmatch(name) or name in CATALOGUE:
         raise SimtoolError(f"{name!r} is taken, or no name (letters, digits, _ and -). Choose another.")

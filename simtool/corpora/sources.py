@@ -115,7 +115,13 @@ class Files:
 
 
 def known_format(file: File) -> str:
-    """The format of a file. Raises SimtoolError where it is none that is known."""
+    """The format of a file.
+
+    Raises
+    ------
+    SimtoolError
+        Where it is none that is known.
+    """
     name = format_of(file)
     if name is None:
         raise SimtoolError(

@@ -49,7 +49,13 @@ class Spec:
 
 
 def parse_spec(text: str) -> Spec:
-    """The parts of a corpus's name. Raises SimtoolError where its view is none."""
+    """The parts of a corpus's name.
+
+    Raises
+    ------
+    SimtoolError
+        Where its view is none.
+    """
     if text in CATALOGUE or _exists(text):
         return Spec(text)
     location, split = _without(SPLIT_PART, text)

@@ -86,7 +86,10 @@ def fold_gradients(
 def deal(store: TokenStore, n_folds: int = FOLDS, documents: int | None = None) -> list[np.ndarray]:
     """The first documents of a store in folds of equal number, by their hashes, whatever their order.
 
-    Raises SimtoolError when there are fewer than two a fold.
+    Raises
+    ------
+    SimtoolError
+        When there are fewer than two a fold.
     """
     n = store.n_documents if documents is None else min(documents, store.n_documents)
     if n < 2 * n_folds:
@@ -295,7 +298,13 @@ class ForgettingMeter:
         self.n_points += 1
 
     def result(self) -> Forgetting:
-        """Raises SimtoolError when fewer than two points were seen."""
+        """What the points that were seen say of forgetting, with intervals over folds.
+
+        Raises
+        ------
+        SimtoolError
+            When fewer than two points were seen.
+        """
         if self.n_points < 2:
             raise SimtoolError(f"Forgetting needs a model before and one after. Seen: {self.n_points}.")
         change = self._nats - self._nats_before

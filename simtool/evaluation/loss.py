@@ -53,13 +53,26 @@ class DocumentLosses:
 
     @property
     def nats_per_token(self) -> float:
-        """Raises SimtoolError when there is nothing to measure."""
+        """Mean loss of a token, in nats.
+
+        Raises
+        ------
+        SimtoolError
+            When there is nothing to measure.
+        """
         return math.fsum(self.nats) / self._some(int(self.n_tokens.sum()), "tokens")
 
     @property
     def bits_per_byte(self) -> float:
-        """Comparable across tokenizers (The Pile, arXiv:2101.00027). In responses, a token that straddles the border
-        to the prompt counts as theirs. Raises SimtoolError when there is nothing to measure."""
+        """Comparable across tokenizers (The Pile, arXiv:2101.00027).
+
+        In responses, a token that straddles the border to the prompt counts as theirs.
+
+        Raises
+        ------
+        SimtoolError
+            When there is nothing to measure.
+        """
         return math.fsum(self.nats) / math.log(2) / self._some(int(self.n_bytes.sum()), "bytes")
 
     def _some(self, n: int, what: str) -> int:
@@ -220,7 +233,13 @@ def _losses(
 
 
 def first_token(store: TokenStore) -> int:
-    """What a document is read behind. Raises SimtoolError where the tokenizer has no such token."""
+    """What a document is read behind.
+
+    Raises
+    ------
+    SimtoolError
+        Where the tokenizer has no such token.
+    """
     if store.end_of_text is None:
         raise SimtoolError(
             f"The tokenizer {store.tokenizer!r} has no end-of-text token to read a document's first token behind."
@@ -229,7 +248,13 @@ def first_token(store: TokenStore) -> int:
 
 
 def window_length(folder: Path) -> int:
-    """What a model's config allows. Raises SimtoolError where there is none."""
+    """What a model's config allows.
+
+    Raises
+    ------
+    SimtoolError
+        Where there is none.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -246,7 +271,13 @@ def save_losses(losses: DocumentLosses, path: Path, facts: dict[str, Any] | None
 
 
 def load_losses(path: Path) -> DocumentLosses:
-    """The inverse of `save_losses`. Raises SimtoolError when the file is missing or damaged."""
+    """The inverse of `save_losses`.
+
+    Raises
+    ------
+    SimtoolError
+        When the file is missing or damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))

@@ -204,8 +204,13 @@ def cka_of(sums: PairSums) -> float:
 def debiased_cka(x: np.ndarray, y: np.ndarray) -> float:
     """Debiased linear CKA of two representations of the same probes, x (n, D) and y (n, E).
 
-    Blind to rotation, to one common scale and to a shift of either. Raises SimtoolError unless there are more probes
-    than dimensions: below that the estimate has no bias, but so much noise that it says nothing.
+    Blind to rotation, to one common scale and to a shift of either.
+
+    Raises
+    ------
+    SimtoolError
+        Unless there are more probes than dimensions: below that the estimate has no bias, but so much noise that it
+        says nothing.
     """
     _check_probes(len(x), x.shape[1], y.shape[1], len(y))
     # HSIC knows no shift; without it, large common parts would eat the digits

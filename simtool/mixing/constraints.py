@@ -51,7 +51,13 @@ class Constraints:
             raise SimtoolError(f"The budget of forgetting is in bits, 0 or more. Got {self.max_forgetting:g}.")
 
     def bounds(self, corpora: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Minimum and maximum share of each corpus: float64 (K,) each. Raises SimtoolError where no mixture fits."""
+        """Minimum and maximum share of each corpus: float64 (K,) each.
+
+        Raises
+        ------
+        SimtoolError
+            Where no mixture fits.
+        """
         for name in (*self.min_share, *self.max_share, *self.available):
             if name not in corpora:
                 raise unknown("corpus", name, corpora)

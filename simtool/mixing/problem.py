@@ -100,7 +100,13 @@ def build_problem(
     resamples: int,
     seed: int,
 ) -> Problem:
-    """The problem of a pretraining corpus, candidates and weighted targets. Raises SimtoolError where there is none."""
+    """The problem of a pretraining corpus, candidates and weighted targets.
+
+    Raises
+    ------
+    SimtoolError
+        Where there is none.
+    """
     corpora, target_weights = _mixable_corpora(pretrain, candidates), _normalized(targets)
     rng = np.random.default_rng(seed)
     counts = _count(profiles, corpora, list(targets), constraints, feature, rng)

@@ -69,8 +69,12 @@ def minimise(
 ) -> Optimum:
     """The mixture that minimises target_weights @ bits, within minimum and maximum shares.
 
-    target_weights   (T,)   weight of each target, 0 or more
-    start      (K,)   a mixture within the constraints (None: between minimum and maximum shares)
+    Parameters
+    ----------
+    target_weights
+        (T,): weight of each target, 0 or more.
+    start
+        (K,): a mixture within the constraints (None: between minimum and maximum shares).
     """
     S, r = problem.sources_KV, problem.per_token_K
     target_V = target_weights @ problem.target_TV
@@ -209,7 +213,10 @@ def _quadratic_minimum(H: np.ndarray, slope: np.ndarray, low: np.ndarray, high: 
 def _step_length(change_V: np.ndarray, change: float, target_V: np.ndarray, total: float, slope: float) -> float:
     """The first of 1, 1/2, 1/4 ... that gains a fair part of what the slope promises (Armijo 1966); 0: none does.
 
-    change_V, change   relative change of the mixture's entries, and of its symbols per token, by a whole step
+    Parameters
+    ----------
+    change_V, change
+        Relative change of the mixture's entries, and of its symbols per token, by a whole step.
     """
     length = 1.0
     while length > 1e-12:

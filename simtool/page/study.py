@@ -27,7 +27,13 @@ class StudyTables:
 
 
 def load_study(folder: Path) -> StudyTables:
-    """What `simtool train-eval --out FOLDER` wrote. Raises SimtoolError where there is no table at all."""
+    """What `simtool train-eval --out FOLDER` wrote.
+
+    Raises
+    ------
+    SimtoolError
+        Where there is no table at all.
+    """
     inside = Path(folder) / "tables"
     read = {name: load_table(inside / f"{name}.csv") for name in TABLES if (inside / f"{name}.csv").exists()}
     if not read:

@@ -28,7 +28,13 @@ def finding(table: pl.DataFrame) -> str:
 
 
 def advantage_bars(table: pl.DataFrame, axes: Axes) -> None:
-    """table   Advantage.to_polars()"""
+    """The advantage of every mixture for each target, with its interval.
+
+    Parameters
+    ----------
+    table
+        Of `Advantage.to_polars()`.
+    """
     targets, mixtures = (table[column].unique(maintain_order=True).sort().to_list() for column in ("target", "mixture"))
     height = 0.8 / len(mixtures)
     for i, mixture in enumerate(mixtures):

@@ -23,7 +23,13 @@ def finding(table: pl.DataFrame) -> str:
 
 
 def advantage_curves(table: pl.DataFrame, axes: Axes) -> None:
-    """table   Curve.to_polars()"""
+    """The advantage for each target over the share of the special corpus, with its band and its peak.
+
+    Parameters
+    ----------
+    table
+        Of `Curve.to_polars()`.
+    """
     ends = {}
     for target in table["target"].unique(maintain_order=True):
         rows = table.filter(table["target"] == target)

@@ -45,7 +45,13 @@ class Gallery:
         return list(self.modules())
 
     def find(self, name: str) -> ModuleType:
-        """The module of a figure. Raises SimtoolError for an unknown name."""
+        """The module of a figure.
+
+        Raises
+        ------
+        SimtoolError
+            For an unknown name.
+        """
         modules = self.modules()
         if name not in modules:
             raise unknown("figure", name, list(modules))
@@ -84,11 +90,23 @@ class Gallery:
             return save_figure(figure, folder / name)
 
     def draw_from_folder(self, name: str, folder: Path, out: Path) -> list[Path]:
-        """Draw one figure from a folder of tables. Raises SimtoolError where one is missing."""
+        """Draw one figure from a folder of tables.
+
+        Raises
+        ------
+        SimtoolError
+            Where one is missing.
+        """
         return self.draw(name, _load(name, self.tables_of(name), folder), out)
 
     def write_latex(self, name: str, folder: Path, out: Path) -> list[Path]:
-        """Write the LaTeX table of one figure. Raises SimtoolError where it has none, or a table is missing."""
+        """Write the LaTeX table of one figure.
+
+        Raises
+        ------
+        SimtoolError
+            Where it has none, or a table is missing.
+        """
         module = self.find(name)
         if not hasattr(module, "latex"):
             raise SimtoolError(f"{name} has no LaTeX table. Those that have one: {', '.join(self.with_latex())}.")
@@ -104,7 +122,10 @@ def draw_figures(
 ) -> None:
     """Draw the figures named, or all whose tables are in the folder, in as many processes as pay off.
 
-    Raises SimtoolError for an unknown name before anything is drawn, and where there is nothing to draw.
+    Raises
+    ------
+    SimtoolError
+        For an unknown name before anything is drawn, and where there is nothing to draw.
     """
     drawable = [name for name in gallery.drawable(folder) if not latex or name in gallery.with_latex()]
     for name in names:

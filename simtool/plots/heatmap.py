@@ -14,8 +14,12 @@ COLORMAP = "viridis"  # even in lightness, so that it can be read in grey and by
 def heatmap(table: pl.DataFrame, axes: Axes, size: float = 6.2) -> None:
     """Every cell of a similarity matrix, its mean above and half of its interval's width below.
 
-    table   SimilarityMatrix.to_polars()
-    size    of the mean's letters, in points
+    Parameters
+    ----------
+    table
+        Of `SimilarityMatrix.to_polars()`.
+    size
+        Of the mean's letters, in points.
     """
     names = names_of(table)
     n = len(names)

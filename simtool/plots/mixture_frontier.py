@@ -35,7 +35,10 @@ def finding(table: pl.DataFrame) -> str:
 def gains(table: pl.DataFrame, axes: Axes) -> None:
     """What each target gains for what general text costs, with intervals over half-samples; one line per target.
 
-    table   Frontier.to_polars()
+    Parameters
+    ----------
+    table
+        Of `Frontier.to_polars()`.
     """
     forgotten = max(table["forgetting_bits"].max(), 1e-6)  # where nothing helps, the axis still has a width
     ends = {}
@@ -60,7 +63,10 @@ def gains(table: pl.DataFrame, axes: Axes) -> None:
 def frontier_shares(table: pl.DataFrame, axes: Axes) -> None:
     """The mixture at each point of a frontier: shares over what general text costs, the pretraining corpus below.
 
-    table   Frontier.to_polars()
+    Parameters
+    ----------
+    table
+        Of `Frontier.to_polars()`.
     """
     points = table.unique("point", maintain_order=True)
     columns = [column for column in table.columns if column.startswith("share_")]

@@ -61,7 +61,10 @@ def spread_labels(places: dict[str, float], least: float) -> dict[str, float]:
 def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
     """Bars of the relative improvement, target by target, a colour a mixture, with intervals where there are any.
 
-    rows   mix, weight, target, control_loss, relative_improvement, low, high
+    Parameters
+    ----------
+    rows
+        With columns mix, weight, target, control_loss, relative_improvement, low, high.
     """
     targets = rows["target"].unique(maintain_order=True).to_list()
     arms = rows.select("mix", "weight").unique(maintain_order=True).rows()
@@ -93,7 +96,10 @@ def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
 def largest_improvement(rows: pl.DataFrame) -> str:
     """The finding of such bars: the arm of midtraining that improves its target most.
 
-    rows   as of improvement_bars
+    Parameters
+    ----------
+    rows
+        As of `improvement_bars`.
     """
     midtraining = rows.filter(pl.col("weight") < 1)
     best = (midtraining if midtraining.height else rows).sort("relative_improvement").row(-1, named=True)

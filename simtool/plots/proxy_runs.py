@@ -56,7 +56,10 @@ def finding(table: pl.DataFrame) -> str:
 def quality(table: pl.DataFrame, axes: Axes, value: str) -> None:
     """One value against the runs that models were fitted on; what needs none is a level line.
 
-    table   the rows of ProxyCurve.to_polars() of one target
+    Parameters
+    ----------
+    table
+        The rows of `ProxyCurve.to_polars()` of one target.
     """
     for name, (title, line, color) in ZERO_RUNS.items():
         for level in table.filter(pl.col("predictor") == name)[value]:

@@ -40,7 +40,10 @@ def designs_of(rows: pl.DataFrame) -> list[str]:
 def timing_finding(rows: pl.DataFrame) -> str:
     """What the first and the last start are worth, design by design, at the share that most cells have.
 
-    rows   of study_timing, one size
+    Parameters
+    ----------
+    rows
+        Of `study_timing`, one size.
     """
     target, weight = rows["target"][0], rows["weight"].mode().sort()[0]
     parts = []

@@ -169,7 +169,13 @@ def save_prediction(prediction: Prediction, path: Path) -> None:
 
 
 def load_prediction(path: Path) -> Prediction:
-    """A prediction as it was saved. Raises SimtoolError when it is missing, is none, or was edited since."""
+    """A prediction as it was saved.
+
+    Raises
+    ------
+    SimtoolError
+        When it is missing, is none, or was edited since.
+    """
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

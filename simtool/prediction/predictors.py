@@ -57,7 +57,13 @@ class Predictor:
 
 
 def find_predictor(name: str) -> Predictor:
-    """The predictor of that name; "auto" is the default one. Raises SimtoolError when there is none."""
+    """The predictor of that name; "auto" is the default one.
+
+    Raises
+    ------
+    SimtoolError
+        When there is none.
+    """
     if name == "auto":
         name = ".".join(AUTO)
     if name not in PREDICTORS:
@@ -75,7 +81,13 @@ def find_measure(metric: str, feature: str | None = None) -> tuple[str, str]:
 
 
 def benefit(name: str, question: Question) -> Advantage:
-    """What a predictor says of every mixture and target. Raises SimtoolError where it lacks what it needs."""
+    """What a predictor says of every mixture and target.
+
+    Raises
+    ------
+    SimtoolError
+        Where it lacks what it needs.
+    """
     return benefits([name], question)[name]
 
 

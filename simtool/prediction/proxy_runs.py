@@ -126,7 +126,13 @@ MODELS = {
 
 
 def find_model(name: str) -> ModelEntry:
-    """The model of that name. Raises SimtoolError when there is none, or its package is not installed."""
+    """The model of that name.
+
+    Raises
+    ------
+    SimtoolError
+        When there is none, or its package is not installed.
+    """
     import importlib.util
 
     if name not in MODELS:

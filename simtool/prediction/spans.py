@@ -79,7 +79,10 @@ def span_table(
 ) -> SpanTable:
     """Read every corpus's documents of even folds, and measure every target's of odd folds under each.
 
-    corpora, targets   fold and text of each document, by name
+    Parameters
+    ----------
+    corpora, targets
+        Fold and text of each document, by name.
     """
     held_out = {name: _held_out(name, documents, tokenizer) for name, documents in targets.items()}
     tables: dict[str, list[np.ndarray]] = {name: [] for name in targets}
@@ -120,7 +123,10 @@ def _held_out(name: str, documents: Sequence[tuple[int, str]], tokenizer: "Token
 def span_starts(offsets: np.ndarray) -> np.ndarray:
     """Where each span begins: int64 (S,); none crosses from a document into the next.
 
-    offsets   int64 (n_documents + 1,)   where each document's tokens begin, and the end
+    Parameters
+    ----------
+    offsets
+        int64 (n_documents + 1,): where each document's tokens begin, and the end.
     """
     edges = np.unique(offsets)  # a document without tokens has no span
     return np.concatenate([np.arange(start, end, SPAN) for start, end in itertools.pairwise(edges)])

@@ -153,7 +153,13 @@ def load_texts(spec: Path, sweep: Sweep) -> SweepTexts:
 
 
 def concatenate(first: Sweep, second: Sweep) -> Sweep:
-    """The runs of two sweeps one after the other. Raises SimtoolError where they differ in domains or targets."""
+    """The runs of two sweeps one after the other.
+
+    Raises
+    ------
+    SimtoolError
+        Where they differ in domains or targets.
+    """
     if (first.domains, first.targets) != (second.domains, second.targets):
         raise SimtoolError(
             "Two sweeps can be taken together where they have the same domains and targets.\n"

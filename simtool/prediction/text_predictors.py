@@ -70,7 +70,10 @@ def _shares_of(mixture: Mixture, texts: dict[str, list[str]], ends: dict[str, np
 def _resampled_rates(bits: np.ndarray, units: np.ndarray, question: Question) -> np.ndarray:
     """Bits per unit when the target's folds are drawn with replacement: (R, 1 + n, m).
 
-    bits, units   float64 (1 + n, m, folds), (m, folds)
+    Parameters
+    ----------
+    bits, units
+        float64 (1 + n, m, folds), (m, folds).
     """
     rng = np.random.default_rng(question.seed)
     n_folds = units.shape[1]
@@ -85,9 +88,14 @@ def _on_held_out_texts(
 ) -> Measured:
     """Bits per unit of each target's documents of odd folds, under a model of each source's of even folds.
 
-    model_of   texts -> (texts -> bits);  unit: texts -> how many units they have
-
     The interval is over the target's folds alone: each source is read once.
+
+    Parameters
+    ----------
+    model_of
+        texts -> (texts -> bits).
+    unit
+        texts -> how many units they have.
     """
     trained, tokens = _training_texts(question, most)
     folds = range(1, N_FOLDS, 2)
@@ -172,7 +180,13 @@ class Embedder:
 
 
 def embedder() -> Embedder:
-    """A static or sentence embedding, whichever is installed. Raises SimtoolError when none is."""
+    """A static or sentence embedding, whichever is installed.
+
+    Raises
+    ------
+    SimtoolError
+        When none is.
+    """
     if importlib.util.find_spec("model2vec"):
         from model2vec import StaticModel
 

@@ -195,7 +195,13 @@ NUMBERS = ("relative_improvement", "loss", "control_loss", "weight")
 
 
 def _typed(results: "pl.DataFrame") -> "pl.DataFrame":
-    """The table with names as text and numbers as numbers, NaN as missing. Raises SimtoolError for other text."""
+    """The table with names as text and numbers as numbers, NaN as missing.
+
+    Raises
+    ------
+    SimtoolError
+        For other text.
+    """
     import polars as pl
 
     names = [pl.col(name).cast(pl.String) for name in ("mix", "target")]

@@ -83,11 +83,19 @@ def count_corpus(
 ) -> Profile:
     """The profile of a corpus.
 
-    workers   processes; the counts do not depend on it. With a budget there is one
-    parts     a folder for unfinished work: an interrupted count with the same arguments goes on from there
-    report    is called with a Counted now and then
+    Parameters
+    ----------
+    workers
+        Processes; the counts do not depend on it. With a budget there is one.
+    parts
+        A folder for unfinished work: an interrupted count with the same arguments goes on from there.
+    report
+        Is called with a Counted now and then.
 
-    Raises SimtoolError when the corpus is empty, cannot be read, or is smaller than the budget.
+    Raises
+    ------
+    SimtoolError
+        When the corpus is empty, cannot be read, or is smaller than the budget.
     """
     features = tuple(features)
     if budget.unlimited:

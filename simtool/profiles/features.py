@@ -277,7 +277,13 @@ def split_by_tokenizer(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def find_feature(name: str) -> Feature:
-    """The feature of that name. Raises SimtoolError with the names that there are."""
+    """The feature of that name.
+
+    Raises
+    ------
+    SimtoolError
+        When there is none; the message lists the names that there are.
+    """
     if name not in FEATURES:
         raise unknown("feature", name, FEATURES)
     return FEATURES[name]
@@ -329,8 +335,12 @@ def count_features(batch: DocumentBatch, names: Iterable[str], vocabulary_size: 
 def coarsen(counts: np.ndarray, n_buckets: int) -> np.ndarray:
     """Counts of a hashed feature in fewer buckets: what hashing to so few would have given, exactly.
 
-    counts     integers (..., a power of two)
-    n_buckets  a power of two, at most that
+    Parameters
+    ----------
+    counts
+        Integers (..., a power of two).
+    n_buckets
+        A power of two, at most that.
     """
     n_fine = counts.shape[-1]
     if n_fine.bit_count() != 1 or n_buckets.bit_count() != 1 or n_buckets > n_fine:

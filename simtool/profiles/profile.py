@@ -87,7 +87,13 @@ class Profile:
 
 
 def check_same_tokenizer(profiles: Iterable[Profile]) -> None:
-    """Raises SimtoolError when profiles were counted with tokenizers that give different ids."""
+    """Profiles that are compared were counted with tokenizers that give the same ids.
+
+    Raises
+    ------
+    SimtoolError
+        When they give different ids.
+    """
     first, *others = profiles
     for other in others:
         if other.fingerprint != first.fingerprint:
@@ -100,7 +106,13 @@ def check_same_tokenizer(profiles: Iterable[Profile]) -> None:
 
 
 def check_counted(profile: Profile, name: str, features: Iterable[str]) -> None:
-    """Raises SimtoolError where nothing can be compared: no n-gram at all of a feature, or one document many times."""
+    """A profile has something to compare in each of these features.
+
+    Raises
+    ------
+    SimtoolError
+        Where nothing can be compared: no n-gram at all of a feature, or one document many times.
+    """
     n_documents = int(profile.n_documents.sum())
     if n_documents >= N_FOLDS and (profile.n_documents > 0).sum() == 1:  # by chance in 1 of 10^18
         raise SimtoolError(f"The {n_documents:,} documents of {name} are all the same document. Give different ones.")
@@ -154,7 +166,10 @@ def save_profile(profile: Profile, path: Path, compression_level: int = 3) -> No
 def load_profile(path: Path, features: Iterable[str] | None = None) -> Profile:
     """A profile with the features asked for (None: all of them), checked against its hashes.
 
-    Raises SimtoolError when the file is missing, damaged, not a profile, of another version, or lacks a feature.
+    Raises
+    ------
+    SimtoolError
+        When the file is missing, damaged, not a profile, of another version, or lacks a feature.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

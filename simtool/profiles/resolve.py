@@ -107,9 +107,15 @@ class ResolvedProfile:
 def find_profile(name: str, features: Iterable[str], options: Options, count: bool = False) -> ResolvedProfile:
     """The profile of a catalogue name, path, glob, URL or hub id, with these features at least.
 
-    count   count text, even where a profile of the name is at hand
+    Parameters
+    ----------
+    count
+        Count text, even where a profile of the name is at hand.
 
-    Raises SimtoolError that lists what was tried when nothing can serve.
+    Raises
+    ------
+    SimtoolError
+        When nothing can serve; the message lists what was tried.
     """
     features = list(features)
     tokenizer = load_tokenizer(options.tokenizer, options.data)
@@ -252,7 +258,13 @@ def _catalogue_text(corpus: Corpus, data: Path | None, split: str) -> Corpus | N
 
 
 def find_text_or_hub(name: str, options: Options) -> Corpus:
-    """The text of a corpus: on this machine if it is there, else the hub's. Raises SimtoolError for unknown names."""
+    """The text of a corpus: on this machine if it is there, else the hub's.
+
+    Raises
+    ------
+    SimtoolError
+        For unknown names.
+    """
     return local_text(name, options) or _hub_corpus(name, options)
 
 

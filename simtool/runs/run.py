@@ -35,7 +35,13 @@ def run_name(learning_rate: float, epochs: int) -> str:
 
 
 def recipe_of_run(folder: Path) -> Recipe:
-    """The recipe of a run's folder. Raises SimtoolError when there is none."""
+    """The recipe of a run's folder.
+
+    Raises
+    ------
+    SimtoolError
+        When there is none.
+    """
     path = Path(folder) / "recipe.json"
     try:
         return recipe_from_json(json.loads(path.read_text(encoding="utf-8")))

@@ -93,7 +93,13 @@ def _selected_by(recipe: Recipe, stores: Mapping[str, TokenStore], selection: To
 
 
 def check_disjoint(selection: TokenStore, reported_on: TokenStore) -> None:
-    """Raises SimtoolError unless the two have no document in common."""
+    """What selects and what is reported on have no document in common.
+
+    Raises
+    ------
+    SimtoolError
+        Where they have.
+    """
     common = set(selection.hashes.tolist()) & set(reported_on.hashes.tolist())
     if selection.fingerprint == reported_on.fingerprint or common:
         raise SimtoolError(

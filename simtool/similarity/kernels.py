@@ -438,8 +438,12 @@ def _sum_tiles(
 ) -> Sums:
     """Every sum that the kernels need, each taken once.
 
-    blocks     the tiles of each block of splits; the threads share the blocks, or where there is one only, the pairs
-    triangle   leave out the pairs of a source with an earlier target
+    Parameters
+    ----------
+    blocks
+        The tiles of each block of splits; the threads share the blocks, or where there is one only, the pairs.
+    triangle
+        Leave out the pairs of a source with an earlier target.
     """
     products = tuple(dict.fromkeys(term for kernel in kernels for term in kernel.products))
     pairs = tuple(dict.fromkeys(term for kernel in kernels for term in kernel.pairs))

@@ -94,7 +94,13 @@ ALIASES = {"jsd": "js"}
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of that name or alias. Raises SimtoolError when there is none."""
+    """The metric of that name or alias.
+
+    Raises
+    ------
+    SimtoolError
+        When there is none.
+    """
     name = ALIASES.get(name, name)
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
@@ -124,13 +130,16 @@ def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 def jensen_shannon_bias(p: np.ndarray, q: np.ndarray, n_p: np.ndarray, n_q: np.ndarray) -> np.ndarray:
     """How far the divergence of two samples lies above that of their sources, in bits; to first order in 1/n.
 
-    n_p, n_q   (...)   symbols in each sample
-
     In nats, each entry has d2 JSD / dp2 = 1/(2p) - 1/(2(p+q)) = q / (2p(p+q)), and its share in a sample has
     the variance p(1-p)/n. Half their product, summed: sum of q(1-p) / (4 n_p (p+q)); likewise for q. With
     p = q that is (V-1)/8 (1/n_p + 1/n_q). An entry that a sample lacks adds nothing for that sample, as in
     Miller and Madow's correction of the entropy (1955); so where most entries are seen once or never, this is
     too little.
+
+    Parameters
+    ----------
+    n_p, n_q
+        (...): symbols in each sample.
     """
     both = p + q + TINY
     from_p = ((p > 0) * (1 - p) * q / both).sum(axis=-1) / n_p

@@ -22,7 +22,13 @@ ENOUGH = 2_000_000  # tokens of a file: --plan reads no more of it to see whethe
 
 
 def check_held_out(study: Study, stores: Stores) -> None:
-    """Raises SimtoolError where a corpus has nothing to train on, or one that is measured has nothing held out."""
+    """Every corpus has text to train on, and one that is measured has documents held out.
+
+    Raises
+    ------
+    SimtoolError
+        Where a corpus has nothing to train on, or one that is measured has nothing held out.
+    """
     measured = {(name, REPORTED) for name in (*study.general, *study.targets)}
     if len(study.sft_rates) > 1:
         measured |= {(target, SELECTED_ON) for target in study.targets}
@@ -39,7 +45,13 @@ def check_held_out(study: Study, stores: Stores) -> None:
 
 
 def check_enough_text(plan: Plan, stores: Stores) -> None:
-    """Raises SimtoolError where a run would lack text, however late; seeds and sizes read alike, so one will do."""
+    """Every run of a plan has the text that it reads.
+
+    Raises
+    ------
+    SimtoolError
+        Where a run would lack text, however late; seeds and sizes read alike, so one will do.
+    """
     from simtool.training.trainer import batches_of
 
     study = plan.study

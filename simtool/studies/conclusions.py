@@ -34,7 +34,13 @@ class Conclusions:
 
 
 def analyze(folder: Path) -> Conclusions:
-    """The conclusions of a study's folder. Raises SimtoolError where no arm and its control are done."""
+    """The conclusions of a study's folder.
+
+    Raises
+    ------
+    SimtoolError
+        Where no arm and its control are done.
+    """
     from simtool.prediction.predict import load_prediction
 
     folder = Path(folder)

@@ -52,7 +52,10 @@ def _difference(nats: np.ndarray, control: np.ndarray, tokens: np.ndarray | floa
 def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, prediction: "Prediction") -> pl.DataFrame:
     """One row per arm that is no control, and target: relative improvement and forgetting against its control.
 
-    Raises SimtoolError where the study has no arm and control that are both done.
+    Raises
+    ------
+    SimtoolError
+        Where the study has no arm and control that are both done.
     """
     predicted = {(cell["mixture"], cell["target"]): cell for cell in prediction.content["cells"]}
     after = _arrays(by_document.filter(pl.col("phase") == "sft"))

@@ -18,7 +18,13 @@ KEYS = ["size", "design", "arm", "kind", "mix", "weight", "start"]
 
 
 def load_records(folder: Path) -> pl.DataFrame:
-    """The records of a study as a table. Raises SimtoolError when there is none yet."""
+    """The records of a study as a table.
+
+    Raises
+    ------
+    SimtoolError
+        When there is none yet.
+    """
     path = Path(folder) / "records.jsonl"
     if not path.exists():
         raise SimtoolError(f"No records in {folder}. Run the study first: simtool train-eval --out {folder}.")
@@ -30,8 +36,13 @@ def load_records(folder: Path) -> pl.DataFrame:
 
 
 def filter_records(table: pl.DataFrame, values: Mapping[str, Any]) -> pl.DataFrame:
-    """The rows with these values; None stands for any. Raises SimtoolError that lists a column's values where one is
-    not among them."""
+    """The rows with these values; None stands for any.
+
+    Raises
+    ------
+    SimtoolError
+        Where one is not among a column's values; the message lists these.
+    """
     for column, value in values.items():
         if value is None:
             continue

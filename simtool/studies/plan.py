@@ -201,8 +201,11 @@ def arms_of(
 ) -> tuple[Arm, ...]:
     """A control and, for every start, an arm for each (special, weight); then continued pretraining on `cpt`.
 
-    reference   for the design "exposure": the start at which a weight is meant as it is; at later ones it is raised
-                so that as many special tokens are read
+    Parameters
+    ----------
+    reference
+        For the design "exposure": the start at which a weight is meant as it is; at later ones it is raised so that as
+        many special tokens are read.
     """
     arms: list[Arm] = []
     for start in starts:

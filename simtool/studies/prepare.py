@@ -76,7 +76,13 @@ def is_prepared(folder: Path) -> bool:
 
 
 def bind_folder(study: Study, folder: Path) -> None:
-    """The folder belongs to one study, whose plan is in study.json. Raises SimtoolError where it is another's."""
+    """The folder belongs to one study, whose plan is in study.json.
+
+    Raises
+    ------
+    SimtoolError
+        Where the folder is another's.
+    """
     path, content = Path(folder) / "study.json", study_to_json(study)
     if not path.exists():
         _write_json(path, {"study": content, **run_facts()})
@@ -91,7 +97,13 @@ def bind_folder(study: Study, folder: Path) -> None:
 
 
 def find_study(folder: Path) -> Study:
-    """The study of a folder. Raises SimtoolError when there is none."""
+    """The study of a folder.
+
+    Raises
+    ------
+    SimtoolError
+        When there is none.
+    """
     path = Path(folder) / "study.json"
     try:
         return study_from_json(json.loads(path.read_text(encoding="utf-8"))["study"])
@@ -146,7 +158,13 @@ def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dic
 
 
 def _check_unchanged(name: str, splits: Mapping[str, TokenStore], options: "Options") -> None:
-    """Raises SimtoolError where the files of a corpus hold another text by now than the study has tokenized."""
+    """The files of a corpus hold the text that the study has tokenized.
+
+    Raises
+    ------
+    SimtoolError
+        Where they hold another text by now.
+    """
     from simtool.profiles.resolve import local_text
     from simtool.runs.texts import file_content
 
@@ -192,7 +210,13 @@ def plan_runs(study: Study, stores: Stores, only: Iterable[str] = ()) -> Plan:
 
 def plan_ahead(study: Study, tokenizer: Any, options: "Options", only: Iterable[str] = ()) -> Plan:
     """The plan before any text is tokenized: an epoch of each target by its profile's mean length of a document, or by
-    what the study takes of it. Raises SimtoolError where a target has neither."""
+    what the study takes of it.
+
+    Raises
+    ------
+    SimtoolError
+        Where a target has neither.
+    """
     from simtool.corpora.catalogue import CATALOGUE
     from simtool.mixture import as_mixtures
     from simtool.profiles.resolve import find_profiles
@@ -210,7 +234,13 @@ def plan_ahead(study: Study, tokenizer: Any, options: "Options", only: Iterable[
 
 
 def select(whole: Plan, only: Iterable[str]) -> Plan:
-    """The part of a plan that matches one of these patterns. Raises SimtoolError where nothing does."""
+    """The part of a plan that matches one of these patterns.
+
+    Raises
+    ------
+    SimtoolError
+        Where nothing does.
+    """
     study, patterns = whole.study, tuple(only)
     if not patterns:
         return whole

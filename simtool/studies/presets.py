@@ -285,7 +285,13 @@ def study_of_flags(
 
 
 def _corpora_and_shares(mid: Sequence[str]) -> list[tuple[str, float]]:
-    """[("starcoder", 0.2)] of ["starcoder:0.2"]. Raises SimtoolError where one is not of that form."""
+    """[("starcoder", 0.2)] of ["starcoder:0.2"].
+
+    Raises
+    ------
+    SimtoolError
+        Where one is not of that form.
+    """
     parts = [SHARE.match(text) for text in mid]
     if wrong := [text for text, part in zip(mid, parts, strict=True) if part is None or "+" in text]:
         raise SimtoolError(f"--mid names a corpus and its share, such as starcoder:0.2. Got {', '.join(wrong)}.")

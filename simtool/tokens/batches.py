@@ -337,7 +337,13 @@ def packed(lengths: np.ndarray, capacity: int) -> list[list[int]]:
 
 
 def check_stores(stores: Mapping[str, TokenStore], corpora: Sequence[str] | Mapping[str, float]) -> None:
-    """Raises SimtoolError unless every corpus has its store, under one tokenizer that ends documents."""
+    """Every corpus has its store, under one tokenizer that ends documents.
+
+    Raises
+    ------
+    SimtoolError
+        Where a store is missing, tokenizers differ, or theirs does not end documents.
+    """
     if missing := [name for name in corpora if name not in stores]:
         raise SimtoolError(
             f"Not tokenized: {', '.join(missing)}. Make them: simtool tokenize {' '.join(missing)}\n"

@@ -150,7 +150,10 @@ def mask_arrays(runs: Sequence[Runs]) -> dict[str, np.ndarray]:
 def store_folder(root: Path, corpus: str, split: str, tokenizer_fingerprint: str, text: str) -> Path:
     """Where a split lies: ROOT/CORPUS-TOKENIZER-TEXT/SPLIT. A name that is a path or an id gets a hash.
 
-    text   which text the name stood for, and how it was read: `text_identity`
+    Parameters
+    ----------
+    text
+        Which text the name stood for, and how it was read: `text_identity`.
     """
     return Path(root) / f"{_plain_name(corpus)}-{tokenizer_fingerprint[:8]}-{text}" / split
 
@@ -170,7 +173,10 @@ def text_identity(corpus: "Corpus") -> str:
 def stores_by_name(root: Path, corpus: str, tokenizer_fingerprint: str) -> dict[str, Path]:
     """{split: folder} of what was tokenized under a name, whatever text that was; for where the text is not at hand.
 
-    Raises SimtoolError where several texts were tokenized under it.
+    Raises
+    ------
+    SimtoolError
+        Where several texts were tokenized under it.
     """
     pattern = f"{_plain_name(corpus)}-{tokenizer_fingerprint[:8]}-*"
     folders = [folder for folder in sorted(Path(root).glob(pattern)) if any(folder.glob("*/header.json"))]
@@ -186,7 +192,10 @@ def stores_by_name(root: Path, corpus: str, tokenizer_fingerprint: str) -> dict[
 def load_store(folder: Path, check: bool = False) -> TokenStore:
     """The store of a folder, memory-mapped. check: read all of it and compare its hashes.
 
-    Raises SimtoolError when it is missing, cut short, of another format or, with check, damaged.
+    Raises
+    ------
+    SimtoolError
+        When it is missing, cut short, of another format or, with check, damaged.
     """
     header = _read_header(folder)
     arrays = {
@@ -299,12 +308,21 @@ def tokenize_corpus(
 ) -> dict[str, TokenStore]:
     """Tokenize a corpus once, divided by content hash into splits; every split is whole or not there at all.
 
-    shares   {split: share}; a document is in one split, whatever else is in the corpus, and so are its copies
-    tokens   stop after the document that reaches so many
-    report   is called with the number of tokens now and then
+    What is there already, from the same text and settings, is not made again.
 
-    What is there already, from the same text and settings, is not made again. Raises SimtoolError when the text is
-    there in another division, when the corpus is empty, or when it cannot be read or written.
+    Parameters
+    ----------
+    shares
+        {split: share}; a document is in one split, whatever else is in the corpus, and so are its copies.
+    tokens
+        Stop after the document that reaches so many.
+    report
+        Is called with the number of tokens now and then.
+
+    Raises
+    ------
+    SimtoolError
+        When the text is there in another division, when the corpus is empty, or when it cannot be read or written.
     """
     text = text_identity(corpus)
     settings = (text, tokenizer.fingerprint, dict(shares), tokens, skip_bad)

@@ -165,10 +165,17 @@ class Tokenizer:
 def load_tokenizer(name_or_path: str | Path, data_dir: Path | None = None) -> Tokenizer:
     """The tokenizer of a name in `TOKENIZERS`, a tokenizer.json (or its folder), or a hub id.
 
-    data_dir   the folder whose `tokenizers/` is looked in before the hub; else SIMTOOL_DATA, if that is set
+    Nothing is executed from what is loaded.
 
-    Nothing is executed from what is loaded. Raises SimtoolError when there is no such tokenizer, or when it
-    is neither here nor to be had.
+    Parameters
+    ----------
+    data_dir
+        The folder whose `tokenizers/` is looked in before the hub; else SIMTOOL_DATA, if that is set.
+
+    Raises
+    ------
+    SimtoolError
+        When there is no such tokenizer, or when it is neither here nor to be had.
     """
     name = ALIASES.get(str(name_or_path), str(name_or_path))
     if data_dir is None and os.environ.get("SIMTOOL_DATA"):

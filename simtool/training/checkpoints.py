@@ -65,10 +65,19 @@ class Saved:
 def save_checkpoint(
     checkpoints: Path, state: State, config: Mapping[str, Any], position: Position, recipe: Recipe
 ) -> Path:
-    """Write a checkpoint, whole or not at all. Raises SimtoolError when the disk is full or cannot be written.
+    """Write a checkpoint, whole or not at all.
 
-    state    of `state_of`
-    config   with which transformers builds the model
+    Parameters
+    ----------
+    state
+        Of `state_of`.
+    config
+        With which transformers builds the model.
+
+    Raises
+    ------
+    SimtoolError
+        When the disk is full or cannot be written.
     """
     folder = Path(checkpoints) / position.fingerprint
     temporary = None
@@ -201,7 +210,13 @@ def _positions(folders: Iterable[Path]) -> Iterator[tuple[Path, Position]]:
 
 
 def read_position(folder: Path) -> tuple[Position, dict[str, Any]]:
-    """A checkpoint's position, and all that its file says. Raises SimtoolError when it cannot be read."""
+    """A checkpoint's position, and all that its file says.
+
+    Raises
+    ------
+    SimtoolError
+        When it cannot be read.
+    """
     path = Path(folder) / "position.json"
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
@@ -221,7 +236,10 @@ def recipe_of(folder: Path) -> Recipe:
 def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer | None, recipe: Recipe) -> Position:
     """Put the saved weights, and the optimizer's state if one is given, into these.
 
-    Raises SimtoolError when a file is missing or damaged, or when another tokenizer or shape made it.
+    Raises
+    ------
+    SimtoolError
+        When a file is missing or damaged, or when another tokenizer or shape made it.
     """
     position, header = read_position(folder)
     for name, digest in header["sha256"].items():
@@ -288,7 +306,13 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """No other process trains in this folder. Raises SimtoolError when another process has it."""
+    """No other process trains in this folder.
+
+    Raises
+    ------
+    SimtoolError
+        When another process does.
+    """
     from filelock import FileLock, Timeout  # torch brings it
 
     folder = Path(folder)

@@ -96,7 +96,13 @@ def train_ensemble(
 def check_alike(
     recipes: Sequence[Recipe], batches: Sequence[TextBatches | ExampleBatches], start: GPTNeoX | None
 ) -> int:
-    """The steps of their last segment. Raises SimtoolError unless they can be trained as one batched model."""
+    """The steps of their last segment.
+
+    Raises
+    ------
+    SimtoolError
+        Unless they can be trained as one batched model.
+    """
     if unknown := sorted({recipe.model for recipe in recipes} - SIZES.keys()):
         raise SimtoolError(f"An ensemble is of sizes by name. Train {', '.join(unknown)} one by one.")
     segments = [recipe.segments() for recipe in recipes]
@@ -225,7 +231,10 @@ def ensemble_hidden(
 ) -> Tensor:
     """What `GPTNeoX.hidden` is of each member: (E, N, D), from parameters with a leading E.
 
-    documents   of every position (E B, T), or `document_offsets`
+    Parameters
+    ----------
+    documents
+        Of every position (E B, T), or `document_offsets`.
     """
     E, B, T = ids_EBT.shape
     angles = rotary_angles(T, frequencies)

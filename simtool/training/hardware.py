@@ -30,8 +30,12 @@ DATASHEET_PEAKS = {
 def find_device(name: str) -> torch.device:
     """The device of a name, which becomes this process's own: no context is opened on another GPU.
 
-    "cuda" and "auto" are the GPU of this process's local rank under torchrun, else the first. Raises SimtoolError where
-    there is no such device.
+    "cuda" and "auto" are the GPU of this process's local rank under torchrun, else the first.
+
+    Raises
+    ------
+    SimtoolError
+        Where there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

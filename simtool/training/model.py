@@ -46,7 +46,10 @@ class Attention(nn.Module):
 def attend(qkv_BTD: Tensor, n_heads: int, cos_TK: Tensor, sin_TK: Tensor, mask: Tensor | None) -> Tensor:
     """What the heads read, side by side: (B, T, D) from queries, keys and values (B, T, 3 D).
 
-    mask   None: all before; (B, 1, T, T): `document_mask`; (n + 1,): `document_offsets`
+    Parameters
+    ----------
+    mask
+        None: all before; (B, 1, T, T): `document_mask`; (n + 1,): `document_offsets`.
     """
     B, T, D = qkv_BTD.shape
     # a head's query, key and value lie side by side
@@ -181,7 +184,10 @@ class GPTNeoX(nn.Module):
     def hidden(self, ids_BT: Tensor, documents: Tensor | None = None) -> Tensor:
         """The last hidden states (B, T, D).
 
-        documents   the document of every position (B, T), or `document_offsets`: attention keeps within them
+        Parameters
+        ----------
+        documents
+            The document of every position (B, T), or `document_offsets`: attention keeps within them.
         """
         return self.gpt_neox(ids_BT, documents)
 
@@ -263,7 +269,13 @@ class FromTransformers(nn.Module):
         return self.model.config.to_dict()
 
     def _check_head(self) -> None:
-        """Raises SimtoolError where the logits are more than the last matrix times the hidden state."""
+        """The logits are the last matrix times the hidden state.
+
+        Raises
+        ------
+        SimtoolError
+            Where they are more than that.
+        """
         training = self.model.training
         self.model.eval()
         with torch.no_grad():
@@ -281,7 +293,10 @@ class FromTransformers(nn.Module):
 def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTransformers":
     """A model with initial weights: a name from `SIZES`, or a folder whose config.json transformers reads.
 
-    vocabulary_size   of the tokenizer; the model's is padded to a multiple of 128
+    Parameters
+    ----------
+    vocabulary_size
+        Of the tokenizer; the model's is padded to a multiple of 128.
     """
     if name in SIZES:
         model = uninitialized_model(SIZES[name].shape, padded_vocabulary(vocabulary_size))

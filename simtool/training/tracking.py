@@ -63,9 +63,15 @@ TRACKERS = {"tensorboard": tensorboard, "wandb": wandb, "trackio": trackio}
 def mirrored(name: str | None, folder: Path, facts: Mapping[str, Any]) -> Iterator[Callable[[Any], None]]:
     """A `report` for `train` that passes every TrainingProgress to a tracker; none, where no tracker is named.
 
-    facts   of the run, with its fingerprint
+    Parameters
+    ----------
+    facts
+        Of the run, with its fingerprint.
 
-    Raises SimtoolError where the tracker is unknown or its package is not installed.
+    Raises
+    ------
+    SimtoolError
+        Where the tracker is unknown or its package is not installed.
     """
     if name is None:
         yield lambda message: None

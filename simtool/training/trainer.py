@@ -145,7 +145,13 @@ def train(
 
 
 def batches_of(recipe: Recipe, stores: Mapping[str, TokenStore]) -> list[TextBatches | ExampleBatches]:
-    """The batches of every segment. Raises SimtoolError where the stores do not hold what the recipe asks for."""
+    """The batches of every segment.
+
+    Raises
+    ------
+    SimtoolError
+        Where the stores do not hold what the recipe asks for.
+    """
     _check_tokenizer(recipe, stores)
     batches: list[TextBatches | ExampleBatches] = []
     taken: dict[str, int] = {}
@@ -181,7 +187,13 @@ def steps_of(phase: Phase, batches: TextBatches | ExampleBatches) -> int:
 
 
 def bind_folder(folder: Path, recipe: Recipe) -> None:
-    """The folder belongs to one recipe. Raises SimtoolError where it belongs to another."""
+    """The folder belongs to one recipe.
+
+    Raises
+    ------
+    SimtoolError
+        Where the folder belongs to another.
+    """
     path = folder / "recipe.json"
     if path.exists():
         try:
@@ -410,7 +422,13 @@ class _Run:
         return float(np.median(self.history)) + spike if spike is not None and n == SPIKE_HISTORY else math.inf
 
     def _read(self, meter: Meter) -> None:
-        """What the last step's loss was, and whether its update was made. Raises TrainingDiverged where it was not."""
+        """What the last step's loss was, and whether its update was made.
+
+        Raises
+        ------
+        TrainingDiverged
+            Where it was not made.
+        """
         unread, self.unread = self.unread, None
         if unread is None:
             return
