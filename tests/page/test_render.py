@@ -8,11 +8,10 @@ import pytest
 
 from simtool.api.report import report
 from simtool.errors import SimtoolError
-from simtool.page.gather import Roles, gather, parse_view, roles
+from simtool.page.gather import gather
 from simtool.page.render import as_json, by_likeness, render
 from simtool.page.sections import labels
-from simtool.page.study import load_study
-from tests.page.conftest import MADE, write_study
+from tests.page.conftest import MADE
 
 
 class Elements(HTMLParser):
@@ -135,18 +134,6 @@ def test_labels_are_short_where_that_is_clear():
     }  # fmt: skip
 
 
-def test_roles_come_from_the_catalogue():
-    assert roles(["starcoder", "gsm8k", "c4", "wikipedia"], None, (), ()) == Roles("c4", ("starcoder:0.2",), ("gsm8k",))
-    assert roles(["gsm8k", "c4"], "dclm", ["math:0.1"], ["lima"]) == Roles("dclm", ("math:0.1",), ("lima",))
-
-
-def test_views():
-    assert parse_view("js.skeleton3") == ("js", "skeleton3")
-    assert parse_view("dsir_kl") == ("dsir_kl", "token+token2")
-    with pytest.raises(SimtoolError, match=r"^Unknown metric 'jss'\. Did you mean 'js'\?"):
-        parse_view("jss.token")
-
-
 def test_two_corpora_without_roles_leave_sections_out():
     found = gather(["gsm8k", "sciq"], views=("token.token",), resamples=20)
     page = Elements(render(found, MADE))
@@ -168,11 +155,3 @@ def test_bad_input_is_one_message(arguments, message, tmp_path, monkeypatch):
     with pytest.raises(SimtoolError, match=message):
         report(**arguments)
     assert not list(tmp_path.iterdir())
-
-
-def test_sentences_that_are_none(tmp_path):
-    folder = write_study(tmp_path / "study")
-    assert load_study(folder).sentences == ("Code helps code <b>here</b>.",)
-    (folder / "tables" / "conclusions.json").write_text('{"a": 1}')
-    with pytest.raises(SimtoolError, match="holds no list of sentences"):
-        load_study(folder)

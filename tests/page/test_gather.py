@@ -1,0 +1,49 @@
+"""What a page is of: roles off the catalogue, views by name."""
+
+import pytest
+
+from simtool.errors import SimtoolError
+from simtool.mixture import Mixture, midtraining_mixtures
+from simtool.page.gather import Roles, parse_view, roles, special_corpora
+
+
+def test_roles_come_from_the_catalogue():
+    assert roles(["starcoder", "gsm8k", "c4", "wikipedia"], None, (), ()) == Roles("c4", ("starcoder:0.2",), ("gsm8k",))
+    assert roles(["gsm8k", "c4"], "dclm", ["math:0.1"], ["lima"]) == Roles("dclm", ("math:0.1",), ("lima",))
+
+
+def test_views():
+    assert parse_view("js.skeleton3") == ("js", "skeleton3")
+    assert parse_view("dsir_kl") == ("dsir_kl", "token+token2")
+    with pytest.raises(SimtoolError, match=r"^Unknown metric 'jss'\. Did you mean 'js'\?"):
+        parse_view("jss.token")
+
+
+def test_what_mixtures_add_is_named_once():
+    c4 = Mixture({"c4": 1.0})
+    assert special_corpora(c4, midtraining_mixtures(c4, ["math:0.1", "math:0.2", "starcoder:0.2"])) == [
+        "math",
+        "starcoder",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "option"),
+    [
+        (Roles(None, ("math:0.1",), ("lima",)), "--pretrain"),
+        (Roles("c4", (), ("lima",)), "--mid"),
+        (Roles("c4", ("math:0.1",), ()), "--target"),
+    ],
+)
+def test_a_missing_role_names_its_option(parts, option):
+    assert option in parts.missing
+    assert Roles("c4", ("math:0.1",), ("lima",)).missing is None
+
+
+def test_the_parts_of_each_pair_are_largest_first(found):
+    assert set(found.pairs) == {(i, j) for j in range(5) for i in range(j)}
+    for differences in found.pairs.values():
+        for part in differences:
+            bits = [gram.bits for gram in part.more_in_a]
+            assert bits == sorted(bits, reverse=True) and sum(bits) <= part.bits + 1e-9
+            assert all(gram.per_million_a > gram.per_million_b for gram in part.more_in_a)
