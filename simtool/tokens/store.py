@@ -190,7 +190,12 @@ def stores_by_name(root: Path, corpus: str, tokenizer_fingerprint: str) -> dict[
 
 
 def load_store(folder: Path, check: bool = False) -> TokenStore:
-    """The store of a folder, memory-mapped. check: read all of it and compare its hashes.
+    """The store of a folder, memory-mapped.
+
+    Parameters
+    ----------
+    check
+        Read all of it and compare its hashes.
 
     Raises
     ------

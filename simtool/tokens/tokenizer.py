@@ -104,8 +104,12 @@ class Tokenizer:
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """The ids of all texts in one array; those of text i are `ids[offsets[i]:offsets[i + 1]]`.
 
-        Returns ids, uint16 (n_tokens,) or uint32 where the vocabulary needs it, and offsets,
-        int64 (n_documents + 1,). Both are read-only.
+        Returns
+        -------
+        ids
+            uint16 (n_tokens,), or uint32 where the vocabulary needs it; read-only.
+        offsets
+            int64 (n_documents + 1,); read-only.
         """
         backend = self._backends[0]
         try:
