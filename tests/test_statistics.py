@@ -25,6 +25,7 @@ from simtool.statistics import (
     jackknife_interval,
     jackknife_variance,
     largest_remainder,
+    minimum_detectable,
     permutation_p,
     pseudo_values,
     random_halves,
@@ -262,6 +263,29 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         estimate = crossed(cells.mean(1), cells.mean(0))
         held += estimate.low <= 0.3 <= estimate.high
     assert held / 400 >= 0.93
+
+
+def test_the_minimum_detectable_effect_is_scipys():
+    reach = minimum_detectable(0.5, 4.0, n_tests=20) / 0.5
+    assert stats.nct.sf(stats.t.ppf(1 - 0.05 / 40, 4), 4, reach) == pytest.approx(0.8, abs=1e-5)
+    assert math.isnan(minimum_detectable(math.nan, math.nan))
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3, 10])
+def test_an_effect_of_the_minimum_detectable_size_is_detected_in_eighty_percent(n_seeds):
+    """Seeds and documents crossed, 20 effects: of 1,000 studies with a true effect of that size 80% +- 5% find it
+    at Holm's first step. From the spread of the losses over seeds, at 5%, power was .41 to 1.00."""
+    rng = np.random.default_rng(1)
+
+    def estimate():
+        cells = rng.normal(size=(n_seeds, 1)) + 5 * rng.normal(size=40) + 2 * rng.normal(size=(n_seeds, 40))
+        return crossed(cells.mean(1), cells.mean(0))
+
+    studies = [estimate() for _ in range(1_000)]
+    size = np.mean([minimum_detectable(s.error, s.freedom, n_tests=20) for s in studies])
+    critical = np.array([stats.t.ppf(1 - 0.05 / 40, s.freedom) * s.error for s in studies])
+    power = np.mean(np.array([s.value for s in studies]) + size > critical)
+    assert power == pytest.approx(0.8, abs=0.05)
 
 
 def test_what_folds_explain_is_the_sampling_error_of_the_mean():

@@ -59,7 +59,7 @@ def _version(
         raise typer.Exit()
 
 
-TRAINING = ("torch", "transformers", "safetensors", "statsmodels")  # what the extra brings
+TRAINING = ("torch", "transformers", "safetensors")  # what the extra brings
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 

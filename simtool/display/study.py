@@ -165,7 +165,7 @@ def notes(conclusions: "Conclusions") -> list[str]:
         "improvement: (control loss - loss) / control loss, on held-out documents after SFT, paired by seed and by"
         " document. general loss: after SFT, against the control's, in nats per token.",
         f"Intervals: {facts['intervals']}. detectable: minimum detectable effect with"
-        f" {plural(len(facts['seeds']), 'seed')} (80% power).",
+        f" {plural(len(facts['seeds']), 'seed')} (80% power), from the paired differences at Holm's strictest step.",
         f"Predicted before training by {facts['predictor']} (content hash {facts['prediction'][:16]}).",
         f"Measured on {', '.join(facts['devices'])}, torch {', '.join(facts['torch'])}.",
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from simtool.studies.effects import agreements, effects, mixed_model, nothing_done, timing
+from simtool.studies.effects import agreements, effects, nothing_done, timing
 from simtool.studies.losses import document_losses, load_records, losses, unigram_entropies
 from simtool.studies.plan import Study
 from simtool.studies.prepare import find_study
@@ -58,7 +58,6 @@ def analyze(folder: Path) -> Conclusions:
         "study_effects": by_arm,
         "study_agreement": agreed,
         "study_timing": timing(study, by_arm),
-        "study_mixed_model": mixed_model(by_arm),
     }
     facts = provenance(
         study=study.name,

@@ -7,7 +7,6 @@ the effects, Holm's correction over all of them, and the agreement tests of `sim
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -17,14 +16,12 @@ import polars as pl
 
 from simtool.corpora.catalogue import SAME_DOMAIN
 from simtool.errors import SimtoolError
-from simtool.statistics import Estimate, agreement, crossed, holm, pseudo_values, t_quantile
+from simtool.statistics import Estimate, agreement, crossed, holm, minimum_detectable, pseudo_values
 from simtool.studies.losses import KEYS
 from simtool.studies.plan import Arm, Study, mix_name
 
 if TYPE_CHECKING:
     from simtool.prediction.predict import Prediction
-
-POWER = 0.8  # of the smallest effect that a study calls detectable
 
 # S seeds, D documents, M mixtures, T targets
 
@@ -80,7 +77,6 @@ def effects(study: Study, losses: pl.DataFrame, by_document: pl.DataFrame, predi
                 "predicted": cell.get("advantage"),
                 "predicted_low": cell.get("low"),
                 "predicted_high": cell.get("high"),
-                "minimum_detectable": minimum_detectable(pair[1].to_numpy()),
             }
         )
     if not rows:
@@ -100,6 +96,8 @@ def _estimates(
         "low": benefit.low,
         "high": benefit.high,
         "p": benefit.p,
+        "standard_error": benefit.error,
+        "freedom": benefit.freedom,
         "general_difference": difference.value,
         "general_low": difference.low,
         "general_high": difference.high,
@@ -115,13 +113,17 @@ def nothing_done() -> SimtoolError:
 
 
 def _ranked(table: pl.DataFrame) -> pl.DataFrame:
-    """With Holm's p over the whole table, and ranks among the mixtures of a size, design, start and target."""
+    """With Holm's p over the whole table, the effect detectable at its level, and ranks among the mixtures of a size,
+    design, start and target."""
     ranks = {
         name: pl.col(column).rank("ordinal", descending=True).over("size", "design", "start", "target").cast(pl.Int64)
         for name, column in (("observed_rank", "relative_improvement"), ("predicted_rank", "predicted"))
     }
-    corrected = pl.Series(holm(table["p"].fill_null(math.nan).to_numpy()))
-    return table.with_columns(p_holm=corrected, **ranks).with_columns(pl.selectors.float().fill_nan(None))
+    p = table["p"].fill_null(math.nan).to_numpy()
+    n_tests = int(np.isfinite(p).sum())
+    detectable = [minimum_detectable(*row, n_tests) for row in table.select("standard_error", "freedom").iter_rows()]
+    corrected = {"p_holm": pl.Series(holm(p)), "minimum_detectable": pl.Series(detectable, dtype=pl.Float64)}
+    return table.with_columns(**corrected, **ranks).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def _keys(size: str, arm: Arm) -> tuple[Any, ...]:
@@ -172,17 +174,6 @@ def _general(
 def _paired(nats_SD: np.ndarray, control_SD: np.ndarray, tokens_D: np.ndarray, relative: bool) -> Estimate:
     by_seed = _difference(nats_SD.sum(1), control_SD.sum(1), tokens_D.sum(), relative)
     return crossed(by_seed, loss_pseudo_values(nats_SD, control_SD, tokens_D, relative))
-
-
-def minimum_detectable(control_losses: np.ndarray) -> float:
-    """The relative effect that a two-sided test at 5% would find with 80% power, from the control's spread over seeds
-    alone (two independent groups; pairing makes it smaller). NaN with fewer than two seeds."""
-    n = len(control_losses)
-    if n < 2:
-        return math.nan
-    freedom = 2 * (n - 1)
-    reach = t_quantile(freedom) + t_quantile(freedom, POWER)
-    return float(reach * control_losses.std(ddof=1) * math.sqrt(2 / n) / control_losses.mean())
 
 
 # ---- agreement with the prediction -----------------------------------------------------------------------
@@ -247,58 +238,6 @@ def _agreement_rows(
         spearman = whole.spearman_without_pair[m, t]
         rows.append({**columns, "left_out": pair, "n": whole.n - 1, "pearson": r, "spearman": spearman})
     return rows
-
-
-def mixed_model(table: pl.DataFrame) -> pl.DataFrame:
-    """Relative improvement on the standardised prediction, and on size and weight where they vary, with the target as
-    random effect: one row per term, with its 95% interval. Empty, with a warning, where statsmodels cannot fit it."""
-    rows = table.filter((pl.col("kind") != "control") & pl.col("predicted").is_not_null())
-    spread = rows["predicted"].std() or 0.0
-    if rows.height < 6 or rows["target"].n_unique() < 2 or not spread:
-        return pl.DataFrame()
-    data = {
-        "improvement": rows["relative_improvement"].to_list(),
-        "predicted": ((rows["predicted"] - rows["predicted"].mean()) / spread).to_list(),
-        **{name: rows[name].to_list() for name in ("weight", "size", "target")},
-    }
-    terms = ["predicted"] + [name for name in ("weight", "size") if len(set(data[name])) > 1]
-    fit, note = _fit_mixed(f"improvement ~ {' + '.join(terms)}", data)
-    if fit is None:
-        return pl.DataFrame()
-    intervals = fit.conf_int()
-    return pl.DataFrame(
-        [
-            {
-                "term": term,
-                "estimate": float(fit.params[term]),
-                "low": float(intervals.loc[term, 0]),
-                "high": float(intervals.loc[term, 1]),
-                "p": float(fit.pvalues[term]),
-                "n": rows.height,
-                "groups": len(set(data["target"])),
-                "note": note or "converged",
-            }
-            for term in fit.fe_params.index
-        ]
-    )
-
-
-def _fit_mixed(formula: str, data: Mapping[str, Sequence[Any]]) -> tuple[Any, str]:
-    """statsmodels' fit, None where it fails, and the names of its warnings about convergence."""
-    import pandas as pd
-    import statsmodels.formula.api as smf
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            fit = smf.mixedlm(formula, pd.DataFrame(data), groups="target").fit(reml=True)
-        except (np.linalg.LinAlgError, ValueError) as error:
-            failure = error
-        else:
-            names = {type(warning.message).__name__ for warning in caught}
-            return fit, "; ".join(sorted(name for name in names if "Convergence" in name))
-    warnings.warn(f"The mixed-effects model cannot be fitted: {failure}.", stacklevel=3)
-    return None, ""
 
 
 def timing(study: Study, table: pl.DataFrame) -> pl.DataFrame:

@@ -5,7 +5,6 @@ import json
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("statsmodels")
 
 from simtool.api.study import train_eval
 from simtool.errors import SimtoolError

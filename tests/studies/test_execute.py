@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("statsmodels")
 
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.progress import NodeFailed, NodeFinished  # noqa: E402
