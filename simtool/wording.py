@@ -21,7 +21,7 @@ CEILING = (
 )
 SIZE_FREE = (
     "Diagonal: 1, as each cell is divided by the geometric mean of its two noise ceilings (half against half). So it"
-    f" does not depend on the sizes of the samples. {INDISTINGUISHABLE}: not distinguishable from 1."
+    f" hardly depends on the sizes of the samples. {INDISTINGUISHABLE}: not distinguishable from 1."
 )
 PAIRED = "positive: the mixture is closer to the target than the pretraining corpus is"
 PLACEBO = (

@@ -50,7 +50,7 @@ def matrix(
 ) -> None:
     """Compare all corpora with each other, at equal sizes, with intervals and noise ceilings.
 
-    Without --metric: the paper's score, and below it the size-free similarity, which does not depend on how much
+    Without --metric: the paper's score, and below it the size-free similarity, which hardly depends on how much
     text was sampled. The score's diagonal is not 1: it is what two halves of the same corpus score, the most that any
     pair can reach at this size. A cell marked ≈ is not distinguishable from that.
 

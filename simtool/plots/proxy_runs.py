@@ -40,7 +40,7 @@ def draw(proxy_runs: pl.DataFrame) -> Figure:
 
 
 def finding(table: pl.DataFrame) -> str:
-    """How many runs a model needs to rank as well as with text and the fewest runs, sweep by sweep."""
+    """How many runs ridge needs to rank as well as it does with text and the fewest runs, sweep by sweep."""
     parts = []
     for (name,), rows in table.filter(target="mean").group_by("sweep", maintain_order=True):
         without, with_text = (rows.filter(predictor=model).sort("runs") for model in ("ridge", "ridge + text"))
@@ -48,9 +48,10 @@ def finding(table: pl.DataFrame) -> str:
             continue
         enough = without.filter(pl.col("spearman") >= with_text["spearman"][0])["runs"]
         most = without["runs"][-1]
-        parts.append(f"{enough[0] if len(enough) else f'over {most}'} ({name})")
+        runs = f"{enough[0] if len(enough) else f'over {most}'}"
+        parts.append(f"{runs} ({name})" if name else runs)
     fewest = table.filter(pl.col("runs") > 0)["runs"].min()
-    return f"Ridge with text and {fewest} proxy runs ranks as well as ridge with {', '.join(parts)}" if parts else ""
+    return f"To rank as well as with text and {fewest} proxy runs, ridge needs {', '.join(parts)}" if parts else ""
 
 
 def quality(table: pl.DataFrame, axes: Axes, value: str) -> None:

@@ -15,9 +15,13 @@ def curves(without: list[float], with_text: list[float]) -> pl.DataFrame:
 
 def test_the_runs_that_text_saves():
     assert finding(curves([0.3, 0.5, 0.7], [0.5, 0.6, 0.8])) == (
-        "Ridge with text and 8 proxy runs ranks as well as ridge with 16 (mine)"
+        "To rank as well as with text and 8 proxy runs, ridge needs 16 (mine)"
     )
-    assert finding(curves([0.3, 0.4, 0.5], [0.6, 0.7, 0.8])).endswith("ridge with over 32 (mine)")
+    assert finding(curves([0.3, 0.4, 0.5], [0.6, 0.7, 0.8])).endswith("ridge needs over 32 (mine)")
+
+
+def test_one_sweep_without_a_name_is_not_named():
+    assert finding(curves([0.3, 0.5, 0.7], [0.5, 0.6, 0.8]).with_columns(sweep=pl.lit(""))).endswith("ridge needs 16")
 
 
 def test_without_both_curves_nothing_is_claimed():
