@@ -27,7 +27,7 @@ try:
     from simtool.runs.request import Request, recipe_for
     from simtool.training.trainer import Execution, Trained, train
 except ImportError as error:
-    raise Missing("It trains models: pip install 'simtool[train]'.") from error
+    raise Missing("It trains models: pip install '.[train]' in a clone of simtool.") from error
 
 SIZE = "nano"
 SEEDS = (0, 1)

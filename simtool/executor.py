@@ -126,7 +126,7 @@ def _started_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise SimtoolError("The ray engine needs Ray: pip install 'simtool[ray]'.") from error
+        raise SimtoolError("The ray engine needs Ray: pip install '.[ray]' in a clone of simtool.") from error
     if not ray.is_initialized():
         ray.init(address="auto" if os.environ.get("RAY_ADDRESS") else None, log_to_driver=False)
     return ray

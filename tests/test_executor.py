@@ -39,7 +39,7 @@ def test_ray_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SimtoolError) as caught:
         executor.run(square, [1], engine="ray")
-    assert str(caught.value) == "The ray engine needs Ray: pip install 'simtool[ray]'."
+    assert str(caught.value) == "The ray engine needs Ray: pip install '.[ray]' in a clone of simtool."
 
 
 # ---- trees ----

@@ -75,7 +75,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in TRAINING:
             raise
-        print(f"simtool: This needs {error.name}: pip install 'simtool[train]'.", file=sys.stderr)
+        print(f"simtool: This needs {error.name}: pip install '.[train]' in a clone of simtool.", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # `simtool corpora | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -74,7 +74,8 @@ def sweep(
 ) -> None:
     """Say how well text ranks the runs of a sweep before any is trained, and what proxy runs add to that.
 
-    Reads the layout of RegMix and Olmix. Needs scikit-learn and LightGBM for all models: pip install 'simtool[sweep]'.
+    Reads the layout of RegMix and Olmix. Needs scikit-learn and LightGBM for all models:
+    pip install '.[sweep]' in a clone of simtool.
 
     Example: simtool sweep --mixtures ratios.csv --losses losses.csv --corpora map.toml
     """

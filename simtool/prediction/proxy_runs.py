@@ -139,7 +139,7 @@ def find_model(name: str) -> ModelEntry:
         raise unknown("model", name, MODELS)
     entry = MODELS[name]
     if entry.needs and importlib.util.find_spec(entry.needs) is None:
-        raise SimtoolError(f"{name} needs {entry.needs}. Install it: pip install 'simtool[sweep]'.")
+        raise SimtoolError(f"{name} needs {entry.needs}. Install it: pip install '.[sweep]' in a clone of simtool.")
     return entry
 
 

@@ -369,7 +369,7 @@ def import_transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise SimtoolError("This needs transformers: pip install 'simtool[train]'.") from error
+        raise SimtoolError("This needs transformers: pip install '.[train]' in a clone of simtool.") from error
     return transformers
 
 

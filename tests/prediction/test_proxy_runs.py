@@ -91,7 +91,7 @@ def test_a_target_that_a_run_lacks_is_left_out():
 
 def test_what_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(proxy_runs.MODELS, "ridge", proxy_runs.ModelEntry(proxy_runs.fit_ridge, "Ridge.", "no_such"))
-    with pytest.raises(SimtoolError, match=r"^ridge needs no_such. Install it: pip install 'simtool\[sweep\]'"):
+    with pytest.raises(SimtoolError, match=r"^ridge needs no_such. Install it: pip install '\.\[sweep\]' in a clone"):
         proxy_runs.find_model("ridge")
     with pytest.raises(SimtoolError, match=r"^Unknown model 'rigde'. Did you mean 'ridge'"):
         proxy_runs.find_model("rigde")
