@@ -12,6 +12,16 @@ class TrainingDiverged(SimtoolError):
     """A loss or gradient is no number, or the loss leaps: a property of the run, not of the machine or the code."""
 
 
+TRAINING = ("torch", "transformers", "safetensors")  # what the extra `train` brings
+
+
+def missing_extra(error: ModuleNotFoundError) -> SimtoolError | None:
+    """The error to show where a package of the extra `train` is not installed; None for any other package."""
+    if (error.name or "").split(".")[0] not in TRAINING:
+        return None
+    return SimtoolError(f"This needs {error.name}: pip install '.[train]' in a clone of simtool.")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> SimtoolError:
     """The error for a name that is not in a catalogue: the nearest name, then all of them."""
     names = sorted(known)

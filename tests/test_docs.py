@@ -5,11 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import simtool
+from simtool.errors import SimtoolError
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -101,8 +103,16 @@ def test_every_command_has_help_and_an_example():
         assert all(parameter.help for parameter in command.params if parameter.name != "help"), name
 
 
-def test_the_public_names_are_there():
-    assert all(getattr(simtool, name) for name in simtool.__all__)
+@pytest.mark.parametrize("name", simtool.__all__)
+def test_a_public_name_is_there_or_says_what_it_needs(name):
+    try:
+        assert getattr(simtool, name)
+    except SimtoolError as error:
+        assert find_spec("torch") is None
+        assert str(error) == "This needs torch: pip install '.[train]' in a clone of simtool."
+
+
+def test_no_other_name_is_there():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = simtool.nothing
 

@@ -6,6 +6,8 @@ To add one, write it in the module of its family and name it in NAMES: `simtool.
 from importlib import import_module
 from typing import Any
 
+from simtool.errors import missing_extra
+
 NAMES = {
     "api.compare": ("compare", "matrix"),
     "api.figures": ("figures",),
@@ -40,5 +42,12 @@ def load(name: str) -> Any:
     ------
     KeyError
         Where there is none.
+    SimtoolError
+        Where it trains or measures models and the extra `train` is not installed.
     """
-    return getattr(import_module(f"simtool.{MODULES[name]}"), name)
+    try:
+        return getattr(import_module(f"simtool.{MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if (message := missing_extra(error)) is None:
+            raise
+        raise message from error

@@ -13,7 +13,7 @@ import typer
 
 from simtool.cli import compare, mix, reference, report, study, sweep, train
 from simtool.cli import figures as draw
-from simtool.errors import SimtoolError
+from simtool.errors import SimtoolError, missing_extra
 
 PANELS = {
     "Compare": (compare.matrix, compare.compare, report.report),
@@ -59,7 +59,6 @@ def _version(
         raise typer.Exit()
 
 
-TRAINING = ("torch", "transformers", "safetensors")  # what the extra brings
 INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
@@ -73,9 +72,9 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in TRAINING:
+        if (message := missing_extra(error)) is None:
             raise
-        print(f"simtool: This needs {error.name}: pip install '.[train]' in a clone of simtool.", file=sys.stderr)
+        print(f"simtool: {message}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # `simtool corpora | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
