@@ -1,13 +1,15 @@
 """Studies as text: the plan and its cost, how far it is, and what it concludes."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from simtool.display.console import print_notes, print_rows
 from simtool.display.progress import Training, time_left
 from simtool.progress import NodeFailed, NodeFinished, PredictionWritten
+from simtool.statistics import LOWEST_BOUND, LOWEST_WITHOUT_TARGET, TRUE_R
 from simtool.studies.cost import Cost
-from simtool.studies.plan import DESIGNS, Plan
+from simtool.studies.plan import DESIGNS, Plan, compared_arms
 from simtool.wording import UNKNOWN, interval, p_value, plural, rounded
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def print_plan(plan: Plan, cost: Cost, form: str) -> None:
     header = ["arm", "kind", "design", "fork", "mixture", "own tokens", "runs", "SFT runs"]
     print_rows(header, rows, form)
     if form == "table":
-        print_notes([*_plan_notes(plan), *_cost_notes(cost)])
+        print_notes([*_plan_notes(plan), *_cost_notes(cost), _power_note(plan, cost)])
 
 
 def _plan_notes(plan: Plan) -> list[str]:
@@ -84,6 +86,17 @@ def _cost_notes(cost: Cost) -> list[str]:
         " top.",
         f"Checkpoints that stay: {cost.bytes / 1e9:,.1f} GB.",
     ]
+
+
+def _power_note(plan: Plan, cost: Cost) -> str:
+    """What the study's size lets it show."""
+    cells = f"{plural(len(compared_arms(plan.study)), 'mixture')} x {plural(len(plan.study.targets), 'target')}"
+    if math.isnan(cost.power):
+        return f"Power: {cells} cannot show that the prediction agrees; it needs two of each at least."
+    return (
+        f"Power: with {cells}, a true r of {TRUE_R:.2f} is shown (lower bound above {LOWEST_BOUND:g}, and"
+        f" {LOWEST_WITHOUT_TARGET:g} or more without any one target) by {cost.power:.0%} of simulated studies."
+    )
 
 
 def _long(seconds: float) -> str:

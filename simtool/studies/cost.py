@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from simtool.studies.plan import Plan
+from simtool.statistics import agreement_power
+from simtool.studies.plan import Plan, compared_arms
 from simtool.training.sizes import SIZES, padded_vocabulary
 
 # Shares of a matrix product's speed that training is taken to reach: of the order of what `train` prints as MFU
@@ -22,6 +23,7 @@ class Cost:
     bytes          of the checkpoints that stay
     seconds        on `workers` of this machine's devices, at `utilisation` of the matrix speed measured now
     h100_seconds   on one H100 at 40% of its data sheet's speed: an assumption, not measured
+    power          chance that agreement with the prediction is shown, where it is as high as `agreement_power` has it
     """
 
     n_nodes: int
@@ -37,6 +39,7 @@ class Cost:
     workers: int
     seconds: float
     h100_seconds: float
+    power: float
 
 
 def estimate_cost(plan: Plan, vocabulary_size: int, device: str = "auto", workers: int = 1) -> Cost:
@@ -71,4 +74,5 @@ def estimate_cost(plan: Plan, vocabulary_size: int, device: str = "auto", worker
         workers=workers,
         seconds=flops / (peak * utilisation * workers),
         h100_seconds=flops / (H100 * UTILISATION["cuda"]),
+        power=agreement_power(len(compared_arms(study)), len(study.targets)),
     )

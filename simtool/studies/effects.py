@@ -18,7 +18,7 @@ from simtool.corpora.catalogue import SAME_DOMAIN
 from simtool.errors import SimtoolError
 from simtool.statistics import Estimate, agreement, crossed, holm, minimum_detectable, pseudo_values
 from simtool.studies.losses import KEYS
-from simtool.studies.plan import Arm, Study, mix_name
+from simtool.studies.plan import Arm, Study, compared_arms, mix_name
 
 if TYPE_CHECKING:
     from simtool.prediction.predict import Prediction
@@ -185,9 +185,7 @@ def agreements(study: Study, table: pl.DataFrame) -> pl.DataFrame:
     Midtraining arms of the design "paper" only, one start: mixtures crossed with targets. One row per size, predictor
     and what is left out. Empty where fewer than three cells are done.
     """
-    arms = [arm for arm in study.arms if arm.kind == "midtrain" and arm.design == "paper"]
-    first = min((arm.start for arm in arms), default=0.0)
-    arms = [arm for arm in arms if arm.start == first]
+    arms = compared_arms(study)
     same_domain_MT = np.array([[float((arm.special, t) in study.same_domain) for t in study.targets] for arm in arms])
     rows: list[dict[str, Any]] = []
     for size in study.models:

@@ -186,6 +186,13 @@ class Study:
         return replace(recipe, phases=(*recipe.phases, sft))
 
 
+def compared_arms(study: Study) -> list[Arm]:
+    """The arms whose effects the prediction is compared with: midtraining, design "paper", the earliest start."""
+    arms = [arm for arm in study.arms if arm.kind == "midtrain" and arm.design == "paper"]
+    first = min((arm.start for arm in arms), default=0.0)
+    return [arm for arm in arms if arm.start == first]
+
+
 def mix_name(arm: Arm) -> str:
     """What is mixed in and how much: "starcoder:0.2". Arms of one mixture share it, whenever they start."""
     return f"{arm.special}:{arm.weight:g}"

@@ -1,10 +1,15 @@
 """What a plan costs, by hand."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("torch")
 
+from simtool.display.study import print_plan
 from simtool.mixture import Mixture
+from simtool.statistics import agreement_power
 from simtool.studies.cost import H100, UTILISATION, estimate_cost
 from simtool.studies.plan import Study, arms_of, plan
 from simtool.training import hardware
@@ -25,4 +30,21 @@ def test_a_plan_costs_what_its_tokens_do(monkeypatch):
     assert cost.flops == pytest.approx(flops)
     assert cost.seconds == pytest.approx(flops / (1e9 * UTILISATION["cpu"] * 2))
     assert cost.h100_seconds == pytest.approx(flops / (H100 * UTILISATION["cuda"]))
+    assert math.isnan(cost.power)  # one mixture, one target
     assert cost.bytes == 3 * 12 * (parameters + 2 * head)  # the leaves' weights are not saved
+
+
+def test_a_plan_says_what_its_size_lets_it_show(monkeypatch, capsys):
+    monkeypatch.setattr(hardware, "measured_peak", lambda device, precision: 1e9)
+    web, names = Mixture({"web": 1.0}), ("code", "sums", "facts", "chat", "news")
+    targets = ("a", "b", "c", "d")
+    arms = arms_of(web, [(name, 0.5) for name in names])
+    study = Study("small", "Small.", web, arms, targets, dict.fromkeys(("web", *names, *targets)), seeds=(0,))
+    tree = plan(study, "f" * 16, dict.fromkeys(targets, 1_000))
+    cost = estimate_cost(tree, 4_000, "cpu")
+    assert cost.power == agreement_power(5, 4)
+    print_plan(tree, replace(cost, power=0.714), "table")
+    assert (
+        "Power: with 5 mixtures x 4 targets, a true r of 0.90 is shown (lower bound above 0.5, and 0.8 or more without"
+        " any one target) by 71% of simulated studies."
+    ) in " ".join(capsys.readouterr().out.split())
