@@ -137,6 +137,16 @@ BESIDES = {
 }
 
 
+def test_each_module_has_its_test_file():
+    package = ROOT / "simtool"
+    modules = [
+        path.relative_to(package)
+        for path in package.rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py") and path.read_text(encoding="utf-8").strip()
+    ]
+    assert not [str(name) for name in modules if not (ROOT / "tests" / name.with_name(f"test_{name.name}")).exists()]
+
+
 def test_each_test_file_is_named_after_what_it_tests():
     tests = ROOT / "tests"
     for path in tests.glob("*/**/test_*.py"):

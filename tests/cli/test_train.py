@@ -11,7 +11,6 @@ pytest.importorskip("transformers")
 from typer.testing import CliRunner  # noqa: E402
 
 from simtool import cli  # noqa: E402
-from simtool.cli.options import amount  # noqa: E402
 from simtool.errors import SimtoolError  # noqa: E402
 
 WORDS = ["the", "a", "cat", "dog", "river", "stone", "sees", "finds", "takes", "leaves", "over", "and", "then"]
@@ -87,11 +86,6 @@ def test_every_option_of_train_is_understood(tmp_path, monkeypatch):
     ).stdout  # fmt: skip
     rows = json.loads(told)
     assert [row["split"] for row in rows if row["phase"].endswith("selected")] == ["validation", "test"]
-
-
-def test_amounts():
-    told = [amount(text) for text in ("2M", "500k", "1.5B", "2_000", 7)]
-    assert told == [2_000_000, 500_000, 1_500_000_000, 2_000, 7]
 
 
 def test_a_corpus_that_is_not_here(tmp_path):

@@ -9,8 +9,6 @@ from simtool.corpora.catalogue import CATALOGUE
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, as_mixtures
 from simtool.profiles.count import Budget
-from simtool.profiles.features import FEATURES, split_by_tokenizer
-from simtool.profiles.reference.build import CORPORA
 from simtool.profiles.resolve import Options, find_profile, find_profiles, local_text, named, provenance_of, shipped
 from simtool.progress import Counted
 from simtool.tokens.tokenizer import load_tokenizer
@@ -59,12 +57,6 @@ def test_a_damaged_cache_is_counted_again(tmp_path, options):
     assert find_profile(path, ["token"], options).how == "counted now"
 
 
-@pytest.mark.parametrize("name", CORPORA)
-def test_every_reference_corpus_ships_with_every_feature(name, options):
-    resolved = find_profile(name, FEATURES, options)
-    assert resolved.how == "shipped" and set(resolved.profile.features) == set(FEATURES)
-
-
 def test_what_ships_under_another_tokenizer_is_not_used():
     assert shipped("c4", load_tokenizer("small")) is None
 
@@ -102,12 +94,6 @@ def test_provenance_says_how_each_corpus_was_had(tmp_path, options):
     assert facts["fingerprint"] == DEFAULT.fingerprint and facts["seed"] == 3
     assert {name: corpus["how"] for name, corpus in facts["corpora"].items()} == {path: "counted now", "c4": "shipped"}
     assert facts["corpora"][path]["documents"] == 1 and facts["corpora"][path]["source"] == f"file {path}"
-
-
-def test_what_is_shipped_by_text_and_by_tokens_covers_every_feature():
-    of_text, of_tokens = split_by_tokenizer(FEATURES)
-    assert sorted(of_text + of_tokens) == sorted(FEATURES)
-    assert "document_length" in of_tokens and "line_length" in of_text
 
 
 @pytest.mark.parametrize("feature", ["token2", "skeleton2"])

@@ -1,0 +1,34 @@
+"""Studies from the command line: what is refused before anything runs."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.conftest import simtool
+
+BAD = {
+    "arms without a trunk": (
+        ["train-eval", "--mid", "code:0.2"],
+        "simtool: Say what is pretrained on, too: --pretrain c4.\n",
+    ),
+    "a preset and a study": (
+        ["train-eval", "quick", "--pretrain", "c4"],
+        "simtool: Name a preset (quick) or what is pretrained on (--pretrain c4), not both.\n",
+    ),
+    "an unknown study": (["train-eval", "quik"], "simtool: Unknown study 'quik'. Did you mean 'quick'?"),
+    "no amount": (["train-eval", "--seeds", "few"], "simtool: 'few' is not an amount."),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_message_and_exit_code_2(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, message = BAD[name]
+    done = simtool(*arguments)
+    assert done.returncode == 2 and done.stderr.startswith(message), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_a_study_has_no_results(tmp_path):
+    done = simtool("results", tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("simtool: ") and str(tmp_path) in done.stderr
