@@ -42,7 +42,7 @@ def tree():
 
 
 def test_a_plan_has_a_row_per_arm_and_says_what_it_costs(tree, capsys):
-    cost = Cost(10, 4, 300_000, 600_000, 900_000, 1e12, 2_500_000_000, "cpu", 1e9, 0.5, 2, 100, 5_000)
+    cost = Cost(10, 4, 300_000, 600_000, 900_000, 1e12, 2_500_000_000, "cpu", 1e9, 0.5, 2, 100, 5_000, 0.8)
     print_plan(tree, cost, "csv")
     header, *rows = csv.reader(io.StringIO(capsys.readouterr().out))
     assert [row[0] for row in rows] == ["control", "code:0.5"]
@@ -50,6 +50,7 @@ def test_a_plan_has_a_row_per_arm_and_says_what_it_costs(tree, capsys):
     print_plan(tree, cost, "table")
     shown = capsys.readouterr().out
     assert "600,000 (2.0 times)" in shown and "(3.0 times as many)" in shown
+    assert "by 80% of simulated studies" in " ".join(shown.split())
     assert "2 minutes on 2 cpu workers" in shown and "83 minutes on one H100" in shown and "2.5 GB" in shown
 
 
