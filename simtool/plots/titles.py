@@ -5,6 +5,7 @@ import re
 METRICS = {
     "token": "paper's score",
     "js": "Jensen-Shannon divergence",
+    "size_free": "size-free similarity",
     "kl": "KL divergence",
     "dsir_kl": "DSIR's KL divergence",
     "cross_entropy": "cross-entropy",
