@@ -11,11 +11,11 @@ entries that the target has: where q = 0, min(p, q) is 0 and p contributes p / 2
 
 # R splits, B of them at a time; n sources, m targets; V entries of the distributions, C of them in a tile
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -26,11 +26,23 @@ TINY = 1e-30  # keeps logarithms off zero; far below the share of one token in a
 # twice as much of either cost the same within 20%.
 TILE_COLUMNS = 1024
 TILE_SPLITS = 8
-ROW_COLUMNS = 8192  # of rows as they are; below the 10,000 from which OpenBLAS shares one dot product among threads
+ROW_COLUMNS = 4096  # of rows as they are; below the 10,000 from which OpenBLAS shares one dot product among threads
 # Two temporaries a thread are of this size. np.vecdot keeps the interpreter lock (NumPy 2.4): two threads are
 # 1.8 times as fast as one with tiles of 2 MB, but 1.2 times with 256 kB, though only those fit the L2 cache.
 PAIR_BYTES = 1 << 21
 DENSE = 0.6  # where a target has more of a tile's entries than this, picking them costs more than it saves
+
+
+class computed_once:
+    """functools.cached_property without the lock that it has before Python 3.12, at which all threads wait in turn."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: object, owner: type | None = None) -> object:
+        value = instance.__dict__[self.function.__name__] = self.function(instance)
+        return value
 
 
 @dataclass
@@ -39,50 +51,74 @@ class Tile:
 
     p, q      (B, n, C), (B, m, C)   shares of the sources and of the targets: float32, or float64 for rows as they are
               q is p, the same array, where rows are compared with themselves: what is taken of p then serves for q
-    support   for each target, which of the C entries it has; other entries have q = 0
     V         entries of the whole distributions
+    support_of_all   `support` of all splits; None: as in the first split, looked for where a sum needs it
     """
 
     p: np.ndarray
     q: np.ndarray
-    support: Sequence[np.ndarray | slice]
     V: int
+    support_of_all: Sequence[np.ndarray | slice] | None = None
 
-    @cached_property
+    @computed_once
+    def support(self) -> Sequence[np.ndarray | slice]:
+        """For each target, which of the C entries it has; other entries have q = 0."""
+        if self.support_of_all is not None:
+            return self.support_of_all
+        return [_picked(row > 0) for row in self.q[0]]
+
+    @computed_once
     def seen_p(self) -> np.ndarray:
         return (self.p > 0).astype(np.float32)
 
-    @cached_property
+    @computed_once
     def seen_q(self) -> np.ndarray:
         return self.seen_p if self.q is self.p else (self.q > 0).astype(np.float32)
 
-    @cached_property
+    @computed_once
     def log_p(self) -> np.ndarray:
-        return np.log2(self.p + self.p.dtype.type(TINY))
+        return _log2_above_0(self.p)
 
-    @cached_property
+    @computed_once
     def log_q(self) -> np.ndarray:
-        return self.log_p if self.q is self.p else np.log2(self.q + self.q.dtype.type(TINY))
+        return self.log_p if self.q is self.p else _log2_above_0(self.q)
 
-    @cached_property
+    @computed_once
+    def root_p(self) -> np.ndarray:
+        return np.sqrt(self.p).astype(np.float64, copy=False)
+
+    @computed_once
+    def root_q(self) -> np.ndarray:
+        return self.root_p if self.q is self.p else np.sqrt(self.q).astype(np.float64, copy=False)
+
+    @computed_once
     def p_single(self) -> np.ndarray:
         return self.p.astype(np.float32, copy=False)
 
-    @cached_property
+    @computed_once
     def q_single(self) -> np.ndarray:
         return self.p_single if self.q is self.p else self.q.astype(np.float32, copy=False)
+
+    @computed_once
+    def q_above_0(self) -> np.ndarray:
+        return self.q_single + np.float32(TINY)
 
     @property
     def is_dense(self) -> bool:
         return all(isinstance(columns, slice) for columns in self.support)
 
-    @cached_property
+    @computed_once
     def in_support(self) -> np.ndarray:
         """float32 (m, C): 1 for the entries in each target's support."""
         mask = np.zeros(self.q.shape[1:], np.float32)
         for row, columns in zip(mask, self.support, strict=True):
             row[columns] = 1
         return mask
+
+
+def _log2_above_0(x: np.ndarray) -> np.ndarray:
+    above_0 = x + x.dtype.type(TINY)
+    return np.log2(above_0, out=above_0)
 
 
 @dataclass
@@ -92,30 +128,45 @@ class Pairs:
     tile: Tile
     rows: slice
     target: int
+    scratch: "Scratch"
 
     def _at_support(self, of_sources: np.ndarray, of_targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         columns = self.tile.support[self.target]
         return _take(of_sources[:, self.rows], columns), _take(of_targets[:, self.target, None], columns)
 
-    @cached_property
+    @computed_once
     def exact(self) -> tuple[np.ndarray, np.ndarray]:
         """p (B, rows, C') and q (B, 1, C') in the precision of the tile."""
         return self._at_support(self.tile.p, self.tile.q)
 
-    @cached_property
+    @computed_once
     def single(self) -> tuple[np.ndarray, np.ndarray]:
         """p and q in float32."""
         in_single = self.tile.p_single is self.tile.p
         return self.exact if in_single else self._at_support(self.tile.p_single, self.tile.q_single)
 
-    @cached_property
+    @computed_once
     def both(self) -> np.ndarray:
-        p, q = self.single
-        return p + (q + np.float32(TINY))
+        p, q = self._at_support(self.tile.p_single, self.tile.q_above_0)
+        return np.add(p, q, out=self.scratch("both", p.shape))
 
-    @cached_property
+    @computed_once
     def share_of_q(self) -> np.ndarray:
-        return self.single[1] / self.both
+        return np.divide(self.single[1], self.both, out=self.scratch("share", self.both.shape))
+
+
+class Scratch:
+    """One thread's arrays by name, used again for every target; each fresh one of 2 MB has to be zeroed first."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def __call__(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """float32 of that shape; what it holds is lost at the next call of that name."""
+        size = math.prod(shape)
+        if name not in self._arrays or size > self._arrays[name].size:
+            self._arrays[name] = np.empty(size, np.float32)
+        return self._arrays[name][:size].reshape(shape)
 
 
 Product = Callable[[Tile], np.ndarray]  # -> (B, n or 1, m or 1)
@@ -177,7 +228,7 @@ def square_q(tile: Tile) -> np.ndarray:
 
 def root_distance(tile: Tile) -> np.ndarray:
     """Sum of (sqrt p - sqrt q)^2; in float64, so that it is exactly 0 for equal rows."""
-    p, q = (np.sqrt(x).astype(np.float64, copy=False) for x in (tile.p, tile.q))
+    p, q = tile.root_p, tile.root_q
     return np.vecdot(p, p)[:, :, None] + np.vecdot(q, q)[:, None, :] - 2 * (p @ q.mT)
 
 
@@ -248,7 +299,8 @@ def _in_float64(product: Callable, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def both_log_both(pairs: Pairs) -> np.ndarray:
     """Sum of s log2 s with s = p + q: one logarithm a pair of entries, in float32."""
-    return np.vecdot(pairs.both, np.log2(pairs.both))
+    logs = np.log2(pairs.both, out=pairs.scratch("logs", pairs.both.shape))
+    return np.vecdot(pairs.both, logs)
 
 
 def share_of_q(pairs: Pairs) -> np.ndarray:
@@ -297,7 +349,8 @@ def pairwise(metric: Defined, P: np.ndarray, Q: np.ndarray | None = None, thread
         sums = Sums()
         sums.V = P.shape[1]
         # products first: the threads of BLAS wait busily for a while, and would take the time of ours
-        for part in (replace(metric.kernel, pairs=()), replace(metric.kernel, products=())):
+        parts = [replace(metric.kernel, pairs=()), replace(metric.kernel, products=())]
+        for part in parts if metric.kernel.pairs else parts[:1]:
             sums |= _sum_tiles([part], [_row_tiles(P, right)], (1, len(P), len(right)), threads, triangle)
         values = metric.kernel.formula(sums)[0]
         if triangle:
@@ -311,7 +364,7 @@ def _row_tiles(P: np.ndarray, Q: np.ndarray) -> Iterator[Tile]:
     for start in range(0, P.shape[1], ROW_COLUMNS):
         p = P[None, :, start : start + ROW_COLUMNS].astype(np.float64, copy=False)
         q = p if Q is P else Q[None, :, start : start + ROW_COLUMNS].astype(np.float64, copy=False)
-        yield Tile(p, q, [_picked(row > 0) for row in q[0]], P.shape[1])
+        yield Tile(p, q, P.shape[1])
 
 
 # --- Every source with every target, on many half-splits ---
@@ -380,7 +433,7 @@ def _sums_on_splits(
     def tiles(block: slice) -> Iterator[Tile]:
         for source_counts, target_counts, support in columns:
             p, q = (of_p[:, block] @ source_counts).swapaxes(0, 1), (of_q[:, block] @ target_counts).swapaxes(0, 1)
-            yield Tile(p, q, support, V)
+            yield Tile(p, q, V, support)
 
     blocks = [tiles(slice(start, start + TILE_SPLITS)) for start in range(0, len(first), TILE_SPLITS)]
     sums = _sum_tiles(kernels, blocks, (len(first), len(sources), len(targets)), threads)
@@ -456,18 +509,19 @@ def _sum_tiles(
             pair_sums: list[np.ndarray] = []
             for tile in tiles:
                 if not pair_sums:
-                    pair_sums = [np.zeros((len(tile.p), n, m)) for _ in pairs]
+                    pair_sums = [np.zeros((len(tile.p), m, n)) for _ in pairs]
                 sums = [total + term(tile).astype(np.float64) for total, term in zip(sums, products, strict=True)]
                 if pairs:
                     list(over_rows(lambda rows: add_pairs(tile, rows, pair_sums), _row_blocks(tile)))  # noqa: B023
-            return [*sums, *pair_sums]
+            return [*sums, *(total.mT for total in pair_sums)]
 
         def add_pairs(tile: Tile, rows: slice, pair_sums: list[np.ndarray]) -> None:
+            scratch = Scratch()
             for target in range(rows.start if triangle else 0, m):
                 some = slice(rows.start, min(rows.stop, target + 1)) if triangle else rows
-                of_target = Pairs(tile, some, target)
+                of_target = Pairs(tile, some, target, scratch)
                 for total, term in zip(pair_sums, pairs, strict=True):
-                    total[:, some, target] += term(of_target)
+                    total[:, target, some] += term(of_target)
 
         of_blocks = list(over_blocks(of_block, blocks))
     sums = Sums()
