@@ -37,7 +37,7 @@ def run_harness(folder: Path, tasks: Sequence[str], device: str) -> list[dict[st
     # fp32, as everything is measured here
     scores = simple_evaluate(
         model="hf",
-        model_args={"pretrained": str(folder), "dtype": "float32"},
+        model_args={"pretrained": str(folder), "dtype": "float32", "trust_remote_code": False},
         tasks=list(tasks),
         task_manager=known,
         device=device,

@@ -304,11 +304,14 @@ def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTr
         return model
     if (Path(name) / "config.json").exists():
         transformers = import_transformers()
-        config = transformers.AutoConfig.from_pretrained(name)
-        config.vocab_size = padded_vocabulary(vocabulary_size)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return FromTransformers(transformers.AutoModelForCausalLM.from_config(config))
+        try:
+            config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+            config.vocab_size = padded_vocabulary(vocabulary_size)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                return FromTransformers(transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+        except (OSError, ValueError) as error:
+            raise _not_loaded(Path(name), error) from error
     raise unknown("model", name, SIZES)
 
 
@@ -341,10 +344,21 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
             return model
     transformers = import_transformers()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
-        raise SimtoolError(f"transformers cannot load a causal model from {folder}: {error}") from error
+        raise _not_loaded(folder, error) from error
     return FromTransformers(model)
+
+
+def _not_loaded(folder: Path, error: Exception) -> SimtoolError:
+    if "trust_remote_code" in str(error):
+        return SimtoolError(
+            f"The model of {folder} needs code that comes with it, and simtool runs none of a model's code.\n"
+            "Name a model whose architecture is part of transformers."
+        )
+    return SimtoolError(f"transformers cannot load a causal model from {folder}: {error}")
 
 
 def _is_ours(config: dict[str, Any]) -> bool:

@@ -160,3 +160,14 @@ def test_flops_by_hand(tiny):
 def test_an_unknown_size_names_the_nearest():
     with pytest.raises(SimtoolError, match=r"Unknown model '160'\. Did you mean '160m'\?"):
         build_model("160", 200, 0)
+
+
+def test_code_that_comes_with_a_model_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *prompt: "y")  # transformers asks in a terminal, and then runs it
+    config = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.OwnModel"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Own: pass\n")
+    for load in (lambda: build_model(str(tmp_path), 300, 0), lambda: load_model(tmp_path)):
+        with pytest.raises(SimtoolError, match="simtool runs none of a model's code"):
+            load()
+    assert not (tmp_path / "ran").exists()
