@@ -20,5 +20,7 @@ def test_no_model_brings_code_that_is_run(path):
     for call, name in _calls(ast.parse(path.read_text(encoding="utf-8"))):
         loads_auto = name == "from_pretrained" and "StaticModel" not in ast.unparse(call.func)
         if loads_auto or name in MAY_RUN_CODE:
-            allowed = any(part in ast.unparse(call) for part in ("trust_remote_code=False", "'trust_remote_code': False"))
+            allowed = any(
+                part in ast.unparse(call) for part in ("trust_remote_code=False", "'trust_remote_code': False")
+            )
             assert allowed, f"{path}: {ast.unparse(call)}"

