@@ -105,6 +105,11 @@ def graded() -> Study:
     )
 
 
+def graded_timing() -> Study:
+    """When and how much, at the size of `graded`: StarCoder at two shares from three starts, each in four designs."""
+    return _timing("graded-timing", "nano", graded(), ("pycode", "gsm8k"), shares=(0.1, 0.2), matched=(0.1, 0.2))
+
+
 def shared_mini() -> Study:
     """Real corpora, 14m to 70m, one GPU, under an hour: a blend of general text, five mixtures, CPT, four targets."""
     web = Mixture({"c4": 0.04, "wikipedia": 0.56, "openstax_textbooks": 0.2, "imdb_reviews": 0.2})
@@ -177,22 +182,33 @@ def paper(model: str) -> Study:
     )  # fmt: skip
 
 
-def _timing(name: str, model: str, like: Study, targets: tuple[str, ...]) -> Study:
-    """Three starts x three shares as the paper does it; the middle share in each design that holds something fixed."""
-    starts, mids = (0.2, 0.5, 0.8), [("starcoder", 0.1), ("starcoder", 0.2), ("starcoder", 0.4)]
-    grid = arms_of(like.pretrain, mids, starts)
-    held = [("starcoder", 0.2)]
-    matched = [
+def _timing(
+    name: str,
+    model: str,
+    like: Study,
+    targets: tuple[str, ...],
+    shares: Sequence[float] = (0.1, 0.2, 0.4),
+    matched: Sequence[float] = (0.2,),
+) -> Study:
+    """StarCoder from three starts at each share as the paper does it, and at each of `matched` in the other designs."""
+    starts = (0.2, 0.5, 0.8)
+    arms = [
         arm
-        for design in ("exposure", "rate", "both")
-        for arm in arms_of(like.pretrain, held, starts, design, reference=starts[0])
+        for design in ("paper", "exposure", "rate", "both")
+        for arm in arms_of(
+            like.pretrain,
+            [("starcoder", share) for share in (shares if design == "paper" else matched)],
+            starts,
+            design,
+            reference=starts[0],
+        )
     ]
-    needed = {corpus for arm in (*grid, *matched) for corpus in arm.mixture.weights} | {*targets}
+    needed = {corpus for arm in arms for corpus in arm.mixture.weights} | {*targets}
     return replace(
         like,
         name=name,
-        about="StarCoder at three shares from three starts; and with exposure, learning rate, or both held fixed.",
-        arms=(*grid, *matched),
+        about="StarCoder at several shares from three starts; and with exposure, learning rate, or both held fixed.",
+        arms=tuple(arms),
         targets=targets,
         models=(model,),
         texts={corpus: tokens for corpus, tokens in like.texts.items() if corpus in needed},
@@ -212,6 +228,7 @@ PRESETS: dict[str, Callable[[], Study]] = {
     "mini": mini,
     "mini-timing": mini_timing,
     "graded": graded,
+    "graded-timing": graded_timing,
     "shared-mini": shared_mini,
     "timing-weight": timing_weight,
     **{f"paper-{model}": (lambda model=model: paper(model)) for model in ("70m", "160m", "410m", "1b")},
