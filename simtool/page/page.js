@@ -5,6 +5,8 @@
   const n = data.corpora.length;
   const state = { view: 0, order: "given", row: 0, column: 0, open: null, feature: 0 };
   const tip = document.getElementById("tip");
+  const PAIR = /^#pair=(\d+),(\d+)$/; // the address of a cell
+  const PIXELS = 4; // of a png for each of its chart's: 1360 wide, as a column of a paper takes at 400 dpi
 
   function el(name, attributes = {}, ...children) {
     const made = document.createElement(name);
@@ -26,6 +28,58 @@
     const given = [...Array(n).keys()];
     if (state.order === "name") return given.sort((a, b) => (data.corpora[a].label < data.corpora[b].label ? -1 : 1));
     return state.order === "likeness" ? view().order : given;
+  }
+
+  // --- Copy a text; download a table as csv, a chart as a picture ---
+
+  function button(text, then, name = null) {
+    return el("button", { type: "button", class: "small", onclick: then, "aria-label": name }, text);
+  }
+  function copying(text, content) {
+    const copy = button(text, async () => {
+      try {
+        await navigator.clipboard.writeText(content());
+        copy.textContent = "Copied";
+      } catch {
+        copy.textContent = "Not allowed here: select it, and copy";
+      }
+    });
+    return copy;
+  }
+  function download(name, blob) {
+    const url = URL.createObjectURL(blob);
+    el("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+  const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") || "table";
+  const quoted = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value));
+  const cellsOf = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent.replaceAll("−", "-")));
+  function asCsv(name, rows) {
+    const text = () => rows().map((row) => row.map(quoted).join(",")).join("\n") + "\n";
+    return button("csv", () => download(`${name}.csv`, new Blob([text()], { type: "text/csv" })), `Download ${name} as csv`);
+  }
+  function drawing(svg) {
+    const copy = svg.cloneNode(true), all = [copy, ...copy.querySelectorAll("*")], own = [svg, ...svg.querySelectorAll("*")];
+    const { width, height } = svg.viewBox.baseVal;
+    for (const [key, value] of [["xmlns", "http://www.w3.org/2000/svg"], ["width", width], ["height", height]]) copy.setAttribute(key, value);
+    // what the page's style says of each element goes into the file
+    all.forEach((part, k) => {
+      const style = getComputedStyle(own[k]);
+      for (const key of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "font", "text-anchor"]) part.style.setProperty(key, style.getPropertyValue(key));
+    });
+    const paper = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    for (const [key, value] of [["width", "100%"], ["height", "100%"], ["fill", getComputedStyle(document.body).backgroundColor]]) paper.setAttribute(key, value);
+    copy.prepend(paper);
+    return new XMLSerializer().serializeToString(copy);
+  }
+  function png(svg, then) {
+    const picture = new Image();
+    picture.onload = () => {
+      const canvas = el("canvas", { width: PIXELS * picture.width, height: PIXELS * picture.height });
+      canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob(then);
+    };
+    picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(drawing(svg))}`;
   }
 
   // --- The grid: one cell is in the tab order, arrows move it ---
@@ -64,12 +118,17 @@
     });
     const name = `${metric} on ${feature}` + (symmetric ? "" : "; row: source, column: target");
     box.replaceChildren(el("table", { role: "grid", "aria-label": `Similarity, ${name}` }, el("thead", {}, head), body));
-    about.textContent = `${metric} on ${feature}. ${view().about}${symmetric ? "" : " Rows are the source, columns the target."}`;
+    about.textContent = `${view().measure}. ${view().about}${symmetric ? "" : " Rows are the source, columns the target."}`;
     const [least, most] = alike === "high" ? [low, high] : [high, low];
     ends[0].textContent = `less similar ${exact(least)}`;
     ends[1].textContent = `${exact(most)} more similar`;
     provenance.textContent = view().source;
   }
+
+  // every view, and not the one that is shown: one row per cell
+  const similarities = () => [["metric", "feature", "source", "target", "value", "low", "high"], ...data.views.flatMap(
+    ({ metric, feature, values, low, high }) => values.flatMap((row, i) => row.map((value, j) =>
+      [metric, feature, data.corpora[i].name, data.corpora[j].name, value, low[i][j], high[i][j]])))];
 
   const at = (row, column) => box.querySelector(`td[data-row="${row}"][data-column="${column}"]`);
   const cellOf = (event) => event.target.closest("td[data-row]");
@@ -169,6 +228,8 @@
       parts.push(el("p", { class: "note" }, `${label(k)}: ${size}${proxy ? `; proxy corpus: ${proxy}` : ""}${name === data.corpora[k].label ? "" : ` (${name})`}`));
     }
     if (i !== j) parts.push(...difference(i, j));
+    const link = copying("Copy link", () => location.href.replace(/#.*|$/, `#pair=${i},${j}`));
+    parts.push(el("div", { class: "downloads" }, link, ...(i === j ? [] : [asCsv(`difference-${slug(label(i))}-${slug(label(j))}`, () => partsOf(i, j))])));
     panel.replaceChildren(...parts);
     panel.hidden = false;
   }
@@ -185,6 +246,16 @@
     });
     const told = `Jensen-Shannon divergence on ${data.features[state.feature]}: ${bits.toFixed(3)} bits per ${data.symbols[state.feature]}, 1 at most, on all that was counted. The largest parts of it:`;
     return [choices, el("p", { class: "about" }, told), el("div", { class: "sides" }, ...grams)];
+  }
+
+  function partsOf(i, j) {
+    const rows = [["feature", "more_in", "ngram", "bits", `per_million_${label(i)}`, `per_million_${label(j)}`]];
+    const turned = i > j;
+    data.pairs[turned ? `${j}-${i}` : `${i}-${j}`].forEach(([, ...sides], k) => sides.forEach((grams, side) => {
+      const who = turned === (side === 1) ? i : j;
+      for (const [gram, bits, a, b] of grams) rows.push([data.features[k], label(who), gram, bits, ...(turned ? [b, a] : [a, b])]);
+    }));
+    return rows;
   }
 
   function grid(head, rows) {
@@ -214,50 +285,31 @@
     el("div", { class: "controls" }, metrics, el("label", {}, el("span", {}, "Order"), sort)),
     about,
     el("div", { class: "beside" },
-      el("div", {}, box, el("div", { class: "scale" }, ends[0], el("i"), ends[1]), hint), panel),
+      el("div", {}, box, el("div", { class: "scale" }, ends[0], el("i"), ends[1]),
+        el("div", { class: "downloads" }, asCsv("similarity", similarities)), hint), panel),
     provenance);
   draw();
-  const link = /^#pair=(\d+),(\d+)$/.exec(location.hash);
+  const link = PAIR.exec(location.hash);
   const [first, second] = link ? [+link[1], +link[2]] : data.open;
   if (first < n && second < n) open(first, second, !link);
-
-  // --- Copy a command, download a chart and its table ---
-
-  function button(text, then) {
-    return el("button", { type: "button", class: "small", onclick: then }, text);
-  }
-  document.querySelectorAll("pre.command").forEach((pre) => {
-    const copy = button("Copy", async () => {
-      await navigator.clipboard.writeText(pre.textContent);
-      copy.textContent = "Copied";
-    });
-    pre.after(copy);
+  addEventListener("hashchange", () => {
+    const pair = PAIR.exec(location.hash);
+    if (pair && pair[1] < n && pair[2] < n) open(+pair[1], +pair[2]);
   });
-  function download(name, type, text) {
-    const url = URL.createObjectURL(new Blob([text], { type }));
-    el("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
-  }
-  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const csv = (table) => [...table.rows].map((row) => [...row.cells].map((cell) => quoted(cell.textContent)).join(",")).join("\n") + "\n";
-  const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") || "table";
-  function drawing(svg) {
-    const copy = svg.cloneNode(true), all = [copy, ...copy.querySelectorAll("*")], own = [svg, ...svg.querySelectorAll("*")];
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    // what the page's style says of each element goes into the file
-    all.forEach((part, k) => {
-      const style = getComputedStyle(own[k]);
-      for (const key of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "font", "text-anchor"]) part.style.setProperty(key, style.getPropertyValue(key));
-    });
-    return new XMLSerializer().serializeToString(copy);
-  }
+
+  document.querySelectorAll("pre.command").forEach((pre) => pre.after(copying("Copy", () => pre.textContent)));
   document.querySelectorAll("figure.chart").forEach((figure) => {
-    const title = slug(figure.querySelector("figcaption").textContent);
-    const svg = figure.querySelector("svg"), table = figure.querySelector("table");
-    const bar = el("div", { class: "downloads" });
-    if (svg) bar.append(button("svg", () => download(`${title}.svg`, "image/svg+xml", drawing(svg))));
-    if (table) bar.append(button("csv", () => download(`${title}.csv`, "text/csv", csv(table))));
-    figure.append(bar);
+    const title = slug(figure.querySelector("figcaption").textContent), svg = figure.querySelector("svg");
+    const pictures = svg ? [
+      button("png", () => png(svg, (blob) => download(`${title}.png`, blob)), `Download ${title} as png`),
+      button("svg", () => download(`${title}.svg`, new Blob([drawing(svg)], { type: "image/svg+xml" })), `Download ${title} as svg`),
+    ] : [];
+    figure.append(el("div", { class: "downloads" }, ...pictures, asCsv(title, () => cellsOf(figure.querySelector("table")))));
+  });
+  document.querySelectorAll("main .scroll > table").forEach((table) => {
+    if (table.closest(".matrix, #pair, figure")) return;
+    const title = slug((table.caption || table.closest("section").querySelector("h2")).textContent);
+    table.parentElement.after(el("div", { class: "downloads" }, asCsv(title, () => cellsOf(table))));
   });
 
   const theme = document.getElementById("theme"), root = document.documentElement;

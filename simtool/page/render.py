@@ -27,10 +27,11 @@ def render(findings: Findings, facts: dict[str, Any]) -> str:
     first, second = sentences.headline(findings.advantage, findings.matrices[0], names, called)
     parts = sections(findings)
     script, style = _text("page.js"), _text("style.css")
-    # only this script may run, and nothing may be loaded
+    # only this script may run, and nothing may be loaded; a chart passes through a data: picture to become a png
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     filled = {
-        "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'",
+        "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:;"
+        " base-uri 'none'",
         "title": el("title", f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}: a simtool report"),
         "style": style,
         "contents": _contents(parts),
@@ -102,6 +103,7 @@ def _view(findings: Findings, matrix: SimilarityMatrix, names: Sequence[str]) ->
         "title": VIEW_TITLES.get(f"{matrix.metric.name}.{matrix.feature}", f"{matrix.metric.name} on {matrix.feature}"),
         "metric": matrix.metric.name,
         "feature": matrix.feature,
+        "measure": f"{matrix.metric.label[0].upper()}{matrix.metric.label[1:]} on {matrix.feature}",
         "about": matrix.metric.about,
         "alike": matrix.metric.alike,
         "symmetric": matrix.metric.symmetric,

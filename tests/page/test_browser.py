@@ -2,7 +2,9 @@
 
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 
 from simtool.page.render import render
@@ -222,3 +224,128 @@ def test_charts_hold_their_labels(page):
         ".map(text => svg.getAttribute('aria-label').slice(0, 40) + ': ' + text.textContent); })"
     )
     assert beyond == []
+
+
+@pytest.fixture
+def downloads(page, tmp_path) -> Path:
+    page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    return tmp_path
+
+
+def download(page, folder: Path, button) -> Path:
+    """The file that a click on this button leaves in the folder."""
+    before = set(folder.iterdir())
+    click(page, button)
+
+    def new_file(_):
+        return [path for path in set(folder.iterdir()) - before if path.suffix != ".crdownload"]
+
+    return WebDriverWait(page, 30).until(new_file)[0]
+
+
+def named(page, label: str):
+    return page.find_element(By.CSS_SELECTOR, f"button[aria-label='{label}']")
+
+
+def test_a_chart_is_downloaded_as_png_svg_and_csv(page, downloads):
+    from matplotlib.image import imread
+
+    png, svg, csv = (
+        download(page, downloads, named(page, f"Download recommended-shares as {kind}"))
+        for kind in ("png", "svg", "csv")
+    )
+    picture = imread(png)
+    assert picture.shape[1] == 4 * 340
+    assert len({tuple(pixel) for pixel in picture[::7, ::7].reshape(-1, picture.shape[2]).tolist()}) > 3
+    drawing = ElementTree.parse(svg).getroot()
+    assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "starcoder" in [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    header, *lines = csv.read_text(encoding="utf-8").splitlines()
+    assert header == "corpus,% of tokens,low,high"
+    assert {line.split(",")[0] for line in lines} == {"c4", "starcoder"}
+
+
+def test_every_chart_and_table_has_its_download(page):
+    charts = len(page.find_elements(By.CSS_SELECTOR, "figure svg"))  # the grid of timings is a table that is shaded
+    assert len(page.find_elements(By.CSS_SELECTOR, "button[aria-label$='as png']")) == charts
+    tables = len(page.find_elements(By.CSS_SELECTOR, "main .scroll > table:not(.matrix table):not(#pair table)"))
+    of_matrix_and_pair = 2
+    assert len(page.find_elements(By.CSS_SELECTOR, "button[aria-label$='as csv']")) == tables + of_matrix_and_pair
+
+
+def test_the_matrix_is_downloaded_in_every_view(page, downloads, found):
+    rows = pl.read_csv(download(page, downloads, named(page, "Download similarity as csv")))
+    assert len(rows) == len(found.matrices) * len(found.corpora) ** 2
+    of_c4 = rows.filter(pl.col("metric") == "js", source="c4", target="gsm8k").row(0, named=True)
+    i, j = found.corpora.index("c4"), found.corpora.index("gsm8k")
+    assert of_c4["value"] == pytest.approx(found.matrices[1].values[i, j], rel=1e-3)
+    assert of_c4["low"] < of_c4["value"] < of_c4["high"]
+
+
+@pytest.mark.parametrize("cell_of_pair", [(0, 2), (2, 0)])
+def test_a_pair_is_downloaded_with_its_n_grams(page, downloads, cell_of_pair):
+    click(page, cell(page, *cell_of_pair))
+    rows = pl.read_csv(download(page, downloads, page.find_element(By.CSS_SELECTOR, "#pair button[aria-label]")))
+    assert rows["feature"].unique().sort().to_list() == ["skeleton3", "token", "token2"]
+    assert (rows.filter(more_in="c4")["per_million_c4"] > rows.filter(more_in="c4")["per_million_gsm8k"]).all()
+    assert (rows.filter(more_in="gsm8k")["per_million_c4"] < rows.filter(more_in="gsm8k")["per_million_gsm8k"]).all()
+
+
+def clipboard(page) -> str:
+    return page.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+
+
+@pytest.fixture
+def may_copy(page):
+    permissions = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    page.execute_cdp_cmd("Browser.grantPermissions", permissions)
+    yield
+    page.execute_cdp_cmd("Browser.resetPermissions", {})
+
+
+def test_a_command_is_copied(page, may_copy):
+    click(page, copy := page.find_element(By.CSS_SELECTOR, "pre.command + button"))
+    WebDriverWait(page, 30).until(lambda driver: copy.text == "Copied")
+    assert clipboard(page).startswith("simtool train --pretrain c4 --mid ")
+
+
+def test_a_link_opens_its_pair(page, path, may_copy):
+    click(page, cell(page, 1, 2))
+    copy = page.find_element(By.CSS_SELECTOR, "#pair .downloads button")
+    click(page, copy)
+    WebDriverWait(page, 30).until(lambda driver: copy.text == "Copied")
+    link = clipboard(page)
+    assert link == f"{path.as_uri()}#pair=1,2"
+    page.get("about:blank")
+    page.get(link)
+    assert page.find_element(By.CSS_SELECTOR, "#pair h3").text == "starcoder * and gsm8k"
+    page.execute_script("location.hash = 'pair=2,0'")
+    title = "gsm8k and c4"
+    WebDriverWait(page, 30).until(lambda driver: driver.find_element(By.CSS_SELECTOR, "#pair h3").text == title)
+
+
+def test_no_column_label_is_hidden_by_the_open_cell(page):
+    """The label of a column ends above its first cell, with the outline of the open one, and is centred on it."""
+    apart, shift = page.execute_script(
+        "const label = document.querySelector('.matrix thead th span').getBoundingClientRect();"
+        "const cell = document.querySelector('td[data-row]').getBoundingClientRect();"
+        "return [cell.top - label.bottom, (label.left + label.right) / 2 - (cell.left + cell.right) / 2]"
+    )
+    assert apart >= 4
+    assert abs(shift) < 3
+
+
+def test_print_begins_no_page_within_a_heading_and_its_text(page):
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    after = page.execute_script(
+        "return [...document.querySelectorAll('h2, h3, h2 + p, figcaption')].map(e => getComputedStyle(e).breakAfter)"
+    )
+    inside = page.execute_script(
+        "return [...document.querySelectorAll('section > p, #matrix-view, figure')]"
+        ".map(e => getComputedStyle(e).breakInside)"
+    )
+    shown = [button for button in page.find_elements(By.TAG_NAME, "button") if button.is_displayed()]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert set(after) == {"avoid"}
+    assert set(inside) == {"avoid"}
+    assert shown == []
