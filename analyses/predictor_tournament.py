@@ -4,7 +4,7 @@ Every predictor gives the advantage of each mixture for each target, and compare
 improvement of the loss after SFT. The first table of results is the published one; `score` takes any other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,15 @@ def of_profiles() -> list[str]:
 
 
 def score(
-    results: pl.DataFrame, profiles: Mapping[str, Profile], names: Iterable[str], pretrain: Mixture = PRETRAIN
+    results: pl.DataFrame,
+    profiles: Mapping[str, Profile],
+    names: Iterable[str],
+    pretrain: Mixture = PRETRAIN,
+    same_domain: Iterable[Sequence[str]] | None = None,
 ) -> pl.DataFrame:
     """Every predictor against one table of results (columns mix, weight, target, size, control_loss, loss).
+
+    same_domain: (special, target) pairs of one domain; None: those of the catalogue.
 
     Holm's correction is over the candidates that were fixed before any study of ours; all others are exploration
     and have none.
@@ -71,8 +77,10 @@ def score(
     mixtures = {f"{mix}:{weight:g}": blend(pretrain, Mixture({mix: 1.0}), weight) for mix, weight in arms}
     question = Question(profiles, pretrain, mixtures, tuple(targets), resamples=RESAMPLES)
     predicted = {name: advantage.value for name, advantage in benefits(names, question).items()}
-    pairs = same_domain_pairs({mix for mix, _ in arms}, targets)
-    predicted[SAME_DOMAIN] = np.array([[float((mix, target) in pairs) for target in targets] for mix, _ in arms])
+    if same_domain is None:
+        same_domain = same_domain_pairs({mix for mix, _ in arms}, targets)
+    matched = {tuple(pair) for pair in same_domain}
+    predicted[SAME_DOMAIN] = np.array([[float((mix, target) in matched) for target in targets] for mix, _ in arms])
     rows = [_row(name, agreement(values, observed), arms, targets) for name, values in predicted.items()]
     table = pl.DataFrame(rows).with_columns(size=pl.lit(results["size"][0]))
     fixed = set(default_candidates())

@@ -9,13 +9,18 @@ from typing import Any
 
 import polars as pl
 
-from analyses import find_table, shipped_profile
+from analyses import Missing, find_table, shipped_profile
 from analyses.predictor_tournament import of_profiles, score
 from simtool.mixture import parse_mixture
 from simtool.prediction.predictors import PREDICTORS, default_candidates
+from simtool.profiles.count import Budget
+from simtool.profiles.profile import Profile
+from simtool.profiles.resolve import Options, find_profile
+
+TOKENS = 500_000  # of a corpus whose profile does not ship: as many as studies predict from
 
 
-def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+def make(tables: Path, data: Path | None = None) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The table, one row per size and predictor, and what it rests on."""
     effects, facts = find_table(tables, "study_effects", "simtool train-eval")
     results = mean_cells(effects)
@@ -25,15 +30,29 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     names = of_profiles()
     features = {feature for name in names for feature in PREDICTORS[name].features}
     corpora = sorted({*pretrain.weights, *results["mix"], *results["target"]})
-    profiles = {name: shipped_profile(name, tokenizer, features) for name in corpora}
+    profiles = _profiles(corpora, tokenizer, features, data)
     sizes = results["size"].unique(maintain_order=True)
-    scores = pl.concat([score(results.filter(pl.col("size") == size), profiles, names, pretrain) for size in sizes])
+    same_domain = facts.get("same_domain")  # None: of the catalogue
+    scores = pl.concat(
+        [score(results.filter(pl.col("size") == size), profiles, names, pretrain, same_domain) for size in sizes]
+    )
     return scores, {
         "study": facts,
         "corpora": {name: {**profile.size, **profile.facts} for name, profile in profiles.items()},
         "tokenizer": tokenizer,
         "candidates": list(default_candidates()),
     }
+
+
+def _profiles(corpora: list[str], tokenizer: str, features: set[str], data: Path | None) -> dict[str, Profile]:
+    """Those that ship; where one does not, all from the data folder, as the study itself predicted."""
+    try:
+        return {name: shipped_profile(name, tokenizer, features) for name in corpora}
+    except Missing:
+        if data is None:
+            raise
+    options = Options(tokenizer=tokenizer, data=data, budget=Budget(tokens=TOKENS, at_most=True))
+    return {name: find_profile(name, features, options).profile for name in corpora}
 
 
 def mean_cells(effects: pl.DataFrame) -> pl.DataFrame:

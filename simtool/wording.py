@@ -323,7 +323,7 @@ def agreement(
     if value is None:
         return f"{predictor}: agreement not measured."
     bounds = " (too few pairs for an interval)" if low is None else f" {interval(low, high, 2, signed=True)}"
-    chance = "" if p is None else f", permutation p = {p:.3f}"
+    chance = "" if p is None else f", permutation p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
     return f"{predictor} and the improvement correlate at {statistic} = {value:+.2f}{bounds}{chance} (n = {n})"
 
 

@@ -68,6 +68,9 @@ def analyze(folder: Path) -> Conclusions:
         tokens=study.tokens,
         devices=sorted(set(records["device"])),
         torch=sorted(set(records["torch"])),
+        pretrain=str(study.pretrain),
+        tokenizer=study.tokenizer,
+        same_domain=[list(pair) for pair in study.same_domain],
         commits=sorted({commit for commit in records["commit"] if commit}),
         intervals="95%, over seeds and documents (crossed); p by Student's t, Holm over the study's effects",
     )
@@ -100,22 +103,35 @@ def regime_sentences(by_run: pl.DataFrame) -> list[str]:
 
 
 def sentences(by_arm: pl.DataFrame, agreed: pl.DataFrame) -> list[str]:
-    """What was found, in sentences made of the numbers; where they do not suffice, the sentence says so."""
+    """What was found, in sentences made of the numbers: of the prediction, of each target, of continued pretraining.
+
+    Where the numbers do not suffice, the sentence says so; all of them are in the tables.
+    """
     lines = []
-    for row in by_arm.filter(pl.col("kind") == "midtrain", pl.col("design") == "paper").iter_rows(named=True):
-        n = by_arm.filter(
-            pl.col("size") == row["size"], pl.col("design") == row["design"], pl.col("start") == row["start"],
-            pl.col("target") == row["target"],
-        ).height  # fmt: skip
-        lines.append(
-            f"{row['size']}: midtraining on {row['arm']} {_effect(row)}; general text then costs {_general(row)};"
-            f" simtool had ranked it {row['predicted_rank']} of {n}, it came out {row['observed_rank']}."
-        )
-    lines += _cpt_sentences(by_arm)
     if agreed.height:
         whole = agreed.filter(pl.col("left_out") == "", pl.col("pearson").is_not_null())
         lines += [_agreement_sentence(row, agreed) for row in whole.iter_rows(named=True)]
+    paper = by_arm.filter(pl.col("design") == "paper")
+    for _, arms in paper.filter(pl.col("kind") == "midtrain").group_by("size", "target", maintain_order=True):
+        lines.append(_target_sentence(arms))
+    for _, arms in paper.group_by("size", "mix", maintain_order=True):
+        lines += _cpt_sentences(arms)
     return lines
+
+
+def _target_sentence(arms: pl.DataFrame) -> str:
+    """The best mixture for one target, and how many of the others helped."""
+    best = arms.sort("relative_improvement", descending=True, maintain_order=True).row(0, named=True)
+    subject = f"midtraining on {best['arm']}" if arms.height == 1 else f"of {arms.height} mixtures {best['arm']}"
+    line = f"{best['size']}: {subject} {_effect(best)}; general text then costs {_general(best)}"
+    if arms.height == 1:
+        return f"{line}."
+    if best["predicted"] is not None:
+        line += f"; simtool had ranked it {1 + (arms['predicted'] > best['predicted']).sum()}"
+    if arms["low"].is_null().all():
+        return f"{line}."
+    lower, higher = (arms["low"] > 0).sum(), (arms["high"] < 0).sum()
+    return f"{line}. By 95% intervals {lower} lowered that loss and {higher} raised it."
 
 
 def _agreement_sentence(row: Mapping[str, Any], agreed: pl.DataFrame) -> str:
@@ -138,18 +154,18 @@ def _general(row: Mapping[str, Any]) -> str:
     return f"{difference(*(row[f'general_{name}'] for name in ('difference', 'low', 'high')))} than under the control"
 
 
-def _cpt_sentences(by_arm: pl.DataFrame) -> list[str]:
-    """Continued pretraining against midtraining on the same corpus, from the same fork."""
-    lines = []
-    for row in by_arm.filter(pl.col("kind") == "cpt", pl.col("design") == "paper").iter_rows(named=True):
-        mixed = by_arm.filter(
-            pl.col("kind") == "midtrain", pl.col("design") == "paper", pl.col("size") == row["size"],
-            pl.col("mix") == row["mix"], pl.col("target") == row["target"], pl.col("start") == row["start"],
-        )  # fmt: skip
-        for other in mixed.iter_rows(named=True):
-            lines.append(
-                f"{row['size']}: continued pretraining on {row['mix']} alone {_effect(row)}, where midtraining at"
-                f" {other['weight']:g} {_effect(other)}; general text then costs {_general(row)} after the first and"
-                f" {_general(other)} after the second."
-            )
-    return lines
+def _cpt_sentences(arms: pl.DataFrame) -> list[str]:
+    """Continued pretraining against midtraining on the same corpus, from the same fork: where it moved most."""
+    both = arms.filter(pl.col("kind") == "cpt").join(
+        arms.filter(pl.col("kind") == "midtrain"), on=("target", "start"), suffix="_mixed", maintain_order="left"
+    )
+    if both.is_empty():
+        return []
+    row = both.sort(pl.col("relative_improvement").abs(), descending=True).row(0, named=True)
+    mixed = {**row, **{name.removesuffix("_mixed"): value for name, value in row.items() if name.endswith("_mixed")}}
+    ahead = (both["relative_improvement"] > both["relative_improvement_mixed"]).sum()
+    return [
+        f"{row['size']}: continued pretraining on {row['mix']} alone {_effect(row)}, where midtraining at"
+        f" {mixed['weight']:g} {_effect(mixed)}; general text then costs {_general(row)} after the first and"
+        f" {_general(mixed)} after the second. The first is ahead on {ahead} of {both.height} targets."
+    ]
