@@ -14,7 +14,8 @@ from simtool.profiles.profile import Profile
 from simtool.profiles.reference.build import CORPORA, SEED
 from simtool.profiles.resolve import Options, local_text
 from simtool.similarity.matrix import similarity_matrix
-from simtool.tokens.tokenizer import Tokenizer, find_tokenizer_file, load_tokenizer
+from simtool.tokens.files import find_tokenizer_file
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 TOKENIZERS = ("default", "pythia", "gpt2", "llama2")
 METRICS = ("token", "js")

@@ -28,7 +28,8 @@ from simtool.profiles.count import count_corpus
 from simtool.profiles.features import FEATURES
 from simtool.profiles.resolve import Options, local_text
 from simtool.similarity.matrix import SimilarityMatrix, similarity_matrix
-from simtool.tokens.tokenizer import find_tokenizer_file, load_tokenizer
+from simtool.tokens.files import find_tokenizer_file
+from simtool.tokens.tokenizer import load_tokenizer
 
 CORPORA = ("wikipedia", "starcoder", "novels", "imdb_reviews", "pycode")
 ORDERS = (1, 2, 3, 4)

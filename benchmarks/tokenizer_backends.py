@@ -28,7 +28,8 @@ import numpy as np
 import orjson
 import zstandard
 
-from simtool.tokens.tokenizer import TRICKY, Fastokens, Reference, byte_of_letter, find_tokenizer_file
+from simtool.tokens.backends import TRICKY, Fastokens, Reference, byte_of_letter
+from simtool.tokens.files import find_tokenizer_file
 
 TOKENIZERS = ("default", "pythia", "gpt2")
 TEXT = ("c4", "wikipedia_en", "novels_en", "openstax_textbooks", "starcoder_like", "news_articles")

@@ -7,7 +7,7 @@ from simtool.prediction.predictors import PREDICTORS
 from simtool.profiles.features import FEATURES
 from simtool.similarity.metrics import METRICS
 from simtool.studies.presets import PRESETS
-from simtool.tokens.tokenizer import TOKENIZERS
+from simtool.tokens.catalogue import TOKENIZERS
 from simtool.training.schedules import SCHEDULES
 from simtool.training.sizes import SIZES
 

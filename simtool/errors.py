@@ -12,14 +12,18 @@ class TrainingDiverged(SimtoolError):
     """A loss or gradient is no number, or the loss leaps: a property of the run, not of the machine or the code."""
 
 
-TRAINING = ("torch", "transformers", "safetensors")  # what the extra `train` brings
+EXTRAS = {  # {package: the extra that brings it}
+    **dict.fromkeys(("torch", "transformers", "safetensors"), "train"),
+    **dict.fromkeys(("sentencepiece", "tiktoken"), "tokenizers"),
+}
 
 
 def missing_extra(error: ModuleNotFoundError) -> SimtoolError | None:
-    """The error to show where a package of the extra `train` is not installed; None for any other package."""
-    if (error.name or "").split(".")[0] not in TRAINING:
+    """The error to show where a package of an extra is not installed; None for any other package."""
+    extra = EXTRAS.get((error.name or "").split(".")[0])
+    if extra is None:
         return None
-    return SimtoolError(f"This needs {error.name}: pip install '.[train]' in a clone of simtool.")
+    return SimtoolError(f"This needs {error.name}: pip install '.[{extra}]' in a clone of simtool.")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SimtoolError:

@@ -1,6 +1,8 @@
 """One message: what was given, the nearest name, what is allowed."""
 
-from simtool.errors import SimtoolError, TrainingDiverged, unknown
+import pytest
+
+from simtool.errors import SimtoolError, TrainingDiverged, missing_extra, unknown
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all():
@@ -16,3 +18,13 @@ def test_where_nothing_is_near_nothing_is_suggested():
 
 def test_a_run_that_diverges_is_a_message_as_well():
     assert issubclass(TrainingDiverged, SimtoolError)
+
+
+@pytest.mark.parametrize(("package", "extra"), [("torch", "train"), ("tiktoken.core", "tokenizers")])
+def test_a_package_that_is_not_installed_is_named_with_its_extra(package, extra):
+    error = missing_extra(ModuleNotFoundError(name=package))
+    assert str(error) == f"This needs {package}: pip install '.[{extra}]' in a clone of simtool."
+
+
+def test_any_other_package_is_a_bug():
+    assert missing_extra(ModuleNotFoundError(name="numpy")) is None

@@ -25,7 +25,9 @@ from simtool.profiles.resolve import (
 )
 from simtool.similarity.metrics import METRICS
 from simtool.tables import atomic_write
-from simtool.tokens.tokenizer import TOKENIZERS, Tokenizer, find_tokenizer_file, load_tokenizer
+from simtool.tokens.catalogue import TOKENIZERS
+from simtool.tokens.files import find_tokenizer_file
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 ALL_FEATURES = tuple(FEATURES)
 
@@ -148,7 +150,7 @@ def list_metrics() -> Rows:
 
 def list_tokenizers(data: Path | None = None) -> Rows:
     """Every tokenizer known by name, and where its file would be read from."""
-    header = ["tokenizer", "what it is", "entries", "fingerprint", "file"]
+    header = ["tokenizer", "what it is", "ends a text with", "entries", "fingerprint", "file"]
     rows = []
     for name, entry in TOKENIZERS.items():
         path = find_tokenizer_file(name, data)
@@ -157,6 +159,7 @@ def list_tokenizers(data: Path | None = None) -> Rows:
             [
                 name,
                 entry.about,
+                entry.end_of_text,
                 f"{identity.vocabulary_size:,}" if identity else "known once fetched",
                 identity.fingerprint if identity else "known once fetched",
                 str(path.name) if path else f"hub {entry.hub}{' (gated)' if entry.gated else ''}",

@@ -153,7 +153,11 @@ SequenceLength = Annotated[
 # --- Where text is found, and how it is read ---
 
 TokenizerName = Annotated[
-    str, typer.Option("--tokenizer", help="A name from `simtool tokenizers`, a tokenizer.json, or a hub id.")
+    str,
+    typer.Option(
+        "--tokenizer",
+        help="A name from `simtool tokenizers`; a tokenizer.json, .model, .tiktoken or folder; or a hub id.",
+    ),
 ]
 Data = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads it)

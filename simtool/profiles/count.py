@@ -23,7 +23,8 @@ from simtool.profiles.features import FEATURES, N_FOLDS, DocumentBatch, add_coun
 from simtool.profiles.profile import Profile, load_profile, save_profile
 from simtool.progress import Counted
 from simtool.tables import provenance
-from simtool.tokens.tokenizer import Tokenizer, load_tokenizer, use_one_thread
+from simtool.tokens.backends import use_one_thread
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over the counts, small beside 2 GB
 LABEL_CHARACTERS = 200_000  # of the first batch are searched for frequent n-grams

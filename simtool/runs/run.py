@@ -9,8 +9,9 @@ from typing import Any
 from simtool.errors import SimtoolError
 from simtool.evaluation.loss import DocumentLosses, evaluate, load_losses, save_losses
 from simtool.tables import atomic_write, provenance
+from simtool.tokens.files import find_tokenizer_file
 from simtool.tokens.store import TokenStore
-from simtool.tokens.tokenizer import find_tokenizer_file, load_tokenizer
+from simtool.tokens.tokenizer import load_tokenizer
 from simtool.training.checkpoints import export_checkpoint, recipe_of
 from simtool.training.recipes import Recipe, recipe_from_json
 from simtool.training.trainer import PLAIN, Execution, Trained, train

@@ -330,6 +330,21 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def _export_tokenizer(file: Path, folder: Path, end_of_text: str | None) -> None:
+    """A tokenizer.json with its settings; any other kind as it is, with all that lies beside it where it needs that."""
+    if file.name == "tokenizer_config.json":
+        for path in file.parent.iterdir():
+            if path.suffix in (".json", ".txt", ".model", ".jinja") and path.name != "config.json":
+                shutil.copyfile(path, folder / path.name)
+    elif file.suffix != ".json":
+        shutil.copyfile(file, folder / file.name)
+    else:
+        shutil.copyfile(file, folder / "tokenizer.json")
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+        settings |= {"bos_token": end_of_text, "eos_token": end_of_text} if end_of_text else {}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
 def export_checkpoint(checkpoint: Path, folder: Path, tokenizer_file: Path | None, end_of_text: str | None) -> Path:
     """A folder for Hugging Face's tools: the model as `AutoModelForCausalLM` loads it, and its tokenizer."""
     folder = Path(folder)
@@ -338,10 +353,7 @@ def export_checkpoint(checkpoint: Path, folder: Path, tokenizer_file: Path | Non
         for name in ("config.json", "model.safetensors"):
             shutil.copyfile(Path(checkpoint) / name, folder / name)
         if tokenizer_file is not None:
-            shutil.copyfile(tokenizer_file, folder / "tokenizer.json")
-            settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-            settings |= {"bos_token": end_of_text, "eos_token": end_of_text} if end_of_text else {}
-            (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+            _export_tokenizer(tokenizer_file, folder, end_of_text)
     except FileNotFoundError as error:
         raise SimtoolError(f"No checkpoint at {checkpoint}: {error.filename} is missing.") from error
     except OSError as error:

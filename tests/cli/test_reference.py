@@ -39,4 +39,6 @@ def test_listings():
     assert "example prompt" in simtool("corpora", "gsm8k").stdout
     assert "Jensen-Shannon" in simtool("metrics").stdout
     assert "pythia" in simtool("tokenizers").stdout
+    listed = {row["tokenizer"]: row for row in json.loads(simtool("tokenizers", "--format", "json").stdout)}
+    assert listed["gemma3"]["ends a text with"] == "<eos>"
     assert re.fullmatch(r"simtool \d+\.\d+\.\d+\n", simtool("--version").stdout)

@@ -2,7 +2,9 @@
 
 import pytest
 
-from simtool.tokens.tokenizer import EMBEDDED_FOLDER, Reference, load_tokenizer
+from simtool.tokens.backends import Reference
+from simtool.tokens.catalogue import EMBEDDED_FOLDER
+from simtool.tokens.tokenizer import load_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simtool.tokens.tokenizer import (
-    BACKEND_VARIABLE,
-    EMBEDDED_FOLDER,
-    TRICKY,
-    Reference,
-    load_tokenizer,
-)
+from simtool.tokens.backends import BACKEND_VARIABLE, TRICKY, Reference
+from simtool.tokens.catalogue import EMBEDDED_FOLDER, TOKENIZERS
+from simtool.tokens.tokenizer import load_tokenizer
 from tests.tokens.definitions import DATA, REAL, needs_fastokens, save, small_definition
 
 CODE_POINTS = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
@@ -122,7 +118,8 @@ def test_long_repeats_get_the_ids_of_tokenizers(embedded, reference, piece):
 def test_real_tokenizers_get_the_ids_of_tokenizers(name):
     tokenizer = load_tokenizer(name, DATA)
     assert tokenizer.backend == "fastokens"
-    assert_same_ids(tokenizer, tokenizer._reference, [*TRICKY, *random_texts(1_000, seed=1)])
+    file = DATA / "tokenizers" / TOKENIZERS[name].file
+    assert_same_ids(tokenizer, Reference(file.read_text(encoding="utf-8")), [*TRICKY, *random_texts(1_000, seed=1)])
 
 
 @needs_fastokens

@@ -199,3 +199,20 @@ def test_another_tokenizer(tmp_path):
     other = replace(recipe(), tokenizer="e" * 16)
     with pytest.raises(SimtoolError, match=r"web is tokenized under f{16}, the recipe says e{16}"):
         train(other, STORES, tmp_path, QUIET)
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "exported"),
+    [
+        (["tokenizer.json"], "tokenizer.json", ["tokenizer.json", "tokenizer_config.json"]),
+        (["any.model"], "any.model", ["any.model"]),
+        (["vocab.json", "merges.txt", "tokenizer_config.json"], "tokenizer_config.json",
+         ["merges.txt", "tokenizer_config.json", "vocab.json"]),
+    ],
+)  # fmt: skip
+def test_an_export_has_the_files_of_its_tokenizer(tmp_path, uninterrupted, files, named, exported):
+    for name in files:
+        (tmp_path / name).write_text(name)
+    folder = export_checkpoint(uninterrupted.checkpoint, tmp_path / "export", tmp_path / named, "</s>")
+    assert sorted({path.name for path in folder.iterdir()} - {"config.json", "model.safetensors"}) == exported
+    assert (folder / exported[0]).read_text() == exported[0]

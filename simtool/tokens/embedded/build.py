@@ -22,7 +22,9 @@ import orjson
 import zstandard
 
 from simtool.corpora.corpus import document_hash
-from simtool.tokens.tokenizer import EMBEDDED, EMBEDDED_FILES, END_OF_TEXT, SMALL, load_tokenizer, tokenizer_fingerprint
+from simtool.tokens.catalogue import EMBEDDED, EMBEDDED_FILES, SMALL
+from simtool.tokens.definitions import END_OF_TEXT, tokenizer_fingerprint
+from simtool.tokens.tokenizer import load_tokenizer
 
 VOCABULARY_SIZE = 32_768
 # The nano shape (4 layers, width 96) multiplies 12 * 4 * 96**2 = 0.44M times a token in its blocks. Its logits

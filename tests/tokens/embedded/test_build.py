@@ -5,8 +5,8 @@ from collections import Counter
 
 import zstandard
 
+from simtool.tokens.catalogue import EMBEDDED_FOLDER
 from simtool.tokens.embedded import build
-from simtool.tokens.tokenizer import EMBEDDED_FOLDER
 
 
 def test_the_small_one_can_be_cut_again(tmp_path):
