@@ -148,3 +148,7 @@ def results(
 
         print_saved(save_conclusions(conclusions, save))
     print_conclusions(conclusions, format.value)
+    if n := conclusions.facts.get("records_without_hash"):
+        typer.echo(
+            f"{n} records are of an earlier simtool and carry no hash: a change in them goes unnoticed.", err=True
+        )

@@ -7,7 +7,8 @@ less than fold and bucket, and the profiles that ship must be small.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ import numpy as np
 import xxhash
 
 from simtool.errors import SimtoolError
+from simtool.integrity import check_json, damage_as_message, with_hash
 from simtool.profiles.features import N_FOLDS
 from simtool.tables import atomic_write
 
 FORMAT = 1  # raised when a file of an older layout would be read wrongly
 METADATA = b"simtool_profile"
+REMEDY = "Remove it and count the text again: nothing but time is lost."
+SIZES = ("n_documents", "n_tokens", "n_bytes")
+FACTS = frozenset({"format", "corpus", "tokenizer", "fingerprint", *SIZES, "features", "labels", "facts"})
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def save_profile(profile: Profile, path: Path, compression_level: int = 3) -> No
         atomic_write(path) as temporary,
         pq.ParquetWriter(
             temporary,
-            schema.with_metadata({METADATA: json.dumps(facts)}),
+            schema.with_metadata({METADATA: json.dumps(with_hash(facts))}),
             compression="zstd",
             compression_level=compression_level,
             use_dictionary=False,
@@ -171,45 +176,38 @@ def load_profile(path: Path, features: Iterable[str] | None = None) -> Profile:
     SimtoolError
         When the file is missing, damaged, not a profile, of another version, or lacks a feature.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            facts = _facts(file, path)
-            names = list(facts["features"]) if features is None else list(features)
-            if missing := [name for name in names if name not in facts["features"]]:
-                raise SimtoolError(
-                    f"The profile {path} has no feature {', '.join(missing)}. It has: {', '.join(facts['features'])}."
-                )
-            counts = {name: _read_feature(file, path, facts["features"], name) for name in names}
-    except FileNotFoundError as error:
-        raise SimtoolError(f"No profile {path}.") from error
-    except (pa.ArrowException, OSError) as error:
-        raise SimtoolError(f"{path} is damaged or not a profile: {error}. Count it again.") from error
-    return Profile(
-        corpus=facts["corpus"],
-        tokenizer=facts["tokenizer"],
-        fingerprint=facts["fingerprint"],
-        n_documents=np.array(facts["n_documents"], np.int64),
-        n_tokens=np.array(facts["n_tokens"], np.int64),
-        n_bytes=np.array(facts["n_bytes"], np.int64),
-        features=counts,
-        labels={name: {bucket: tuple(ngram) for bucket, *ngram in facts["labels"].get(name, [])} for name in names},
-        facts=facts["facts"],
-    )
+    with _opened(path) as file:
+        facts = _facts(file, path)
+        names = list(facts["features"]) if features is None else list(features)
+        if missing := [name for name in names if name not in facts["features"]]:
+            raise SimtoolError(
+                f"The profile {path} has no feature {', '.join(missing)}. It has: {', '.join(facts['features'])}."
+            )
+        return Profile(
+            corpus=facts["corpus"],
+            tokenizer=facts["tokenizer"],
+            fingerprint=facts["fingerprint"],
+            **{size: np.array(facts[size], np.int64) for size in SIZES},
+            features={name: _read_feature(file, facts["features"], name) for name in names},
+            labels={name: {bucket: tuple(ngram) for bucket, *ngram in facts["labels"].get(name, [])} for name in names},
+            facts=facts["facts"],
+        )
 
 
 def profile_facts(path: Path) -> dict[str, Any]:
     """What a profile's file says of itself, without reading the counts."""
-    import pyarrow as pa
+    with _opened(path) as file:
+        return _facts(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            return _facts(file, path)
-    except (pa.ArrowException, OSError) as error:
-        raise SimtoolError(f"{path} is damaged or not a profile: {error}. Count it again.") from error
+    if not Path(path).exists():
+        raise SimtoolError(f"No profile {path}.")
+    with damage_as_message(path, REMEDY), pq.ParquetFile(path) as file:
+        yield file
 
 
 def _facts(file: Any, path: Path) -> dict[str, Any]:
@@ -221,14 +219,15 @@ def _facts(file: Any, path: Path) -> dict[str, Any]:
         raise SimtoolError(
             f"{path} is a profile of format {facts['format']}; this simtool reads format {FORMAT}. Count it again."
         )
+    check_json(facts, FACTS)
     return facts
 
 
-def _read_feature(file: Any, path: Path, described: dict[str, Any], name: str) -> np.ndarray:
+def _read_feature(file: Any, described: dict[str, Any], name: str) -> np.ndarray:
     rows = file.read_row_group(list(described).index(name))
     gap, count = _array(rows["gap"], np.int32), _array(rows["count"], np.int64)
     if _hash(gap, count) != described[name]["hash"]:
-        raise SimtoolError(f"{path} is damaged: the counts of {name} do not match their hash. Count it again.")
+        raise ValueError(f"the counts of {name} do not match their hash")
     cells = np.zeros(described[name]["dimension"] * N_FOLDS, np.int64)
     cells[np.cumsum(gap, dtype=np.int64) - 1] = count
     return np.ascontiguousarray(cells.reshape(-1, N_FOLDS).T)

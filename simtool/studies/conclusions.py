@@ -12,6 +12,7 @@ from simtool.studies.effects import agreements, effects, nothing_done, timing
 from simtool.studies.losses import document_losses, load_records, losses, unigram_entropies
 from simtool.studies.plan import Study
 from simtool.studies.prepare import find_study
+from simtool.studies.records import n_without_hash
 from simtool.tables import atomic_write, provenance, save_table
 from simtool.wording import agreement, difference, effect, predictor_name, regime
 
@@ -74,6 +75,8 @@ def analyze(folder: Path) -> Conclusions:
         commits=sorted({commit for commit in records["commit"] if commit}),
         intervals="95%, over seeds and documents (crossed); p by Student's t, Holm over the study's effects",
     )
+    if n := n_without_hash(folder / "records.jsonl"):
+        facts["records_without_hash"] = n
     tables = {name: table for name, table in tables.items() if table.height}
     return Conclusions(study, tables, by_document, (*regime_sentences(by_run), *sentences(by_arm, agreed)), facts)
 

@@ -8,11 +8,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from simtool.errors import SimtoolError
+from simtool.integrity import HASH, check_json, with_hash
 from simtool.progress import NodeFinished
 from simtool.studies.plan import Node, Plan, Study, text_tokens
 from simtool.tables import atomic_write
 
 RENAMED = {"counted": "loss_on", "asked": "document_limit"}  # columns of records that were written before 2026-11-26
+COLUMNS = frozenset({
+    "study", "size", "arm", "kind", "design", "mix", "weight", "start", "target", "seed", "phase", "step", "tokens",
+    "learning_rate", "corpus", "split", "loss_on", "nats_per_token", "bits_per_byte", "n_documents", "n_tokens",
+    "n_bytes", "store", "role", "document_limit", "seconds", "node", "device", "torch", "simtool", "commit", "made",
+    "achieved", *RENAMED,
+})  # fmt: skip  # of rows that were written before rows carried a hash
 
 
 class Recorder:
@@ -20,9 +28,10 @@ class Recorder:
 
     def __init__(self, path: Path, plan: Plan, report: Callable[[Any], None]):
         self.path, self.plan, self.report = Path(path), plan, report
+        self.recorded = set()
         if self.path.exists():
-            _cut_unfinished_line(self.path)
-        self.recorded = {_identity(row) for row in read_records(path)} if self.path.exists() else set()
+            rows = _keep_sound_lines(self.path, report)
+            self.recorded = {_identity(row) for row in rows}
         self.n_done = self.tokens = 0
         self.tokens_left = sum(node.tokens for node in plan.nodes.values())
         self.began = time.monotonic()
@@ -51,15 +60,49 @@ class Recorder:
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows))
+            file.write("".join(json.dumps(with_hash(row)) + "\n" for row in rows))
             file.flush()
             os.fsync(file.fileno())
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The rows of records.jsonl; a last line without an end is left out: a kill cut it, or it is being written."""
-    whole, _, _ = Path(path).read_text(encoding="utf-8").rpartition("\n")
-    return [current_names(json.loads(line)) for line in whole.splitlines()]
+    """The rows of records.jsonl; a last line without an end is left out: a kill cut it, or it is being written.
+
+    Raises
+    ------
+    SimtoolError
+        Where a line is damaged.
+    """
+    rows = []
+    for n, line in enumerate(_whole_lines(path), 1):
+        row = _read_line(line)
+        if isinstance(row, ValueError):
+            raise SimtoolError(
+                f"Line {n} of {path} is damaged: {row}.\n"
+                "Repeat the command that made it: the line is written anew from its run, which is not trained again."
+            )
+        rows.append(row)
+    return rows
+
+
+def n_without_hash(path: Path) -> int:
+    """How many rows were written before rows carried a hash, so that a changed number in them goes unnoticed."""
+    return sum(f'"{HASH}": "'.encode() not in line for line in _whole_lines(path))
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    whole, _, _ = Path(path).read_bytes().rpartition(b"\n")
+    return whole.split(b"\n") if whole else []
+
+
+def _read_line(line: bytes) -> dict[str, Any] | ValueError:
+    """A row, or what is wrong with its line."""
+    try:
+        row = json.loads(line)
+        check_json(row, COLUMNS)
+    except ValueError as error:
+        return error
+    return current_names({name: value for name, value in row.items() if name != HASH})
 
 
 def current_names(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,12 +110,20 @@ def current_names(row: Mapping[str, Any]) -> dict[str, Any]:
     return {RENAMED.get(name, name): value for name, value in row.items()}
 
 
-def _cut_unfinished_line(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    whole, _, rest = text.rpartition("\n")
-    if rest:
+def _keep_sound_lines(path: Path, report: Callable[[Any], None]) -> list[dict[str, Any]]:
+    """The rows of records that are to be added to. What is cut, damaged or there twice is taken out of the file: the
+    runs hold their rows too, and are recorded anew."""
+    lines = _whole_lines(path)
+    rows = {line: row for line in lines if not isinstance(row := _read_line(line), ValueError)}
+    sound = b"".join(line + b"\n" for line in rows)
+    if sound != path.read_bytes():
         with atomic_write(path) as temporary:
-            temporary.write_text(whole + "\n" if whole else "", encoding="utf-8")
+            temporary.write_bytes(sound)
+    if n_lost := len(lines) - len(rows):
+        report(f"{n_lost} lines of {path} were damaged or there twice; what they said is taken from the runs again.")
+    if n := n_without_hash(path):
+        report(f"{n} rows of {path} are of an earlier simtool and carry no hash: a change in them goes unnoticed.")
+    return list(rows.values())
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from simtool import executor
 from simtool.errors import SimtoolError, TrainingDiverged
+from simtool.integrity import check_json, read_json, with_hash
 from simtool.studies.records import current_names
 from simtool.tables import atomic_write
 from simtool.tokens.store import TokenStore, load_store
@@ -21,6 +22,8 @@ from simtool.training.recipes import Recipe, recipe_from_json
 
 Job = Mapping[str, Any]
 Report = Callable[[Any], None]
+# names in done.json before it carried a hash
+DONE = frozenset({"rows", "recipe", "achieved", "simtool", "made", "python", "commit", "device", "torch"})
 
 
 def run_nodes(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | SimtoolError]:
@@ -141,7 +144,7 @@ def _measure(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float, 
     content = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, _stores(job)), **job["facts"]}
     content |= {"device": _device_name(device, n_models), "torch": torch.__version__}
     with atomic_write(folder / "done.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(with_hash(content), indent=1) + "\n", encoding="utf-8")
     if not job["keep"]:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return {"rows": _finished_rows(folder / "done.json", job), "tokens": job["tokens"], "seconds": seconds}
@@ -151,7 +154,7 @@ def finished_result(job: Mapping[str, Any]) -> dict[str, Any] | None:
     """The result of a node that is done; None where it is not, or not whole: then it is done again."""
     try:
         rows = _finished_rows(Path(job["folder"]) / "done.json", job)
-    except (ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         rows = None
     return None if rows is None else {"rows": rows, "tokens": 0, "seconds": 0.0}
 
@@ -160,7 +163,8 @@ def _finished_rows(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] |
     """The rows of a node that is done; None where one is missing, or its weights, where others need them."""
     if not done.exists():
         return None
-    content = json.loads(done.read_text(encoding="utf-8"))
+    content = read_json(done)
+    check_json(content, DONE)
     columns = ("corpus", "split", "loss_on", "store", "document_limit")
     rows = {tuple(row[name] for name in columns): row for row in map(current_names, content["rows"])}
     limit = {"document_limit": job["documents"]}

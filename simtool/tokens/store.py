@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from simtool.errors import SimtoolError
+from simtool.integrity import check_file, check_json, damage_as_message, file_hash, read_json, with_hash
 from simtool.tables import provenance
 from simtool.tokens.tokenizer import Tokenizer
 
@@ -32,6 +33,11 @@ FORMAT = 2  # raised when a store of an older layout would be read wrongly
 PER_DOCUMENT = ("n_bytes", "n_masked_bytes", "hashes")
 SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}
 SPLIT_SEED = 0x5EED  # another seed than that of the folds, so that a split is a fair sample of every fold
+REMEDY = "Remove its folder and tokenize the corpus again: nothing but time is lost."
+IDENTITY = (
+    "corpus", "split", "tokenizer", "tokenizer_fingerprint", "vocabulary_size", "end_of_text", "train_on",
+)  # fmt: skip
+HEADER = frozenset({*IDENTITY, "format", "n_documents", "n_tokens", "arrays", "facts", "fingerprint"})
 BATCH_CHARACTERS = 16 << 20  # tokenized at once
 ARRAYS = {
     "ids": None,  # uint16 or uint32, as the vocabulary needs
@@ -189,33 +195,21 @@ def stores_by_name(root: Path, corpus: str, tokenizer_fingerprint: str) -> dict[
     return {path.parent.name: path.parent for folder in folders for path in sorted(folder.glob("*/header.json"))}
 
 
-def load_store(folder: Path, check: bool = False) -> TokenStore:
-    """The store of a folder, memory-mapped.
-
-    Parameters
-    ----------
-    check
-        Read all of it and compare its hashes.
+def load_store(folder: Path) -> TokenStore:
+    """The store of a folder, memory-mapped. Each file is read and compared with its hash once per process.
 
     Raises
     ------
     SimtoolError
-        When it is missing, cut short, of another format or, with check, damaged.
+        When it is missing, damaged or of another format.
     """
-    header = _read_header(folder)
-    arrays = {
-        name: _mapped(Path(folder) / f"{name}.bin", described, check) for name, described in header["arrays"].items()
-    }
-    if header["fingerprint"] != _fingerprint(header):
-        raise SimtoolError(f"{folder} is damaged: its header does not match its hash. Tokenize it again.")
-    named = ("corpus", "split", "tokenizer", "tokenizer_fingerprint", "vocabulary_size", "end_of_text", "train_on")
-    return TokenStore(
-        **{name: header[name] for name in named},
-        **arrays,
-        fingerprint=header["fingerprint"],
-        facts=header["facts"],
-        folder=Path(folder),
-    )
+    folder, header = Path(folder), _read_header(folder)
+    with damage_as_message(folder / "header.json", REMEDY):
+        if header["fingerprint"] != _fingerprint(header):
+            raise ValueError("it does not match its fingerprint")
+        arrays = {name: _mapped(folder / f"{name}.bin", header["arrays"][name]) for name in ARRAYS}
+        identity = {name: header[name] for name in IDENTITY}
+        return TokenStore(**identity, **arrays, fingerprint=header["fingerprint"], facts=header["facts"], folder=folder)
 
 
 def find_store(root: Path, corpus: str, split: str, tokenizer: Tokenizer, text: str | None = None) -> TokenStore:
@@ -248,36 +242,28 @@ def find_store(root: Path, corpus: str, split: str, tokenizer: Tokenizer, text: 
 
 def _read_header(folder: Path) -> dict[str, Any]:
     path = Path(folder) / "header.json"
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SimtoolError(f"No tokens at {folder}. Make them: simtool tokenize CORPUS.") from error
-    except (OSError, ValueError) as error:
-        raise SimtoolError(f"{path} cannot be read: {error}. Tokenize the corpus again.") from error
-    if header.get("format") != FORMAT:
-        raise SimtoolError(
-            f"{folder} is of format {header.get('format')}; this simtool reads format {FORMAT}. Tokenize it again."
-        )
-    return header
+    if not path.exists():
+        raise SimtoolError(f"No tokens at {folder}. Make them: simtool tokenize CORPUS.")
+    with damage_as_message(path, REMEDY):
+        header = read_json(path)
+        if header["format"] != FORMAT:
+            raise SimtoolError(
+                f"{folder} is of format {header['format']}; this simtool reads format {FORMAT}. Tokenize it again."
+            )
+        check_json(header, HEADER)
+        return header
 
 
-def _mapped(path: Path, described: dict[str, Any], check: bool) -> np.ndarray:
+def _mapped(path: Path, described: dict[str, Any]) -> np.ndarray:
     dtype = np.dtype(described["dtype"])
     size = path.stat().st_size if path.exists() else -1
     if size != described["n"] * dtype.itemsize:
         raise SimtoolError(
-            f"{path} is damaged: it holds {max(size, 0):,} bytes, not {described['n'] * dtype.itemsize:,}."
-            " Tokenize the corpus again."
+            f"{path} is damaged: it holds {max(size, 0):,} bytes, not {described['n'] * dtype.itemsize:,}. {REMEDY}"
         )
-    if check and _sha256(path) != described["sha256"]:
-        raise SimtoolError(f"{path} is damaged: its content does not match its hash. Tokenize the corpus again.")
+    check_file(path, described["sha256"], REMEDY)
     # an empty file cannot be mapped
     return np.memmap(path, dtype, "r", shape=(described["n"],)) if described["n"] else np.empty(0, dtype)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fingerprint(header: Mapping[str, Any]) -> str:
@@ -537,7 +523,7 @@ class _Writer:
                 name: {
                     "dtype": np.dtype(self.dtypes[name]).newbyteorder("<").str,
                     "n": self.n[name],
-                    "sha256": _sha256(self.folder / f"{name}.bin"),
+                    "sha256": file_hash(self.folder / f"{name}.bin"),
                 }
                 for name in ARRAYS
             },
@@ -545,7 +531,7 @@ class _Writer:
         }
         header["fingerprint"] = _fingerprint(header)
         path = self.folder / "header.json"
-        path.write_text(json.dumps(header, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(with_hash(header), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 # ---- near-duplicates -------------------------------------------------------------------------------------

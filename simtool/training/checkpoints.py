@@ -5,7 +5,6 @@ position.json beside them. To resume is to look for the longest beginning of a r
 fork: a recipe that begins alike finds the checkpoint of another. Nothing is pickled, so loading runs no code.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +21,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from simtool.errors import SimtoolError
+from simtool.integrity import damage_as_message, file_hash
 from simtool.training.distributed import placed_like, whole
 from simtool.training.model import FromTransformers, GPTNeoX
+from simtool.training.position import REMEDY, Position, check_checkpoint, read_position, write_position
 from simtool.training.recipes import Recipe, recipe_from_json, recipe_to_json
 
 FILES = ("model.safetensors", "optimizer.safetensors", "config.json")
-SAVED_AS = {"permanent": "kept"}  # names in position.json that are not the field's: files stay readable
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 Model = GPTNeoX | FromTransformers
 State = Mapping[str, dict[str, torch.Tensor]]  # file name: its tensors
-
-
-@dataclass(frozen=True)
-class Position:
-    """What a checkpoint is of.
-
-    fingerprint   of the recipe's beginning
-    done          steps of each segment begun, the last perhaps unfinished
-    tokens        read so far
-    stores        {corpus: fingerprint} of what was read
-    permanent     never removed to make room: the end of a phase, from which others may fork
-    """
-
-    fingerprint: str
-    done: tuple[int, ...]
-    tokens: int
-    stores: Mapping[str, str]
-    permanent: bool
-    end_of_text: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +68,8 @@ def save_checkpoint(
         for name, tensors in state.items():
             save_file(tensors, temporary / name, {"format": "pt"})
         (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        header = {
-            **_saved_position(position),
-            "recipe": recipe_to_json(recipe),
-            "sha256": {name: _sha256(temporary / name) for name in FILES},
-        }
-        (temporary / "position.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        digests = {name: file_hash(temporary / name) for name in FILES}
+        write_position(temporary, position, recipe_to_json(recipe), digests)
         for path in temporary.iterdir():
             _to_disk(path)
         if folder.exists():  # the same weights, or damaged ones
@@ -163,10 +140,6 @@ def copied(tensor: torch.Tensor) -> torch.Tensor:
     return target.copy_(tensor, non_blocking=True)
 
 
-def _saved_position(position: Position) -> dict[str, Any]:
-    return {SAVED_AS.get(name, name): value for name, value in asdict(position).items()}
-
-
 def _to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -209,28 +182,11 @@ def _positions(folders: Iterable[Path]) -> Iterator[tuple[Path, Position]]:
             yield path.parent, read_position(path.parent)[0]
 
 
-def read_position(folder: Path) -> tuple[Position, dict[str, Any]]:
-    """A checkpoint's position, and all that its file says.
-
-    Raises
-    ------
-    SimtoolError
-        When it cannot be read.
-    """
-    path = Path(folder) / "position.json"
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-        fields = {name: header[SAVED_AS.get(name, name)] for name in Position.__dataclass_fields__}
-    except FileNotFoundError as error:
-        raise SimtoolError(f"No checkpoint at {folder}.") from error
-    except (ValueError, KeyError) as error:
-        raise SimtoolError(f"{path} is damaged. Remove {folder} to go on from the checkpoint before.") from error
-    return Position(**{**fields, "done": tuple(fields["done"])}), header
-
-
 def recipe_of(folder: Path) -> Recipe:
     """The recipe that a checkpoint was made by."""
-    return recipe_from_json(read_position(folder)[1]["recipe"])
+    recipe = read_position(folder)[1]["recipe"]
+    with damage_as_message(Path(folder) / "position.json", REMEDY):
+        return recipe_from_json(recipe)
 
 
 def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer | None, recipe: Recipe) -> Position:
@@ -242,13 +198,7 @@ def load_checkpoint(folder: Path, model: Model, optimizer: torch.optim.Optimizer
         When a file is missing or damaged, or when another tokenizer or shape made it.
     """
     position, header = read_position(folder)
-    for name, digest in header["sha256"].items():
-        path = folder / name
-        if not path.exists() or _sha256(path) != digest:
-            raise SimtoolError(
-                f"{path} is damaged: its content does not match its hash."
-                f" Remove {folder} to go on from the checkpoint before."
-            )
+    check_checkpoint(folder)
     if header["recipe"]["tokenizer"] != recipe.tokenizer:
         raise SimtoolError(
             f"{folder} was trained under the tokenizer {header['recipe']['tokenizer']}, the recipe says"
@@ -299,11 +249,6 @@ def _weights(model: Model) -> dict[str, torch.Tensor]:
     return {name: p.detach() for name, p in inner.state_dict().items() if name in once}
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """No other process trains in this folder.
@@ -348,6 +293,7 @@ def _export_tokenizer(file: Path, folder: Path, end_of_text: str | None) -> None
 def export_checkpoint(checkpoint: Path, folder: Path, tokenizer_file: Path | None, end_of_text: str | None) -> Path:
     """A folder for Hugging Face's tools: the model as `AutoModelForCausalLM` loads it, and its tokenizer."""
     folder = Path(folder)
+    check_checkpoint(Path(checkpoint))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", "model.safetensors"):

@@ -21,6 +21,8 @@ except ImportError:
     varlen_attn = None
 
 from simtool.errors import SimtoolError, unknown
+from simtool.integrity import damage_as_message
+from simtool.training.position import check_checkpoint
 from simtool.training.sizes import SIZES, Shape, padded_vocabulary
 
 # B row, T position, D width, H heads, K width of a head, V vocabulary
@@ -329,19 +331,23 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
     from safetensors.torch import load_file
 
     folder = Path(folder)
+    check_checkpoint(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SimtoolError(f"No model at {folder}: it has no config.json.") from error
+    except (OSError, ValueError) as error:
+        raise SimtoolError(f"{folder / 'config.json'} cannot be read: {error}.") from error
     weights = folder / "model.safetensors"
-    if _is_ours(config) and weights.exists():
-        shape = Shape(config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"])
-        model = uninitialized_model(shape, config["vocab_size"])
-        state = {k.replace("lm_head.", "embed_out."): v for k, v in load_file(weights).items()}
-        names = model.state_dict().keys()
-        if names <= state.keys():
-            model.load_state_dict({name: state[name].float() for name in names})
-            return model
+    with damage_as_message(weights, "Export the checkpoint again, or fetch the model again."):
+        if _is_ours(config) and weights.exists():
+            shape = Shape(config["num_hidden_layers"], config["hidden_size"], config["num_attention_heads"])
+            model = uninitialized_model(shape, config["vocab_size"])
+            state = {k.replace("lm_head.", "embed_out."): v for k, v in load_file(weights).items()}
+            names = model.state_dict().keys()
+            if names <= state.keys():
+                model.load_state_dict({name: state[name].float() for name in names})
+                return model
     transformers = import_transformers()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 
 from simtool.errors import SimtoolError, TrainingDiverged
+from simtool.integrity import damage_as_message, read_json
 from simtool.tables import atomic_write
 from simtool.tokens.batches import Batch, ExampleBatches, Origin, TextBatches, check_stores
 from simtool.tokens.store import TokenStore
 from simtool.training.checkpoints import (
     CheckpointWriter,
     Model,
-    Position,
     Saved,
     find_checkpoint,
     load_checkpoint,
@@ -51,6 +51,7 @@ from simtool.training.metrics import SPIKE_HISTORY, Meter, append_metrics, cut_m
 from simtool.training.microbatch import MicroBatches, load_micro_batches, usual_tokens
 from simtool.training.model import GPTNeoX, build_model, document_offsets, flops_per_token, has_document_attention
 from simtool.training.optimizer import adamw, guarded_step
+from simtool.training.position import Position
 from simtool.training.prefetch import filled_up, pinned, prefetched
 from simtool.training.recipes import Phase, Recipe, recipe_from_json, recipe_to_json
 
@@ -196,10 +197,8 @@ def bind_folder(folder: Path, recipe: Recipe) -> None:
     """
     path = folder / "recipe.json"
     if path.exists():
-        try:
-            existing = recipe_from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise SimtoolError(f"{path} is damaged ({error}). Name another folder.") from error
+        with damage_as_message(path, "Name another folder, or remove the file: the checkpoints say whose they are."):
+            existing = recipe_from_json(read_json(path))
         if existing.fingerprint != recipe.fingerprint:
             raise SimtoolError(
                 f"{folder} holds another recipe ({existing.fingerprint}, not {recipe.fingerprint})."

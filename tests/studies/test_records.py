@@ -1,12 +1,14 @@
 """Each measurement is recorded once, whatever is killed or asked for again."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 pytest.importorskip("torch")
 
+from simtool.errors import SimtoolError
 from simtool.studies.plan import plan
 from simtool.studies.records import Recorder, read_records
 
@@ -54,3 +56,48 @@ def test_progress_goes_by_tokens(recorded):
     Recorder(path, tree, messages.append).add(key, result)
     assert (messages[0].n_done, messages[0].n_nodes) == (1, len(tree.nodes))
     assert messages[0].loss == result["rows"][-1]["nats_per_token"]
+
+
+def changed_number(path):
+    """The file with a digit of one loss changed; the number of its line."""
+    lines = path.read_text().splitlines(keepends=True)
+    digits = re.search(r'"nats_per_token": \d\.\d', lines[4]).end()
+    lines[4] = lines[4][: digits - 1] + str((int(lines[4][digits - 1]) + 1) % 10) + lines[4][digits:]
+    path.write_text("".join(lines))
+
+
+def test_a_changed_digit_is_found_and_written_anew(recorded):
+    path, tree, _, _ = recorded
+    before = read_records(path)
+    changed_number(path)
+    with pytest.raises(SimtoolError, match=r"Line 5 of .* is damaged: its content does not match its hash"):
+        read_records(path)
+    messages = []
+    recorder, lost = Recorder(path, tree, messages.append), before[4]["node"]
+    assert messages == [f"1 lines of {path} were damaged or there twice; what they said is taken from the runs again."]
+    recorder.add(lost, {"rows": [row for row in before if row["node"] == lost], "tokens": 0})
+    assert sorted(map(str, read_records(path))) == sorted(map(str, before))
+
+
+@pytest.mark.parametrize("line", [b"", b"\xff\xfe", b"[]", b"nothing", b'{"node": 1, "hasi": 2}', b'{"node": "a"'])
+def test_a_line_that_is_none_is_damage_and_taken_out(recorded, line):
+    path, tree, _, _ = recorded
+    before = path.read_bytes()
+    first, _, rest = before.partition(b"\n")
+    path.write_bytes(first + b"\n" + line + b"\n" + first + b"\n" + rest)  # and a line there twice
+    with pytest.raises(SimtoolError, match=r"Line 2 of .* is damaged"):
+        read_records(path)
+    Recorder(path, tree, lambda message: None)
+    assert path.read_bytes() == before
+
+
+def test_records_of_before_they_had_hashes_are_read_and_that_is_said(recorded):
+    path, tree, _, _ = recorded
+    before = read_records(path)
+    path.write_text("".join(json.dumps(row) + "\n" for row in before))
+    assert read_records(path) == before
+    messages = []
+    Recorder(path, tree, messages.append)
+    assert messages == [
+        f"{len(before)} rows of {path} are of an earlier simtool and carry no hash: a change in them goes unnoticed."
+    ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from simtool import integrity
 from simtool.corpora.corpus import Corpus, Document, Reading, Segment, prompt_and_response
 from simtool.errors import SimtoolError
 from simtool.tokens import store as module
@@ -198,21 +199,58 @@ def test_a_missing_store_says_how_to_make_it(tokenizer, tmp_path, stores):
         find_store(tmp_path, "toy", "test", tokenizer)
 
 
-def test_damage_is_found(tokenizer, tmp_path):
+def refused(folder, problem):
+    with pytest.raises(SimtoolError, match=problem) as error:
+        load_store(folder)
+    assert str(error.value).endswith(module.REMEDY)
+
+
+def changed_json(path, change):
+    """The file with its JSON changed, and what it held before."""
+    before = path.read_bytes()
+    path.write_text(json.dumps(change(json.loads(before))))
+    return before
+
+
+@pytest.mark.parametrize("name", module.ARRAYS)
+def test_a_changed_byte_of_any_array_is_found(tokenizer, tmp_path, name):
+    tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 1.0})
+    path = find_store(tmp_path, "toy", "train", tokenizer).folder / f"{name}.bin"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    refused(path.parent, rf"{name}\.bin is damaged: it holds")
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    refused(path.parent, rf"{name}\.bin is damaged: its content does not match its hash")
+    path.unlink()
+    refused(path.parent, rf"{name}\.bin is damaged")
+
+
+def test_an_array_is_hashed_once_per_process(stores, monkeypatch):
+    load_store(stores["train"].folder)
+    monkeypatch.setattr(integrity, "file_hash", lambda path: pytest.fail(f"{path} is read again"))
+    load_store(stores["train"].folder)
+
+
+@pytest.mark.parametrize("name", ["train_on", "vocabulary_size", "end_of_text", "tokenizer", "n_tokens", "facts"])
+def test_a_changed_header_is_found(tokenizer, tmp_path, name):
     tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 1.0})
     folder = find_store(tmp_path, "toy", "train", tokenizer).folder
-    ids = (folder / "ids.bin").read_bytes()
-    (folder / "ids.bin").write_bytes(bytes([ids[0] ^ 1]) + ids[1:])
-    with pytest.raises(SimtoolError, match=r"ids\.bin is damaged: its content does not match its hash"):
-        load_store(folder, check=True)
-    (folder / "ids.bin").write_bytes(ids[:-1])
-    with pytest.raises(SimtoolError, match=r"ids\.bin is damaged: it holds"):
-        load_store(folder)
-    (folder / "ids.bin").write_bytes(ids)
-    header = json.loads((folder / "header.json").read_text())
-    (folder / "header.json").write_text(json.dumps({**header, "train_on": "text"}))
-    with pytest.raises(SimtoolError, match="header does not match its hash"):
-        load_store(folder)
+    before = changed_json(folder / "header.json", lambda header: {**header, name: None if header[name] else 1})
+    refused(folder, r"header\.json is damaged: its content does not match its hash")
+    for value in (None, [], {"format": 2}):
+        changed_json(folder / "header.json", lambda header, value=value: value)
+        refused(folder, r"header\.json is damaged")
+    (folder / "header.json").write_bytes(before)
+    load_store(folder)
+
+
+def test_a_header_of_before_it_had_a_hash_is_read(tokenizer, tmp_path):
+    tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path, {"train": 1.0})
+    folder = find_store(tmp_path, "toy", "train", tokenizer).folder
+    changed_json(folder / "header.json", lambda header: {n: v for n, v in header.items() if n != "hash"})
+    assert load_store(folder).n_documents == len(PAIRS)
+    changed_json(folder / "header.json", lambda header: {**header, "train_on": "text"})
+    refused(folder, "it does not match its fingerprint")
 
 
 def test_a_store_in_memory_has_the_fingerprint_of_the_same_on_disk(stores):

@@ -17,14 +17,13 @@ from simtool.mixture import Mixture  # noqa: E402
 from simtool.training import checkpoints  # noqa: E402
 from simtool.training.checkpoints import (  # noqa: E402
     CheckpointWriter,
-    Position,
     export_checkpoint,
     find_checkpoint,
     load_checkpoint,
     locked,
-    read_position,
 )
 from simtool.training.model import build_model, load_model  # noqa: E402
+from simtool.training.position import Position, read_position  # noqa: E402
 from simtool.training.recipes import Phase, Recipe  # noqa: E402
 from simtool.training.trainer import train  # noqa: E402
 
@@ -123,6 +122,11 @@ def test_a_damaged_checkpoint_is_found(tmp_path):
         load_checkpoint(done.checkpoint, build_model("tiny", toys.VOCABULARY, 0), None, done.recipe)
     with pytest.raises(SimtoolError, match="does not match its hash"):
         train(recipe(phase(steps=8), sft()), STORES, tmp_path / "b", QUIET, [tmp_path])
+    with pytest.raises(SimtoolError, match="does not match its hash"):  # what `evaluate` reads
+        load_model(done.checkpoint)
+    with pytest.raises(SimtoolError, match="does not match its hash"):
+        export_checkpoint(done.checkpoint, tmp_path / "exported", None, None)
+    assert not (tmp_path / "exported").exists()
 
 
 def test_a_full_disk_leaves_the_checkpoints_before(tmp_path, monkeypatch):
