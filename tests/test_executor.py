@@ -42,6 +42,23 @@ def test_ray_says_how_to_get_it(monkeypatch):
     assert str(caught.value) == "The ray engine needs Ray: pip install '.[ray]' in a clone of simtool."
 
 
+def blas_threads() -> list[int]:
+    from threadpoolctl import threadpool_info
+
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_blas_has_one_thread_inside_a_pool_and_its_own_afterwards():
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(3, "blas"):
+        with executor.array_threads(2) as pool:
+            assert set(pool.submit(blas_threads).result()) == {1}
+        with executor.array_threads(2, blas_threads=None) as pool:
+            assert set(pool.submit(blas_threads).result()) == {3}
+        assert set(blas_threads()) == {3}
+
+
 # ---- trees ----
 
 

@@ -5,12 +5,12 @@ K corpora that may be mixed, the pretraining corpus first; T targets, the pretra
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simtool.errors import SimtoolError, unknown
+from simtool.executor import array_threads
 from simtool.mixing.constraints import Constraints
 from simtool.mixing.solver import ConvexProblem, mix_rows
 from simtool.profiles.features import find_feature
@@ -194,7 +194,7 @@ def on_half_samples(of_half: Callable[[ConvexProblem], tuple[np.ndarray, ...]], 
     def of_chunk(chunk: np.ndarray) -> list[tuple[np.ndarray, ...]]:
         return [of_half(counts.problem(*half)) for half in counts.halves(chunk)]
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets go of the interpreter lock
+    with array_threads() as threads:
         solved = [values for some in threads.map(of_chunk, chunks) for values in some]
     return [np.stack(values) for values in zip(*solved, strict=True)]
 

@@ -12,18 +12,17 @@ entries that the target has: where q = 0, min(p, q) is 0 and p contributes p / 2
 # R splits, B of them at a time; n sources, m targets; V entries of the distributions, C of them in a tile
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
+from simtool.executor import array_threads
+
 TINY = 1e-30  # keeps logarithms off zero; far below the share of one token in any sample, so no value changes
-# One matrix product of a tile (8 splits, 16 folds, 1,024 entries) is small enough for OpenBLAS to leave it to one
-# thread. The threads are ours: with those of BLAS as well the product took 8 times as long (2 busy cores). Half or
-# twice as much of either cost the same within 20%.
+# Small enough for the cache; half or twice as much of either cost the same within 20%. The threads are ours, and BLAS
+# has one for each: from some 30 corpora on it would share the product of a tile among threads of its own.
 TILE_COLUMNS = 1024
 TILE_SPLITS = 8
 ROW_COLUMNS = 4096  # of rows as they are; below the 10,000 from which OpenBLAS shares one dot product among threads
@@ -501,7 +500,7 @@ def _sum_tiles(
     products = tuple(dict.fromkeys(term for kernel in kernels for term in kernel.products))
     pairs = tuple(dict.fromkeys(term for kernel in kernels for term in kernel.pairs))
     _, n, m = shape
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:  # NumPy lets go of the interpreter lock
+    with array_threads(threads, 1 if len(blocks) > 1 else None) as pool:
         over_blocks, over_rows = (pool.map, map) if len(blocks) > 1 else (map, pool.map)
 
         def of_block(tiles: Iterable[Tile]) -> list[np.ndarray]:

@@ -1,9 +1,12 @@
 """Kernels agree with the definitions: every row with every row, and every source with every target on half-splits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from simtool.profiles.features import N_FOLDS
 from simtool.similarity import kernels, metrics
@@ -190,3 +193,19 @@ def test_a_metric_without_a_kernel_goes_by_its_definition():
     )
     (values,) = on_splits([own], sources, targets, splits)
     np.testing.assert_allclose(values, plainly(own, sources, targets, splits), atol=1e-6)
+
+
+def test_blas_leaves_the_threads_of_many_splits_to_the_pool(monkeypatch):
+    seen = []
+
+    def dot_and_threads(tile):
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return kernels.dot(tile)
+
+    formula = kernels.Kernel(lambda sums: sums[dot_and_threads], (dot_and_threads,))
+    metric = replace(CHEBYSHEV, kernel=formula)
+    counts = np.ones((2, 4, 5), np.float32)
+    splits = np.tile([True, True, False, False], (2 * kernels.TILE_SPLITS, 1))
+    with threadpool_limits(3, "blas"):
+        on_splits([metric], counts, counts, splits)
+    assert set(seen) == {1}
