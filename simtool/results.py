@@ -63,6 +63,10 @@ class Tabular:
         frame = self.to_polars()
         return f"{type(self).__name__}, {frame.height:,} rows\n{frame.head(self.rows_printed)}"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows in a terminal: as short as `print`."""
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         frame = self.to_polars()
         shown = frame.head(self.rows_shown)

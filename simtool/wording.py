@@ -316,6 +316,25 @@ def difference(value: float, low: float | None, high: float | None, unit: str = 
     return f"{value:.3f} {unit} more {interval(low, high, 3)}"
 
 
+def fitted_mixture(model: str, predicted: float, error: float, best_loss: float) -> str:
+    """Where a mixture that proxy runs recommend comes from, and what it is not."""
+    return (
+        f"Recommended by {model}, fitted on every run, within the constraints and no farther from a run than runs are"
+        f" from each other: mean loss {predicted:.3f} by the model, whose error on runs held out is {error:.3f};"
+        f" the best run has {best_loss:.3f}. Nothing is certified."
+    )
+
+
+def extrapolates(best_loss: float, predicted: float, error: float) -> str | None:
+    """A doubt where a model promises more than any run has reached."""
+    if best_loss - predicted <= 2 * error:
+        return None
+    return (
+        "The model promises more than any run has reached, by more than twice its error: it extrapolates."
+        " Train the mixture before you trust it, or recommend by another model."
+    )
+
+
 def agreement(
     predictor: str, statistic: str, value: float | None, low: float | None, high: float | None, n: int, p: float | None
 ) -> str:

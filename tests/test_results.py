@@ -1,6 +1,7 @@
 """What results offer in a notebook: they show themselves with every name escaped, convert, and are drawn."""
 
 import builtins
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,6 +48,9 @@ def test_a_result_prints_itself_in_short(results):
         lines = str(result).splitlines()
         assert lines[0] == f"{type(result).__name__}, {result.to_polars().height:,} rows"
         assert len(lines) < 30
+        written = []
+        result._repr_pretty_(SimpleNamespace(text=written.append), False)
+        assert written == [str(result)]
 
 
 def test_what_has_no_drawing_says_so():

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from simtool.api.names import as_names, as_weights, sampling
+from simtool.api.names import as_mixture_texts, as_names, as_weights, sampling
 from simtool.errors import SimtoolError, unknown
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
@@ -32,7 +32,7 @@ PAPER = {
 
 def advantage(
     pretrain: str | Path,
-    mid: Sequence[str] | str,
+    mid: Mapping[str, float] | Sequence[str] | str,
     targets: Mapping[str, float] | Sequence[str] | str,
     metric: str = "auto",
     feature: str | None = None,
@@ -49,7 +49,7 @@ def advantage(
     Parameters
     ----------
     mid
-        "starcoder:0.2" is a fifth StarCoder, the rest the pretraining corpus; or whole mixtures.
+        "starcoder:0.2", or {"starcoder": 0.2}: a fifth StarCoder, the rest the pretraining corpus; or whole mixtures.
     targets
         Names; of a mapping its keys.
     metric
@@ -67,7 +67,7 @@ def advantage(
     metric, feature = find_measure(metric, feature)
     (pretrain,), goals = as_names(pretrain), as_names(targets)
     general = parse_mixture(pretrain)
-    mixtures = midtraining_mixtures(general, as_names(mid))
+    mixtures = midtraining_mixtures(general, as_mixture_texts(mid))
     needed = {**mixtures, pretrain: general} | as_mixtures(goals)
     corpora = find_profiles(needed, feature.split("+"), sampling(options, tokens))
     profiles = {name: corpus.profile for name, corpus in corpora.items()}
@@ -117,7 +117,7 @@ def mix(
     candidates
         Corpora that may be mixed in.
     targets
-        Names, or weights by name.
+        Names, each with its weight if there are several ("gsm8k:0.5"), or weights by name.
     constraints
         Least and largest shares, available tokens, and how much general text may cost more.
 
@@ -140,7 +140,7 @@ def mix(
 
 def predict(
     pretrain: str | Path,
-    mid: Sequence[str] | str,
+    mid: Mapping[str, float] | Sequence[str] | str,
     targets: Mapping[str, float] | Sequence[str] | str,
     predictor: str = "auto",
     tokens: int | None = None,
@@ -156,7 +156,7 @@ def predict(
         METRIC.FEATURE such as js.token, another name of the tournament, or "auto".
     """
     general = parse_mixture(str(pretrain))
-    mixtures = midtraining_mixtures(general, as_names(mid))
+    mixtures = midtraining_mixtures(general, as_mixture_texts(mid))
     how = (predictor, tokens, resamples, seed, sampling(options, tokens))
     question = prediction.build_question(general, mixtures, as_names(targets), *how)
     return prediction.predict(question, predictor)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from simtool.mixture import SHARE
 from simtool.profiles.resolve import Options
 
 COUNTED_PER_TOKEN = 4  # tokens counted of a large corpus for each one taken of it, so that the sample is no prefix
@@ -15,8 +16,21 @@ def as_names(names: Mapping[str, float] | Sequence[str | Path] | str | Path) -> 
 
 
 def as_weights(targets: Mapping[str, float] | Sequence[str] | str) -> dict[str, float]:
-    """Weights by name: of a mapping, or 1 for each name of a list."""
-    return dict(targets) if isinstance(targets, Mapping) else dict.fromkeys(as_names(targets), 1.0)
+    """Weights by name: of a mapping, or of a list, where "gsm8k:0.5" has its weight and "gsm8k" has 1."""
+    if isinstance(targets, Mapping):
+        return dict(targets)
+    weights = {}
+    for text in as_names(targets):
+        match = None if "+" in text else SHARE.match(text)  # a mixture's shares are its own
+        weights[match["corpus"] if match else text] = float(match["share"]) if match else 1.0
+    return weights
+
+
+def as_mixture_texts(mid: Mapping[str, float] | Sequence[str] | str) -> list[str]:
+    """Midtraining mixtures as they are typed: of a list as it is, of a mapping each corpus with its share."""
+    if isinstance(mid, Mapping):
+        return [f"{name}:{share:g}" for name, share in mid.items()]
+    return as_names(mid)
 
 
 def sampling(options: Options | None, tokens: int | None) -> Options:

@@ -1,10 +1,10 @@
 """Everything about corpora on one page: `simtool.report(["c4", "starcoder", "gsm8k"], "report.html")`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from simtool.api.names import as_names
+from simtool.api.names import as_mixture_texts, as_names
 from simtool.errors import SimtoolError
 from simtool.page.gather import VIEWS, gather
 from simtool.page.render import render
@@ -18,9 +18,10 @@ def report(
     corpora: Sequence[str],
     out: Path,
     pretrain: str | None = None,
-    mid: Sequence[str] = (),
-    targets: Sequence[str] = (),
+    mid: Mapping[str, float] | Sequence[str] | str = (),
+    targets: Mapping[str, float] | Sequence[str] | str = (),
     study: Path | None = None,
+    sweep: Path | None = None,
     views: Sequence[str] = VIEWS,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -34,6 +35,8 @@ def report(
         As in `advantage`; by default what the catalogue says of the corpora named.
     study
         Folder of a study, whose tables are shown as well; corpora are then counted as the study counted them.
+    sweep
+        Folder of what `simtool sweep --save` wrote, to show what proxy runs say.
     views
         Matrices to switch between, METRIC.FEATURE; the first is shown first.
 
@@ -44,13 +47,13 @@ def report(
     Raises
     ------
     SimtoolError
-        Where `out` is a folder, fewer than two corpora are named, or the study has no tables.
+        Where `out` is a folder, fewer than two corpora are named, or the study or the sweep has no tables.
     """
     out = Path(out)
     if out.is_dir():
         raise SimtoolError(f"{out} is a folder. Name a file: --out {out / 'report.html'}.")
     how = (views, resamples, seed, _as_in_study(study, options or Options()))
-    findings = gather(as_names(corpora), pretrain, as_names(mid), as_names(targets), study, *how)
+    findings = gather(as_names(corpora), pretrain, as_mixture_texts(mid), as_names(targets), study, sweep, *how)
     page = render(findings, provenance())
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")

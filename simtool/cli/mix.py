@@ -158,7 +158,7 @@ def mix(
     )
     with Counting() as progress:
         options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
-        result = api.mix(pretrain, named, _weighted(target), constraints, feature, resamples, seed, options)
+        result = api.mix(pretrain, named, target, constraints, feature, resamples, seed, options)
     if save is not None:
         print_saved(result.save(save))
     print_advice(result, format.value, provenance)
@@ -264,14 +264,3 @@ def shares_of(texts: list[str] | None, option: str) -> dict[str, float]:
         except ValueError:
             raise SimtoolError(f"{option} {name}={value}: {value!r} is not a number.") from None
     return shares
-
-
-def _weighted(targets: list[str]) -> dict[str, float]:
-    """{"gsm8k": 0.5} of ["gsm8k:0.5"]; without a weight it is 1."""
-    from simtool.mixture import SHARE
-
-    weights = {}
-    for text in targets:
-        match = SHARE.match(text)
-        weights[match["corpus"] if match else text] = float(match["share"]) if match else 1.0
-    return weights

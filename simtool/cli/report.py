@@ -30,6 +30,10 @@ def report(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder of a study (`simtool train-eval --out`), to show what training gave as well."),
     ] = None,
+    sweep: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of a sweep (`simtool sweep --save`), to show what proxy runs say."),
+    ] = None,
     pretrain: OptionalPretrain = None,
     mid: Mid = None,
     target: Targets = None,
@@ -62,6 +66,7 @@ def report(
     with Counting() as progress:
         options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
         path = api.report(
-            corpora, out, pretrain, mid or (), target or (), study, view or api.VIEWS, resamples, seed, options
+            *(corpora, out, pretrain, mid or (), target or (), study, sweep),
+            *(view or api.VIEWS, resamples, seed, options),
         )
     print_page(path)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from simtool.display.console import console
-from simtool.progress import Counted, CountingFinished, CountingStarted, TrainingProgress
+from simtool.progress import Counted, CountingFinished, CountingStarted, Tally, TrainingProgress
 
 
 class Counting:
@@ -27,8 +27,7 @@ class Counting:
             disable=not sys.stderr.isatty(),
         )
         self.task: Any = None
-        self.name, self.n_bytes, self.n_tokens, self.began = "", 0, 0, 0.0
-        self.fractions: dict[int, float] = {}  # by shard; the slowest one says how far the corpus is
+        self.tally = Tally("")
 
     def __enter__(self) -> "Counting":
         self.bar.start()
@@ -38,29 +37,21 @@ class Counting:
         self.bar.stop()
 
     def report(self, message: Any) -> None:
-        """One of: Started, Progress, Finished, or a plain sentence."""
+        """One of the messages of counting, or a plain sentence."""
         if isinstance(message, CountingStarted):
-            self.name, self.n_bytes, self.n_tokens, self.began = message.corpus, 0, 0, time.monotonic()
+            self.tally = Tally(message.corpus)
             self.bar.console.print(f"Counting {escape(message.corpus)}: {escape(message.source)}")
-            self.fractions.clear()
             self.task = self.bar.add_task(escape(message.corpus), total=1.0, done="")
         elif isinstance(message, Counted):
-            self.n_bytes += message.n_bytes
-            self.n_tokens += message.n_tokens
-            if message.fraction is None:
-                self.bar.update(self.task, total=None, done=self._done())
-            else:
-                self.fractions[message.shard] = message.fraction
-                self.bar.update(self.task, completed=min(self.fractions.values()), done=self._done())
+            self.tally.add(message)
+            how_far = self.tally.fraction
+            place = {"total": None} if how_far is None else {"completed": how_far}
+            self.bar.update(self.task, done=str(self.tally), **place)
         elif isinstance(message, CountingFinished):
             self.bar.remove_task(self.task)
-            self.bar.console.print(f"Counted {escape(self.name)}: {self._done()}")
+            self.bar.console.print(f"Counted {escape(self.tally.corpus)}: {self.tally}")
         else:
             self.bar.console.print(escape(message))
-
-    def _done(self) -> str:
-        seconds = max(time.monotonic() - self.began, 1e-3)
-        return f"{self.n_tokens:,} tokens, {self.n_bytes / 1e6:,.1f} MB, {self.n_bytes / 1e6 / seconds:,.1f} MB/s"
 
 
 class Training:

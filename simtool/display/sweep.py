@@ -6,10 +6,10 @@ import polars as pl
 
 from simtool.display.console import print_data, print_notes, print_rows
 from simtool.display.provenance import provenance_lines
-from simtool.prediction.proxy_runs import AVERAGE, FittedMixture
+from simtool.prediction.proxy_runs import AVERAGE
 from simtool.prediction.sweep_report import SweepReport
 from simtool.prediction.text_priors import LOW_WEIGHT
-from simtool.wording import plural
+from simtool.wording import extrapolates, fitted_mixture, plural
 
 NO_SHARE = 0.0005  # a smaller share is not shown
 
@@ -81,22 +81,11 @@ def _print_mixture(result: SweepReport, form: str) -> None:
     print_rows(["domain", "recommended", f"best run ({best.best_run})"], rows, form)
     print_notes(
         [
-            f"Recommended by {best.model}, fitted on every run, within the constraints and no farther from a run than"
-            f" runs are from each other: mean loss {best.predicted:.3f} by the model, whose error on runs held out is"
-            f" {best.error:.3f}; the best run has {best.best_loss:.3f}. Nothing is certified.",
-            *_doubt(best),
+            fitted_mixture(best.model, best.predicted, best.error, best.best_loss),
+            *filter(None, [extrapolates(best.best_loss, best.predicted, best.error)]),
         ],
         form,
     )
-
-
-def _doubt(best: FittedMixture) -> list[str]:
-    if best.best_loss - best.predicted <= 2 * best.error:
-        return []
-    return [
-        "The model promises more than any run has reached, by more than twice its error: it extrapolates."
-        " Train the mixture before you trust it, or recommend by another model."
-    ]
 
 
 def _rounding(step: float) -> str:

@@ -4,7 +4,7 @@ Colours of series are `plots.style.color_of`; everything else takes its colour f
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -85,11 +85,13 @@ def lines(
     y_label: str,
     mark: tuple[float, str] | None = None,
     height: int = 220,
+    x_ticks: Mapping[float, str] | None = None,
 ) -> Html:
-    """Lines with bands, labelled at their ends; mark: an upright line at (x, what it is)."""
+    """Lines with bands, labelled at their ends; mark: an upright line at (x, what it is); x_ticks: round by default."""
     xs = [x for line in series for x in line.x] + ([mark[0]] if mark else [])
     ys = [y for line in series for some in (line.y, line.low or (), line.high or ()) for y in some]
-    y_ticks, x_ticks = ticks_of(min([0.0, *ys]), max([0.0, *ys]), 4), ticks_of(min(xs), max(xs), 4)
+    y_ticks = ticks_of(min([0.0, *ys]), max([0.0, *ys]), 4)
+    x_ticks = x_ticks or {tick: _tick(tick) for tick in ticks_of(min(xs), max(xs), 4)}
     left = max(len(_tick(tick)) for tick in y_ticks) * CHARACTER + 10
     right = WIDTH - min(max(len(line.label) for line in series) * CHARACTER + 10, 110.0)
     top, bottom = 38.0 if mark else 24.0, height - 40.0  # a mark is named above the plot
@@ -99,8 +101,8 @@ def lines(
     for tick in y_ticks:
         parts.append(el("line", x1=left, x2=right, y1=y(tick), y2=y(tick), class_="grid" if tick else "zero"))
         parts.append(_text(left - 6, y(tick) + 4, _tick(tick), "end", "tick"))
-    for tick in x_ticks:
-        parts.append(_text(x(tick), bottom + 16, _tick(tick), "middle", "tick"))
+    for tick, name in x_ticks.items():
+        parts.append(_text(x(tick), bottom + 16, name, "middle", "tick"))
     parts.append(_text((left + right) / 2, height - 6.0, x_label, "middle", "axis"))
     if mark:
         parts.append(el("line", x1=x(mark[0]), x2=x(mark[0]), y1=top, y2=bottom, class_="mark"))

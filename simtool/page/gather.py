@@ -13,6 +13,7 @@ from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
 from simtool.mixture import Mixture, as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
 from simtool.page.study import StudyTables, load_study
+from simtool.page.sweep import SweepTables, load_sweep_tables
 from simtool.prediction.advantage import Advantage, advantage
 from simtool.prediction.curve import Curve, curve
 from simtool.prediction.predictors import AUTO
@@ -79,6 +80,7 @@ class Findings:
     curves: tuple[Curve, ...]
     advice: Advice | None
     study: StudyTables | None
+    sweep: SweepTables | None
     left_out: Mapping[str, str]
     tokenizer: str
     resamples: int
@@ -111,6 +113,7 @@ def gather(
     mid: Sequence[str] = (),
     targets: Sequence[str] = (),
     study: Path | None = None,
+    sweep: Path | None = None,
     views: Sequence[str] = VIEWS,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -122,7 +125,9 @@ def gather(
         raise SimtoolError(f"A report compares two corpora or more. Got {', '.join(corpora) or 'none'}.")
     if repeated := sorted({name for name in corpora if list(corpora).count(name) > 1}):
         raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every corpus once.")
-    tables = load_study(study) if study is not None else None  # first: a wrong path must not cost minutes
+    # first: a wrong path must not cost minutes
+    tables = load_study(study) if study is not None else None
+    proxy_runs = load_sweep_tables(sweep) if sweep is not None else None
     measures = [parse_view(view) for view in views]
     parts = roles(corpora, pretrain, mid, targets)
     resolved = _resolve(corpora, parts, measures, options)
@@ -142,6 +147,7 @@ def gather(
         curves=curves,
         advice=advice,
         study=tables,
+        sweep=proxy_runs,
         left_out=left_out,
         tokenizer=options.tokenizer,
         resamples=resamples,

@@ -16,6 +16,7 @@ from simtool.page.gather import Findings
 from simtool.page.markup import Html, el, table
 from simtool.page.parts import Section, command, folded, left_out, map_items, source, words_of
 from simtool.page.study_section import trained
+from simtool.page.sweep_section import swept
 from simtool.plots.style import color_of
 from simtool.prediction.advantage import Advantage, share_text
 from simtool.prediction.curve import Curve
@@ -38,7 +39,8 @@ def sections(findings: Findings) -> list[Section]:
     """The answer first, then what training gave, the matrix, and how the answer came about; sources last."""
     called = labels(list(dict.fromkeys((*findings.corpora, *findings.facts))))
     measured = [] if findings.study is None else [trained(findings.study)]
-    parts = [answer(findings, called), *measured, matrix(findings), advantage(findings, called)]
+    proxy_runs = [] if findings.sweep is None else [swept(findings.sweep)]
+    parts = [answer(findings, called), *measured, *proxy_runs, matrix(findings), advantage(findings, called)]
     return [*parts, trade_off(findings, called), corpora(findings, called)]
 
 

@@ -333,6 +333,12 @@ class FittedMixture(Tabular):
 
         return pl.DataFrame({"domain": self.domains, "share": self.weights, "share_best_run": self.best_weights})
 
+    @property
+    def basis(self) -> dict[str, Any]:
+        """What its shares rest on, beside their table."""
+        names = ("model", "predicted", "error", "best_run", "best_loss", "distance")
+        return {name: getattr(self, name) for name in names}
+
 
 def fit_average(sweep: Sweep, model: str) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
     """The mean over targets of models fitted on every run: (m, K) -> (m,); and its error on runs held out."""

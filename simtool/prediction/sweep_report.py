@@ -27,5 +27,9 @@ class SweepReport:
 
     def save(self, folder: Path) -> list[Path]:
         """The three tables with their provenance, and the drawing of the curve, in a folder."""
-        parts = (self.ranking, self.curve, self.mixture)
-        return save_tables({part.table: part.to_polars() for part in parts}, self.facts, folder)
+        measured = {part.table: part.to_polars() for part in (self.ranking, self.curve)}
+        recommended = {self.mixture.table: self.mixture.to_polars()}
+        return [
+            *save_tables(measured, self.facts, folder),
+            *save_tables(recommended, {**self.facts, **self.mixture.basis}, folder),
+        ]

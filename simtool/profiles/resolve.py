@@ -31,7 +31,7 @@ from simtool.mixture import Mixture
 from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.features import FEATURES, N_FOLDS, split_by_tokenizer
 from simtool.profiles.profile import Profile, check_counted, load_profile, profile_facts, save_profile
-from simtool.progress import CountingFinished, CountingStarted
+from simtool.progress import CountingFinished, CountingStarted, default_report
 from simtool.tables import provenance
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
@@ -77,7 +77,8 @@ class Options:
     corpora: Mapping[str, Any] = field(default_factory=dict)
     corpora_file: Path | None = field(default_factory=_corpora_file)
     sample: int | None = SAMPLE_TOKENS  # tokens counted of a large corpus where no budget is given; None: all
-    report: Report = lambda message: None  # gets CountingStarted, Counted and CountingFinished, or a sentence
+    # gets CountingStarted, Counted and CountingFinished, or a sentence
+    report: Report = field(default_factory=default_report)
 
     def __post_init__(self) -> None:
         own = {name: self._as_corpus(name, data) for name, data in self.corpora.items()}
@@ -364,7 +365,10 @@ def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], opti
         return options
     sampled = replace(options, budget=Budget(tokens=options.sample, at_most=True))
     if not _usable(_cache_path(corpus, tokenizer, sampled), features):
-        options.report(f"{corpus.name}: its first {options.sample:,} tokens at most are counted. All of it: --all.")
+        options.report(
+            f"{corpus.name}: its first {options.sample:,} tokens at most are counted."
+            " All of it: --all, or Options(sample=None)."
+        )
     return sampled
 
 

@@ -11,6 +11,7 @@ from simtool.page.gather import Findings, gather
 from simtool.profiles.resolve import Options
 from simtool.tables import save_table
 from tests.conftest import sentences, write_jsonl
+from tests.prediction.toys import sweep_report
 
 MADE = {"simtool": "0.0.0", "made": "2026-01-01T00:00:00+00:00"}
 
@@ -51,6 +52,11 @@ def write_study(folder: Path) -> Path:
     return folder
 
 
+def write_sweep(folder: Path) -> Path:
+    sweep_report().save(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def found(tmp_path_factory) -> Findings:
     folder = tmp_path_factory.mktemp("report")
@@ -66,6 +72,7 @@ def found(tmp_path_factory) -> Findings:
         mid=("starcoder:0.2", "starcoder:0.4"),
         targets=("gsm8k", str(image)),
         study=write_study(folder / "study"),
+        sweep=write_sweep(folder / "sweep"),
         views=("token.token", "js.skeleton3"),
         resamples=20,
         options=Options(data=None, cache=folder / "cache"),

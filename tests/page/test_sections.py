@@ -24,7 +24,7 @@ def test_the_map_says_how_much_of_the_distances_it_shows():
 
 def test_the_answer_comes_first_and_the_sources_last(found):
     assert [section.key for section in sections(found)] == [
-        "mixture", "study", "matrix", "advantage", "trade-off", "corpora",
+        "mixture", "study", "sweep", "matrix", "advantage", "trade-off", "corpora",
     ]  # fmt: skip
 
 

@@ -16,4 +16,6 @@ def test_three_tables_are_saved_with_one_provenance(tmp_path):
     ranking = load_table(tmp_path / "sweep_ranking.csv")[0]
     means = dict(ranking.filter(ranking["target"] == "mean").select("predictor", "spearman").iter_rows())
     assert means == {"text": pytest.approx(1), "opposite": pytest.approx(-1)}
-    assert load_table(tmp_path / "sweep_mixture.csv")[0]["share"].to_list() == [0.25, 0.75, 0.0]
+    shares, facts = load_table(tmp_path / "sweep_mixture.csv")
+    assert (facts["model"], facts["predicted"], facts["error"]) == ("mixing law", 2.9, 0.1)
+    assert shares["share"].to_list() == [0.25, 0.75, 0.0]

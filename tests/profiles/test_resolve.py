@@ -190,7 +190,7 @@ def test_a_large_corpus_is_sampled_and_says_so(large, options):
     messages = []
     sampled = replace(options, sample=100, report=messages.append)
     assert find_profile(large, ["token"], sampled).profile.size["tokens"] <= 100
-    assert f"{large}: its first 100 tokens at most are counted. All of it: --all." in messages
+    assert f"{large}: its first 100 tokens at most are counted. All of it: --all, or Options(sample=None)." in messages
     shares = [message.fraction for message in messages if isinstance(message, Counted)]
     assert shares and 0.9 < shares[-1] <= 1  # so that a bar can say how far it is
 
