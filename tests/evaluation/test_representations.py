@@ -1,5 +1,6 @@
 """CKA is blind to rotation and scale, and tells unrelated from alike, also with few probes; probes are own tokens."""
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from simtool.evaluation.representations import (  # noqa: E402
     Hidden,
     debiased_cka,
     hidden_states,
+    hsic,
+    hsic_sums,
     layer_changes,
 )
 from simtool.training.checkpoints import export_checkpoint  # noqa: E402
@@ -84,11 +87,55 @@ def test_unrelated_representations_are_near_zero_where_the_usual_cka_is_not():
     assert biased.min() > 0.3
 
 
+def naive_hsic_of_documents(x: np.ndarray, y: np.ndarray, documents: np.ndarray) -> float:
+    """The three means over probes of different documents, written out."""
+    K, L, n = x @ x.T, y @ y.T, len(x)
+    distinct = lambda *probes: len({documents[p] for p in probes}) == len(probes)  # noqa: E731
+    pairs = [K[i, j] * L[i, j] for i, j in itertools.permutations(range(n), 2) if distinct(i, j)]
+    triples = [K[i, j] * L[i, q] for i, j, q in itertools.permutations(range(n), 3) if distinct(i, j, q)]
+    quadruples = [K[i, j] * L[q, r] for i, j, q, r in itertools.permutations(range(n), 4) if distinct(i, j, q, r)]
+    return float(np.mean(pairs) + np.mean(quadruples) - 2 * np.mean(triples))
+
+
+def test_pairs_of_one_document_are_left_out():
+    documents = np.array([0, 0, 0, 1, 2, 2, 3, 4, 4, 5])
+    x, y = normal(0, 10, 2), normal(1, 10, 3)
+    y[:, 0] += x[:, 0]
+    expected = naive_hsic_of_documents(x, y, documents)
+    assert hsic(hsic_sums(x, y, documents)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_unrelated_representations_of_few_documents_are_near_zero():
+    # tokens of a document share 80% of their variance in x, and in y, independently. Counted with the pairs of one
+    # document, unrelated representations have a CKA of .1: tokens of one document are alike in both.
+    documents, values, with_pairs = np.repeat(np.arange(64), 8), [], []
+    for seed in range(60):
+        x, y = (2 * normal(2 * seed + k, 64, 8)[documents] + normal(999 + 2 * seed + k, 512, 8) for k in (0, 1))
+        values.append(debiased_cka(x, y, documents))
+        with_pairs.append(debiased_cka(x, y))
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(60) < 0.03
+    assert np.mean(with_pairs) > 0.05
+    shuffled = np.random.default_rng(0).permutation(512)  # a document's probes need not stand side by side
+    assert debiased_cka(x[shuffled], y[shuffled], documents[shuffled]) == pytest.approx(values[-1])
+
+
+def test_layers_that_have_nothing_in_common_but_their_documents():
+    documents, covered, values = np.repeat(np.arange(128), 6), 0, []
+    for seed in range(40):
+        x, y = (normal(2 * seed + k, 128, 4)[documents] + normal(999 + 2 * seed + k, 768, 4) for k in (0, 1))
+        (change,) = layer_changes(of_documents([x], 128), of_documents([y], 128), resamples=100)
+        values.append(change.cka)
+        covered += change.cka_low <= 0 <= change.cka_high
+    assert abs(np.mean(values)) < 0.01 and covered >= 35  # 38 expected
+
+
 def test_too_few_probes_are_told():
     with pytest.raises(SimtoolError, match=r"more probes than dimensions. Got 16 probes of 16 dimensions"):
         debiased_cka(normal(0, 16, 16), normal(1, 16, 16))
     with pytest.raises(SimtoolError, match=r"the same probes in two models. Got 20 and 30"):
         debiased_cka(normal(0, 20, 3), normal(1, 30, 3))
+    with pytest.raises(SimtoolError, match=r"probes of 4 documents at least. Got 2"):
+        debiased_cka(normal(0, 20, 3), normal(1, 20, 3), np.arange(20) // 10)
     with pytest.raises(SimtoolError, match="hardly varies over the probes"):
         debiased_cka(np.ones((20, 3)), normal(1, 20, 3))
 
