@@ -20,14 +20,14 @@ from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, local_text
 from simtool.similarity.kernels import on_splits
 from simtool.similarity.matrix import (
-    below_ceilings,
     cell_intervals,
     cells_of,
     compare_with_ceilings,
     equal_samples,
     leave_out_folds,
+    reach_for_bias,
 )
-from simtool.similarity.metrics import METRICS, find_metric
+from simtool.similarity.metrics import METRICS, Metric, find_metric
 from simtool.similarity.resampling import half_splits, interval
 from simtool.tokens.tokenizer import load_tokenizer
 
@@ -110,15 +110,24 @@ def both_ways(
     if metric.symmetric:  # the way before took one of both ways to pair the halves
         drawn = np.triu(drawn) + np.triu(drawn, 1).mT
     values, left_out = cells_of(metric, samples, splits), leave_out_folds(metric, samples, splits)
-    at_ceiling, is_tested = compare_with_ceilings(metric, samples, values, left_out, documents, rng)
+    low, high = cell_intervals(values, left_out, samples.sum(axis=2, dtype=np.float64))
+    if metric.by_ceilings:
+        low, high = reach_for_bias(metric, samples, values, low, high, rng)
+    at_ceiling, is_tested = compare_with_ceilings(metric, samples, high, documents, rng)
     return {
         "before_value": drawn.mean(axis=0),
         "before": np.stack(interval(drawn)),
         "before_differs": interval(below_ceilings(metric, drawn))[0] > 0,
         "value": values,
-        "now": np.stack(cell_intervals(values, left_out, samples.sum(axis=2, dtype=np.float64))),
+        "now": np.stack([low, high]),
         "now_differs": ~at_ceiling & is_tested,
     }
+
+
+def below_ceilings(metric: Metric, cells: np.ndarray) -> np.ndarray:
+    """How much less similar each pair is than the mean of its two ceilings: (..., n, n)."""
+    ceilings = np.diagonal(cells, axis1=-2, axis2=-1)
+    return metric.sign * ((ceilings[..., :, None] + ceilings[..., None, :]) / 2 - cells)
 
 
 def population_value(a: Population, b: Population) -> float:

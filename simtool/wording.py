@@ -17,7 +17,7 @@ LITTLE_LEFT = 0.5  # of the pretraining corpus in a mixture: below, what is forg
 
 CEILING = (
     f"Diagonal: noise ceiling (split-half), one half of a corpus against its other half."
-    f" {INDISTINGUISHABLE}: not distinguishable from it."
+    f" {INDISTINGUISHABLE}: not distinguishable from it, tested at equally many documents."
 )
 SIZE_FREE = (
     "Diagonal: 1, as each cell is divided by the geometric mean of its two noise ceilings (half against half). So it"

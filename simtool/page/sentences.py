@@ -104,6 +104,9 @@ def matrix_headline(matrix: SimilarityMatrix, names: Sequence[str]) -> str:
     pairs = sorted(((values[i, j], i, j) for i in range(n) for j in range(n) if i != j), reverse=True)
     (_, a, b), (_, c, d) = pairs[0], pairs[-1]
     if n == 2:
+        ceiling = matrix.ceiling.mean()
+        if not matrix.is_tested[a, b]:
+            return f"{names[a]} and {names[b]} score {matrix.values[a, b]:.3f}, two samples of one text {ceiling:.3f}."
         same = matrix.at_ceiling[a, b]
         return f"{names[a]} and {names[b]} are {'not distinguishable' if same else 'distinguishable'} as text."
     return f"{names[a]} and {names[b]} are the most similar, {names[c]} and {names[d]} the least."
