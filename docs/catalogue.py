@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from simtool.corpora.catalogue import CATALOGUE
+from simtool.exports.exporters import EXPORTERS
 from simtool.prediction.predictors import PREDICTORS
 from simtool.profiles.features import FEATURES
 from simtool.similarity.metrics import METRICS
@@ -40,6 +41,8 @@ def page() -> str:
         table(("name", "layers", "width", "heads", "parameters without embeddings", "peak rate"), sizes()),
         "## Learning-rate schedules",
         table(("name", "shape"), ((f"`{name}`", first_line(shape.__doc__)) for name, shape in SCHEDULES.items())),
+        "## Exports",
+        table(("name", "what is written", "its form is that of"), exports()),
         "## Tokenizers",
         table(("name", "what it is"), ((f"`{name}`", entry.about) for name, entry in TOKENIZERS.items())),
     ]
@@ -57,6 +60,10 @@ def sizes() -> Iterable[Sequence[str]]:
         shape = size.shape
         counts = (f"{number:,}" for number in (shape.n_layers, shape.width, shape.n_heads, shape.n_parameters))
         yield f"`{name}`", *counts, f"{size.defaults.learning_rate:g}"
+
+
+def exports() -> Iterable[Sequence[str]]:
+    return ((f"`{name}`", entry.about, entry.source) for name, entry in EXPORTERS.items())
 
 
 def first_line(docstring: str | None) -> str:

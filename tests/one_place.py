@@ -151,6 +151,18 @@ def predictor() -> dict:
     }
 
 
+def exporter() -> dict:
+    from simtool.exports.export import find_exporter
+
+    shown("mix", "--mixture", "c4:0.8+math:0.2", "--export", "toy-trainer", "--out", "mix.toy")
+    return {
+        "written": Path("mix.toy").read_text(),
+        "facts": json.loads(Path("mix.json").read_text()),
+        "help": shown("mix", "--help"),
+        "unknown": message_of(lambda: find_exporter("toy-trainr")),
+    }
+
+
 def analysis_and_figure() -> dict:
     from analyses.__main__ import main as analyze
     from analyses.__main__ import names
@@ -176,7 +188,7 @@ if __name__ == "__main__":
     import simtool.errors
     import simtool.mixture
 
-    kinds = (corpus, metric, feature, model_size, schedule, preset, predictor, analysis_and_figure)
+    kinds = (corpus, metric, feature, model_size, schedule, preset, predictor, exporter, analysis_and_figure)
     outcome = {}
     for kind in kinds:
         try:

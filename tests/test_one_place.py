@@ -63,6 +63,17 @@ EDITS = {
         "PRESETS: dict[str, Callable[[], Study]] = {\n",
         '    "toy-study": lambda: replace(quick(), name="toy-study", about="A test.", models=("toy",)),\n',
     ),
+    "simtool/exports/exporters.py": (
+        "EXPORTERS = {\n    exporter.name: exporter\n    for exporter in (\n",
+        """        Exporter(
+            "toy-trainer",
+            "Weights of toys, for a test.",
+            lambda request, path: path.write_text(str(request.mixture)),
+            ".toy",
+            "this test",
+        ),
+""",
+    ),
     "simtool/prediction/predictors.py": (
         "PREDICTORS = {\n    predictor.name: predictor\n    for predictor in (\n",
         """        Predictor(
@@ -195,8 +206,16 @@ def test_a_predictor(of):
     assert toy["unknown"].startswith("Unknown predictor 'toy_gess'. Did you mean 'toy_guess'?")
 
 
+def test_an_exporter(of):
+    toy = of("exporter")
+    assert toy["written"] == "c4:0.8+math:0.2"
+    assert toy["facts"]["form"] == "toy-trainer" and toy["facts"]["documented"] == "this test"
+    assert "toy-trainer" in toy["help"]
+    assert toy["unknown"].startswith("Unknown export 'toy-trainr'. Did you mean 'toy-trainer'?")
+
+
 def test_the_page_of_names_has_them_all(outcome):
-    names = ("toy_talk", "toy_distance", "toy_pairs", "toy_guess", "toy-study", "toy", "toy_steps")
+    names = ("toy_talk", "toy_distance", "toy_pairs", "toy_guess", "toy-study", "toy", "toy_steps", "toy-trainer")
     assert [name for name in names if f"| `{name}` |" not in outcome["documented"]] == []
 
 

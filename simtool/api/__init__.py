@@ -10,6 +10,7 @@ from simtool.errors import missing_extra
 
 NAMES = {
     "api.compare": ("compare", "matrix"),
+    "api.export": ("export_mixture",),
     "api.figures": ("figures",),
     "api.mix": ("advantage", "advantage_curve", "explain", "mix", "predict", "verify"),
     "api.reference": (

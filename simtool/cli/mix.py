@@ -30,6 +30,9 @@ from simtool.cli.options import (
     options_of,
 )
 from simtool.errors import SimtoolError
+from simtool.exports.exporters import EXPORTERS
+
+EXPORT = "Hand it on"
 
 
 def advantage(
@@ -132,19 +135,77 @@ def mix(
     format: OutputFormat = Format.table,
     save: Save = None,
     provenance: Provenance = False,
+    export: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help=f"Write the mixture for a trainer, or the mixed text itself: {', '.join(EXPORTERS)}.",
+            show_default=False,
+            rich_help_panel=EXPORT,
+        ),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="File to export to; its provenance is written beside it. By default mixture-trl.yaml, mixture.jsonl.",
+            dir_okay=False,
+            show_default=False,
+            rich_help_panel=EXPORT,
+        ),
+    ] = None,
+    tokens: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            help="Length of the mixed text, or of the run; that of --mid-tokens by default.",
+            parser=amount,
+            metavar="N",
+            show_default=False,
+            rich_help_panel=EXPORT,
+        ),
+    ] = None,
+    mixture: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Export this mixture, c4:0.8+starcoder:0.2, instead of recommending one.",
+            show_default=False,
+            rich_help_panel=EXPORT,
+        ),
+    ] = None,
+    prediction: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="The prediction that --mixture is one of; its hash goes along.",
+            show_default=False,
+            rich_help_panel=EXPORT,
+        ),
+    ] = None,
 ) -> None:
     """Recommend the mixture that makes the targets cost the fewest bits, within constraints, certified to be the best.
 
-    --save draws the frontier of what is gained on the targets against what is forgotten.
+    --save draws the frontier of what is gained on the targets against what is forgotten. --export hands the mixture on.
 
     Example: simtool mix --pretrain c4 --candidates starcoder math flan --target pycode --min-share c4=0.5
     """
     from simtool.api import mix as api
+    from simtool.api.export import export_mixture
     from simtool.display.console import print_saved
-    from simtool.display.mix import print_advice
+    from simtool.display.mix import print_advice, print_exported
     from simtool.display.progress import Counting
+    from simtool.exports.export import find_exporter
     from simtool.mixing.constraints import Constraints
 
+    if export is not None:
+        find_exporter(export)
+    elif mixture is not None or out is not None or tokens is not None:
+        raise SimtoolError("Name the form to export to: --export trl, or jsonl for the mixed text itself.")
+    length = tokens or mid_tokens
+    if mixture is not None and export is not None:
+        with Counting() as progress:
+            options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
+            done = export_mixture(mixture, export, out, length, prediction, seed, max_epochs, options)
+        print_exported(done)
+        return
+    if prediction is not None:
+        raise SimtoolError("--prediction says where --mixture is from: name that one, too.")
     named = [*(candidates or []), *(more or [])]
     if not named or not target:
         raise SimtoolError("Name at least one candidate (--candidates) and one target (--target).")
@@ -159,9 +220,13 @@ def mix(
     with Counting() as progress:
         options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
         result = api.mix(pretrain, named, target, constraints, feature, resamples, seed, options)
+        if export is not None:
+            done = export_mixture(result, export, out, length, None, seed, max_epochs, options)
     if save is not None:
         print_saved(result.save(save))
     print_advice(result, format.value, provenance)
+    if export is not None:
+        print_exported(done)
 
 
 def predict(

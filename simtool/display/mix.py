@@ -3,9 +3,20 @@
 import math
 from collections.abc import Sequence
 
+from rich.markup import escape
+
 from simtool import wording
-from simtool.display.console import console, print_command, print_data, print_notes, print_rows, print_warnings
+from simtool.display.console import (
+    console,
+    print_command,
+    print_data,
+    print_notes,
+    print_rows,
+    print_saved,
+    print_warnings,
+)
 from simtool.display.provenance import limiting, provenance_lines, sample_warnings
+from simtool.exports.export import Exported
 from simtool.mixing.advice import Advice
 from simtool.mixing.recommend import Recommendation
 from simtool.mixing.solver import TOLERANCE
@@ -142,6 +153,18 @@ def print_advice(advice: Advice, form: str, provenance: bool = False) -> None:
             print_command("To train it:", best.command(target))
         if best.constraints.tokens is None:
             print_notes(["Add --pretrain-tokens and --mid-tokens, how long to pretrain and to train on the mixture."])
+
+
+def print_exported(done: Exported) -> None:
+    """What was written, and how near the shares of the mixed text are to those of the mixture; on standard error."""
+    print_saved([path.absolute() for path in done.paths])
+    out = console(stderr=True)
+    if done.shares is not None and done.passes is not None:
+        for corpus, share in done.mixture.weights.items():
+            passes = done.passes[corpus]
+            repeated = f", its text {passes:.1f} times" if passes > 1 else ""
+            out.print(escape(f"  {corpus}: {done.shares[corpus]:.2%} of the tokens for {share:.2%}{repeated}"))
+        out.print(f"  {done.tokens:,} tokens")
 
 
 def _over_placebo(best: Recommendation, i: int) -> str:

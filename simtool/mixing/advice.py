@@ -1,7 +1,9 @@
 """Advice: the recommended mixture, and the trade-off curve that it was taken from."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,22 @@ class Advice(Tabular):
     recommendation: Recommendation
     frontier: Frontier
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the recommended shares and of what they rest on, whenever they were computed."""
+        best, corpora = self.recommendation, self.facts.get("corpora", {})
+        identity = ("documents", "tokens", "bytes", "source")
+        content = {
+            "mixture": dict(best.mixture.weights),
+            "targets": dict(zip(best.targets, best.target_weights.tolist(), strict=True)),
+            "constraints": asdict(best.constraints),
+            "feature": best.feature,
+            "symbols": best.symbols,
+            "resamples": best.resamples,
+            "corpora": {name: {key: facts.get(key) for key in identity} for name, facts in corpora.items()},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def to_polars(self) -> "pl.DataFrame":
         """One row per corpus of the recommended mixture."""

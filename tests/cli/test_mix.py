@@ -154,3 +154,40 @@ def test_bad_input_is_one_message_and_exit_code_2(name, tmp_path, monkeypatch):
     assert done.stderr.startswith(message), done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mixture_is_handed_on(tmp_path):
+    done = simtool("mix", "--mixture", "c4:0.8+starcoder:0.2", "--export", "megatron", "--out", tmp_path / "blend.txt")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "blend.txt").read_text().split()[::2] == ["0.8", "0.2"]
+
+
+def test_the_recommended_mixture_is_handed_on_as_text(tmp_path):
+    for name, word in (("a", "red"), ("b", "blue"), ("t", "blue")):
+        rows = [{"text": f"The {word} {word} stone number {n} of {name}.\n"} for n in range(200)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = simtool(
+        "mix", tmp_path / "b.jsonl", "--pretrain", tmp_path / "a.jsonl", "--target", tmp_path / "t.jsonl", "--resamples", "20",
+        "--min-share", f"{tmp_path / 'a.jsonl'}=0.5", "--export", "jsonl", "--out", tmp_path / "mix.jsonl", "--tokens", "1k",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "of the tokens for 50.00%" in done.stderr
+    names = [json.loads(line)["corpus"] for line in (tmp_path / "mix.jsonl").read_text().splitlines()]
+    assert names.count(str(tmp_path / "a.jsonl")) == pytest.approx(len(names) / 2, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--mixture", "c4", "--export", "trll"), "simtool: Unknown export 'trll'. Did you mean 'trl'?"),
+        (("--mixture", "c4"), "simtool: Name the form to export to: --export trl, or jsonl for the mixed text itself."),
+        (("--mixture", "c4", "--export", "jsonl"), "simtool: How many tokens? Say so: --tokens 10M."),
+        (
+            ("--prediction", "p.json", "--export", "trl"),
+            "simtool: --prediction says where --mixture is from: name that one, too.",
+        ),
+    ],
+)
+def test_bad_exports_are_one_message(arguments, message):
+    done = simtool("mix", *arguments)
+    assert done.returncode == 2 and done.stderr.startswith(message), done.stderr
