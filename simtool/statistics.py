@@ -26,9 +26,6 @@ FEWEST_FOR_INTERVAL = 4  # cells; of three, a draw holds too few different ones 
 EXACT_UP_TO = 50_000  # arrangements of rows and columns; above, so many are drawn
 BOOTSTRAPS = 2_000
 POWER = 0.8  # of the smallest effect that is called detectable
-TRUE_R = 0.9  # of the prediction whose agreement a study is to show: as high as published and own studies have it
-LOWEST_BOUND, LOWEST_WITHOUT_TARGET = 0.5, 0.8  # what shows it
-SIMULATED_STUDIES, SIMULATED_BOOTSTRAPS = 400, 500  # 10 x 8 cells: 0.8 s; their error is at most 2.5 points
 
 
 # --- Student's t ---
@@ -381,37 +378,7 @@ def bootstrap(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Genera
     columns = rng.integers(n_targets, size=(BOOTSTRAPS, 1, n_targets))
     y = observed[rows, columns].reshape(BOOTSTRAPS, -1)
     x = np.where(np.isfinite(y), predicted[rows, columns].reshape(BOOTSTRAPS, -1), np.nan)
-    return np.stack([_pearson_of_rows(x, y), _pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y))], axis=1)
-
-
-def agreement_power(n_mixtures: int, n_targets: int, seed: int = 0) -> float:
-    """Chance that a study of this many cells shows a true Pearson of TRUE_R, by simulated studies.
-
-    Shown is: the lower bound of the 95% interval above LOWEST_BOUND, and Pearson at least LOWEST_WITHOUT_TARGET without
-    any one target. Predictions and what they miss are normal, with equal variances of mixture, target and cell. NaN
-    with fewer than two mixtures or targets.
-    """
-    if min(n_mixtures, n_targets) < 2:
-        return math.nan
-    rng = np.random.default_rng(seed)
-    return float(np.mean([_shows_agreement(n_mixtures, n_targets, rng) for _ in range(SIMULATED_STUDIES)]))
-
-
-def _shows_agreement(n_mixtures: int, n_targets: int, rng: np.random.Generator) -> bool:
-    """Whether one simulated study does."""
-    predicted, missed = (
-        sum(rng.normal(size=shape) for shape in ((n_mixtures, 1), (1, n_targets), (n_mixtures, n_targets)))
-        for _ in range(2)
-    )
-    observed = TRUE_R * predicted + math.sqrt(1 - TRUE_R**2) * missed
-    rest = [np.delete(np.arange(n_targets), t) for t in range(n_targets)]
-    without_target = [_pearson_of_rows(*(x[:, some].reshape(1, -1) for x in (predicted, observed))) for some in rest]
-    if not np.min(without_target) >= LOWEST_WITHOUT_TARGET:  # nor where it is NaN
-        return False
-    rows = rng.integers(n_mixtures, size=(SIMULATED_BOOTSTRAPS, n_mixtures, 1))
-    columns = rng.integers(n_targets, size=(SIMULATED_BOOTSTRAPS, 1, n_targets))
-    drawn = [x[rows, columns].reshape(SIMULATED_BOOTSTRAPS, -1) for x in (predicted, observed)]
-    return bool(np.nanquantile(_pearson_of_rows(*drawn), TAILS[0]) > LOWEST_BOUND)
+    return np.stack([pearson_of_rows(x, y), pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y))], axis=1)
 
 
 def _ranks_of_rows(x: np.ndarray) -> np.ndarray:
@@ -428,7 +395,7 @@ def _ranks_of_rows(x: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(x), ranks, np.nan)
 
 
-def _pearson_of_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def pearson_of_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pearson of each row, over the cells that are not NaN; NaN where nothing varies or there are fewer than
     FEWEST_CELLS."""
     n = np.isfinite(x).sum(axis=1)
@@ -460,7 +427,7 @@ def cells_agreement(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Cel
     drawn = np.random.default_rng(seed).integers(n, size=(BOOTSTRAPS, n))
     a, b = drawn[:, i], drawn[:, j]
     x, y = (np.where(a == b, np.nan, matrix[np.minimum(a, b), np.maximum(a, b)]) for matrix in (first, second))
-    low, high = np.nanquantile(_pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y)), TAILS)
+    low, high = np.nanquantile(pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y)), TAILS)
     return CellsAgreement(len(i), correlations(first[i, j], second[i, j])[1], float(low), float(high))
 
 

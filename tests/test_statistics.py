@@ -11,12 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simtool import statistics
 from simtool.errors import SimtoolError
 from simtool.statistics import (
     _ranks_of_rows,
     agreement,
-    agreement_power,
     cells_agreement,
     correlations,
     crossed,
@@ -215,18 +213,6 @@ def test_the_half_sample_interval_of_a_mean_is_students_t():
     error = folds.std(ddof=1) / 4
     assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 15) * error, rel=0.05)
     assert (low + high) / 2 == pytest.approx(folds.mean(), abs=0.02 * error + 1e-3)
-
-
-def test_larger_studies_show_a_true_agreement_more_often():
-    small, middle, large = (agreement_power(*size) for size in ((5, 4), (8, 6), (10, 8)))
-    assert small == agreement_power(5, 4)  # seeded
-    assert 0.65 < small < 0.78 and small + 0.1 < middle < large and 0.92 < large < 0.98
-    assert math.isnan(agreement_power(5, 1))
-
-
-def test_where_nothing_agrees_no_study_shows_it(monkeypatch):
-    monkeypatch.setattr(statistics, "TRUE_R", 0.0)
-    assert agreement_power(5, 4) < 0.01
 
 
 # --- Jackknife, crossed intervals ---

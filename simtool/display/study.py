@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from simtool.display.console import print_notes, print_rows
 from simtool.display.progress import Training, time_left
 from simtool.progress import NodeFailed, NodeFinished, PredictionWritten
-from simtool.statistics import LOWEST_BOUND, LOWEST_WITHOUT_TARGET, TRUE_R
 from simtool.studies.cost import Cost
 from simtool.studies.plan import DESIGNS, Plan, compared_arms
+from simtool.studies.power import LOWEST_BOUND, LOWEST_WITHOUT_TARGET, TRUE_R
 from simtool.wording import UNKNOWN, interval, p_value, plural, rounded
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from simtool.statistics import agreement_power
 from simtool.studies.plan import Plan, compared_arms
+from simtool.studies.power import agreement_power
 from simtool.training.sizes import SIZES, padded_vocabulary
 
 # Shares of a matrix product's speed that training is taken to reach: of the order of what `train` prints as MFU

@@ -9,9 +9,9 @@ pytest.importorskip("torch")
 
 from simtool.display.study import print_plan
 from simtool.mixture import Mixture
-from simtool.statistics import agreement_power
 from simtool.studies.cost import H100, UTILISATION, estimate_cost
 from simtool.studies.plan import Study, arms_of, plan
+from simtool.studies.power import agreement_power
 from simtool.training import hardware
 
 
