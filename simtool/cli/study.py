@@ -12,6 +12,7 @@ from simtool.cli.options import (
     Engine,
     EngineName,
     Format,
+    Full,
     Mid,
     Model,
     OptionalPretrain,
@@ -127,6 +128,7 @@ def results(
     phase: Annotated[Optional[str], typer.Option(help="Only rows of pretrain, midtrain or sft.")] = None,  # noqa: UP045
     corpus: Annotated[Optional[str], typer.Option(help="Only rows measured on this corpus.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="Only rows of this seed.")] = None,  # noqa: UP045
+    full: Full = False,
     save: Save = None,
     format: OutputFormat = Format.table,
 ) -> None:
@@ -147,7 +149,7 @@ def results(
         from simtool.studies.conclusions import save_conclusions
 
         print_saved(save_conclusions(conclusions, save))
-    print_conclusions(conclusions, format.value)
+    print_conclusions(conclusions, format.value, full)
     if n := conclusions.facts.get("records_without_hash"):
         typer.echo(
             f"{n} records are of an earlier simtool and carry no hash: a change in them goes unnoticed.", err=True

@@ -10,12 +10,15 @@ from simtool.progress import NodeFailed, NodeFinished, PredictionWritten
 from simtool.studies.cost import Cost
 from simtool.studies.plan import DESIGNS, Plan, compared_arms
 from simtool.studies.power import LOWEST_BOUND, LOWEST_WITHOUT_TARGET, TRUE_R
-from simtool.wording import UNKNOWN, interval, p_value, plural, rounded
+from simtool.wording import SIGNIFICANT, UNKNOWN, interval, p_value, plural, rounded
 
 if TYPE_CHECKING:
     import polars as pl
 
     from simtool.studies.conclusions import Conclusions
+
+
+MANY = 24  # effects; more than this are shown as a table of improvements, unless all is asked for
 
 
 class Studying(Training):
@@ -105,15 +108,25 @@ def _long(seconds: float) -> str:
     return f"{seconds / 3_600:,.1f} hours" if seconds < 4 * 86_400 else f"{seconds / 86_400:,.0f} days"
 
 
-def print_conclusions(conclusions: "Conclusions", form: str) -> None:
-    """Sentences first, then effects and losses, then what they rest on."""
+def print_conclusions(conclusions: "Conclusions", form: str, full: bool = False) -> None:
+    """Sentences first, then the effects, then what they rest on.
+
+    Parameters
+    ----------
+    full
+        Each effect with its interval, prediction and rank, and the losses, where there are so many that a terminal
+        shows improvements only, mixtures by targets.
+    """
     if form in ("csv", "json"):
         table = conclusions.tables["study_effects"]
         print(table.write_csv() if form == "csv" else table.write_json())
         return
     print_notes(conclusions.sentences, form, style="default")
-    print_effects(conclusions, form)
-    print_losses(conclusions, form)
+    if form == "table" and not full and conclusions.tables["study_effects"].height > MANY:
+        print_improvements(conclusions)
+    else:
+        print_effects(conclusions, form)
+        print_losses(conclusions, form)
     print_notes(notes(conclusions), form)
 
 
@@ -147,6 +160,36 @@ def print_losses(conclusions: "Conclusions", form: str) -> None:
     header = ["target", "arm", "size", "loss before SFT", "after"]
     header += ["general: unigram entropy", "before SFT", "after", "rise", "seeds"]
     print_rows(header, rows, form, keys=3)
+
+
+def print_improvements(conclusions: "Conclusions") -> None:
+    """Relative improvements in percent, an arm per row and a target per column."""
+    import polars as pl
+
+    table = conclusions.tables["study_effects"]
+    targets = table["target"].unique(maintain_order=True).to_list()
+    many_sizes = table["size"].n_unique() > 1
+    rows = []
+    for (size, arm), cells in table.group_by("size", "arm", maintain_order=True):
+        of_target = {row["target"]: row for row in cells.iter_rows(named=True)}
+        mean = cells["general_difference"].cast(pl.Float64).mean()
+        general = UNKNOWN if mean is None else f"{mean:+.2f}"
+        improvements = [_improvement(of_target.get(target)) for target in targets]
+        rows.append([str(arm), str(size) if many_sizes else "", *improvements, general])
+    print_rows(["arm", "size", *targets, "general"], rows, keys=2)
+    print_notes(
+        [
+            "Improvement of the loss on each target in percent; * significant after Holm's correction. general: mean"
+            " over the targets. --full shows intervals, predictions, ranks and losses."
+        ]
+    )
+
+
+def _improvement(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["relative_improvement"] is None:
+        return UNKNOWN
+    p = row["p_holm"]
+    return f"{100 * row['relative_improvement']:+.1f}{'*' if p is not None and p < SIGNIFICANT else ''}"
 
 
 def print_effects(conclusions: "Conclusions", form: str) -> None:

@@ -65,7 +65,7 @@ def analyze(folder: Path) -> Conclusions:
         about=study.about,
         prediction=prediction.hash,
         predictor=prediction.content["predictor"]["name"],
-        seeds=list(study.seeds),
+        seeds=sorted(set(by_run["seed"])),
         tokens=study.tokens,
         devices=sorted(set(records["device"])),
         torch=sorted(set(records["torch"])),

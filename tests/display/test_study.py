@@ -82,3 +82,32 @@ def test_what_is_not_known_is_said_and_no_zero(capsys):
     assert "2.100" in shown  # the mean of the two seeds' losses, 2.0 and 2.2
     print_conclusions(conclusions, "csv")
     assert capsys.readouterr().out.splitlines()[0] == ",".join(EFFECT)
+
+
+def test_many_effects_are_shown_as_improvements_mixtures_by_targets(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    effects = [
+        {**EFFECT, "arm": f"code:{share}", "target": target, "relative_improvement": share / 100 + 0.001 * i,
+         "p_holm": 0.01 if share > 3 else 0.2, "general_difference": 0.5 * i}
+        for share in range(5) for i, target in enumerate("abcde")
+    ]  # fmt: skip
+    losses = [LOSS]
+    facts = {
+        "intervals": "95%",
+        "seeds": [0],
+        "predictor": "js",
+        "prediction": "a" * 64,
+        "devices": ["cpu"],
+        "torch": ["2"],
+    }
+    conclusions = SimpleNamespace(
+        tables={"study_effects": pl.DataFrame(effects), "study_losses": pl.DataFrame(losses)}, facts=facts, sentences=[]
+    )
+    print_conclusions(conclusions, "table")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["arm", "a", "b", "c", "d", "e", "general"] in lines
+    assert ["code:3", "+3.0", "+3.1", "+3.2", "+3.3", "+3.4", "+1.00"] in lines
+    assert ["code:4", "+4.0*", "+4.1*", "+4.2*", "+4.3*", "+4.4*", "+1.00"] in lines
+    print_conclusions(conclusions, "table", full=True)
+    shown = capsys.readouterr().out
+    assert "+4.4% [+1.0%, +7.0%]" in shown and "2.000" in shown
