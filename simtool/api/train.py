@@ -14,7 +14,7 @@ from simtool.evaluation.loss import evaluate as measure
 from simtool.profiles.resolve import Options
 from simtool.runs import run as runs
 from simtool.runs import texts
-from simtool.runs.request import Request, recipe_for
+from simtool.runs.request import Request, recipe_for, tokens_needed
 from simtool.runs.sweep import FineTuningSweep, sweep_fine_tuning
 from simtool.tokens.store import TokenStore
 from simtool.tokens.tokenizer import load_tokenizer
@@ -40,7 +40,7 @@ def tokenize(
     shares
         {split: share of the documents}; 0.9 train, 0.05 validation and 0.05 test by default.
     tokens
-        Of each corpus at most; None: all.
+        Of each corpus at most; None: all, and 10 million of text that is made here.
 
     Returns
     -------
@@ -93,16 +93,17 @@ def train(
     with _reporting(recipe, Path(folder), track, options.report) as report:
         options = replace(options, report=report)
         names = [corpus for phase in recipe.phases for corpus in phase.mixture.weights]
-        corpora = texts.stores_for(names, "train", root, tokenizer, options)
+        needed = tokens_needed(recipe)
+        corpora = texts.stores_for(names, "train", root, tokenizer, options, needed)
         if len(sft_rates) > 1 and request.sft is not None:
             splits = [
-                texts.stores_for([request.sft], part, root, tokenizer, options)[request.sft]
+                texts.stores_for([request.sft], part, root, tokenizer, options, needed)[request.sft]
                 for part in ("validation", "test")
             ]
             return _sweep_rows(
                 sweep_fine_tuning(recipe, corpora, *splits, folder, sft_rates, (), execution, parents, report)
             )
-        held_out = list(texts.stores_for([*names, *evaluate_on], split, root, tokenizer, options).values())
+        held_out = list(texts.stores_for([*names, *evaluate_on], split, root, tokenizer, options, needed).values())
         _, rows = runs.train_and_measure(recipe, corpora, held_out, folder, execution, parents, documents, report)
         return rows
 

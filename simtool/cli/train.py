@@ -39,7 +39,11 @@ def tokenize(
     tokenizer: TokenizerName = "default",
     tokens: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Tokens taken of each corpus. All by default.", parser=amount, metavar="N"),
+        typer.Option(
+            help="Tokens taken of each corpus. All by default; 10 million of text that is made here.",
+            parser=amount,
+            metavar="N",
+        ),
     ] = None,
     shares: Annotated[
         Optional[str],  # noqa: UP045

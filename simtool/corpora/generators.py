@@ -25,6 +25,7 @@ GENERATORS: dict[Kind, Callable[[Dice], str | Row]] = {
     "chat": chat,
 }
 LIST_ROWS = 500
+N_DOCUMENTS = 1_000_000
 VERSION = 1  # a new one where any template changes: cached profiles and stores of the old text then are not found
 
 
@@ -34,10 +35,11 @@ class Generated:
     more than that: raised, the first documents stay what they were."""
 
     kind: Kind
-    n_documents: int = 1_000_000
+    n_documents: int = N_DOCUMENTS
 
     def describe(self) -> str:
-        return f"generated here ({self.kind}, version {VERSION})"
+        part = f", first {self.n_documents:,} documents" if self.n_documents < N_DOCUMENTS else ""
+        return f"generated here ({self.kind}, version {VERSION}{part})"
 
     def identity(self) -> str:
         return f"generated:{self.kind}:{VERSION}:{self.n_documents}"

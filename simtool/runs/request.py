@@ -1,5 +1,6 @@
 """What a run is asked for: names of corpora and settings, and the recipe that they stand for."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -82,6 +83,18 @@ def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = Non
             f" ({tokenizer.name}). Name its own with --tokenizer."
         )
     return replace(base, phases=tuple(phases), max_epochs=request.max_epochs)
+
+
+def tokens_needed(recipe: Recipe) -> dict[str, int]:
+    """How many tokens of each corpus the first phase reads that reads it; one that counts epochs reads what there is.
+
+    Not all phases together: a run that goes on from this one must find the same text.
+    """
+    needed: dict[str, int] = {}
+    for phase in recipe.phases:
+        for corpus, weight in phase.mixture.weights.items():
+            needed.setdefault(corpus, math.ceil((phase.tokens or 0) * weight))
+    return needed
 
 
 def _text_phase(

@@ -4,7 +4,7 @@ import pytest
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.runs.request import Request, recipe_for
+from simtool.runs.request import Request, recipe_for, tokens_needed
 from simtool.tokens.tokenizer import load_tokenizer
 
 TOKENIZER = load_tokenizer("default")
@@ -51,3 +51,15 @@ def test_what_is_mixed_in_may_be_typed_as_a_share_of_it():
     forked = recipe_for(Request(mid="starcoder:0.2", mid_tokens=500_000), TOKENIZER, base)
     assert forked.phases[1].mixture.weights == {"starcoder": 0.2, "c4": 0.8}
     assert recipe_for(Request(cpt="math", mid_tokens=500_000), TOKENIZER, base).phases[1].mixture.weights == {"math": 1}
+
+
+def test_what_a_recipe_reads_of_each_corpus():
+    request = Request(pretrain=C4, pretrain_tokens=2_000_000, mid=MIX, mid_tokens=500_000, sft="gsm8k")
+    # a fifth of 0.5M of starcoder; SFT counts epochs, and names no number
+    assert tokens_needed(recipe_for(request, TOKENIZER)) == {"c4": 2_000_000, "starcoder": 100_000, "gsm8k": 0}
+
+
+def test_a_run_that_goes_on_needs_the_text_of_the_first():
+    base = recipe_for(Request(pretrain=C4, pretrain_tokens=2_000_000), TOKENIZER)
+    forked = recipe_for(Request(cpt=C4, mid_tokens=9_000_000), TOKENIZER, base)
+    assert tokens_needed(forked) == tokens_needed(base) == {"c4": 2_000_000}

@@ -8,7 +8,8 @@ import pytest
 from simtool.corpora.corpus import document_hash
 from simtool.errors import SimtoolError
 from simtool.profiles.resolve import Options, local_text
-from simtool.runs.texts import file_content, overlaps, stores_for, tokenize
+from simtool.runs import texts
+from simtool.runs.texts import enough_of, file_content, overlaps, stores_for, tokenize
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.conftest import sentences, write_jsonl
 
@@ -55,10 +56,35 @@ def test_overlaps_are_with_the_training_split(tmp_path, options):
 
 
 def test_files_are_known_by_what_they_hold(tmp_path, options):
-    texts = sentences(20)
-    assert len({document_hash(text.encode()) for text in texts}) == 20
+    written = sentences(20)
+    assert len({document_hash(text.encode()) for text in written}) == 20
     a, b, other = (
         file_content(local_text(str(write_jsonl(tmp_path / name, lines)), options))
-        for name, lines in (("a.jsonl", texts), ("b.jsonl", texts), ("c.jsonl", texts[1:]))
+        for name, lines in (("a.jsonl", written), ("b.jsonl", written), ("c.jsonl", written[1:]))
     )
     assert a == b != other and file_content(None) is None
+
+
+def test_of_text_that_is_made_here_a_run_takes_what_it_needs(tmp_path, options, monkeypatch):
+    """gen_chat goes on for a million documents, 4.8 GB of ids."""
+    monkeypatch.setattr(texts, "GENERATED_TOKENS", 20_000)
+    messages: list[str] = []
+    options, root, tokenizer = replace(options, report=messages.append), tmp_path / "stores", load_tokenizer("small")
+    corpus = local_text("gen_chat", options)
+    few, more = (enough_of(corpus, tokenizer, n) for n in (20_000, 100_000))
+    assert few.source.n_documents < more.source.n_documents < 20_000
+    assert enough_of(few, tokenizer, 10**9).source == few.source  # no more than there is
+    store = stores_for(["gen_chat"], "train", root, tokenizer, options, {"gen_chat": 100_000})["gen_chat"]
+    assert 100_000 <= store.n_tokens <= 300_000
+    assert messages == [
+        f"Tokenizing gen_chat: generated here (chat, version 1, first {more.source.n_documents:,} documents)"
+    ]
+    same = stores_for(["gen_chat"], "train", root, tokenizer, options, {"gen_chat": 99_000})["gen_chat"]
+    assert same.fingerprint == store.fingerprint and len(messages) == 1
+    [splits] = tokenize(["gen_chat"], root, options).values()  # without a number: GENERATED_TOKENS
+    assert 20_000 <= sum(split.n_tokens for split in splits.values()) <= 60_000
+
+
+def test_text_of_files_is_taken_whole(tmp_path, options):
+    corpus = local_text(str(write_jsonl(tmp_path / "a.jsonl", sentences(20))), options)
+    assert enough_of(corpus, load_tokenizer("small"), 1) is corpus
