@@ -128,6 +128,7 @@ def test_nothing_heavy_is_loaded_that_is_not_used(arguments, absent):
 
 # what is tested as a whole, and belongs to no single module
 BESIDES = {
+    "corpora/test_catalogue.py": "facts over every corpus that is known by name",
     "cli/test_commands.py": "every command, with what it prints and refuses",
     "page/test_browser.py": "page.js, in a browser",
     "training/test_on_gpu.py": "what only a GPU can show",

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 # file: (the line before which a new entry goes, the entry)
 EDITS = {
-    "simtool/corpora/catalogue.py": (
-        "    # What the paper pretrains on, and what it mixes in\n",
+    "simtool/corpora/catalogue/midtrain.py": (
+        "MIDTRAIN = (\n",
         """    Corpus(
         name="toy_talk",
         title="Toy talk",

@@ -1,7 +1,7 @@
 """What a corpus is: a named, repeatable stream of documents.
 
 The data's way, in one line: `Source.read` gives lists of rows, `Corpus.render` turns a row into a
-`Document`, and everything after that sees text. Which corpora are known by name: `catalogue.py`.
+`Document`, and everything after that sees text. Which corpora are known by name: `catalogue`.
 """
 
 from collections.abc import Callable, Iterator

@@ -18,6 +18,7 @@ LIST_ROWS = 1_000
 LIST_BYTES = 4_000_000
 SECONDS_TO_ANSWER = 5  # the hub's own retries take 24 s to say that there is no network
 FORMATS = {"parquet": "parquet", "jsonl": "json", "json": "json", "csv": "csv", "txt": "text"}
+PAGES = "https://huggingface.co/datasets"
 INSTEAD = "Put the text in a file and name the file, or the folder it is in with SIMTOOL_DATA or --data."
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from simtool.corpora.catalogue import CATALOGUE, Pair
+from simtool.corpora.catalogue import CATALOGUE
+from simtool.corpora.catalogue.renders import Pair
 from simtool.corpora.corpus import Corpus
 from simtool.corpora.formats import named_format
 from simtool.corpora.hub import Hub, Hubs, parse_hub_id

@@ -1,0 +1,93 @@
+"""General text: what models are pretrained on. To add a corpus, write its entry in `PRETRAIN`."""
+
+from simtool.corpora.catalogue.renders import render_imdb, render_wikipedia
+from simtool.corpora.corpus import Corpus
+from simtool.corpora.hub import Hub
+from simtool.corpora.layouts import TextFields
+
+PRETRAIN = (
+    Corpus(
+        name="c4",
+        title="C4",
+        about="English web pages of 2019, cleaned by rules: the paper's pretraining text and its control.",
+        role="general",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Our bakery opens at seven. Come early for rye bread, or order it the day before."},
+        source=Hub("allenai/c4", "en"),
+        files={"c4": None},
+        color="#666666",
+        has_reference=True,
+    ),
+    Corpus(
+        name="fineweb_edu",
+        title="FineWeb-Edu",
+        about="English web pages that a classifier found educational, a sample of 10B tokens.",
+        role="general",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Tides rise and fall twice a day, because the moon pulls at the sea on both sides."},
+        source=Hub("HuggingFaceFW/fineweb-edu", "sample-10BT"),
+        files={"fineweb_edu": None},
+    ),
+    Corpus(
+        name="wikipedia",
+        about="English Wikipedia articles as plain text: edited prose on everything.",
+        role="general",
+        licence="CC BY-SA 3.0",
+        render=render_wikipedia,
+        example={"title": "Salt lamp", "text": "A salt lamp is a lamp carved from a block of rock salt."},
+        source=Hub("wikimedia/wikipedia", "20231101.en"),
+        files={"wikipedia": None, "wikipedia_en": None},
+    ),
+    Corpus(
+        name="imdb_reviews",
+        about="Whole film reviews by viewers: prose of the same domain as `mr`, and much more of it.",
+        role="general",
+        licence="research use (Maas et al., 2011)",
+        render=render_imdb,
+        example={"text": "I went in cold and came out shaken.<br /><br />The last scene alone is worth the fare."},
+        source=Hub("stanfordnlp/imdb", split="unsupervised"),
+        files={"imdb_reviews": None},
+    ),
+    Corpus(
+        name="openstax_textbooks",
+        about="College textbooks of all subjects but maths: long, edited, instructive prose.",
+        role="general",
+        licence="CC BY-NC-SA 4.0, some books CC BY 4.0",
+        render=TextFields("text"),
+        example={"text": "Supply and Price\n\nWhen a harvest fails, less grain is offered, and its price rises."},
+        source=None,
+        files={"openstax_textbooks": None},
+    ),
+    Corpus(
+        name="novels",
+        about="English novels of the 19th and early 20th century in pieces of a few pages.",
+        role="general",
+        licence="public domain",
+        render=TextFields("text"),
+        example={"text": "The coach was late, and Miss Pell, who had never been late, did not forgive it."},
+        source=None,
+        files={"novels": None, "novels_en": None},
+    ),
+    Corpus(
+        name="news",
+        about="English news articles of 2016 and 2017, each after its title.",
+        role="general",
+        licence="articles remain their publishers'; research use",
+        render=TextFields("text"),
+        example={"text": "Ferry Returns to the Bay\n\nAfter two winters in dock the ferry sailed again on Monday."},
+        source=None,
+        files={"news": None, "news_articles": None},
+    ),
+    Corpus(
+        name="digitalgov",
+        about="Advice of the United States government on building websites: plain, practical prose.",
+        role="general",
+        licence="CC0",
+        render=TextFields("text"),
+        example={"text": "Write for the person who is in a hurry. Put the answer first and the reasons below it."},
+        source=None,
+        files={"digitalgov": None},
+    ),
+)
