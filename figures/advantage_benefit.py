@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simtool.plots.panels import empty_figure, headline, legend_below
-from simtool.plots.scatter import FEWEST, scatter, scatter_legend
+from simtool.plots.scatter import FEWEST, scatter, scatter_legend, separate_names
 from simtool.plots.style import DOUBLE, title_of
 from simtool.plots.titles import predictor_title, size_title
 
@@ -31,6 +31,7 @@ def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage
         part.supxlabel(f"proximity advantage by {predictor_title(predictor)}", fontsize=7)
     headline(figure, finding(advantage_agreement))
     legend_below(figure, *scatter_legend(advantage_benefit), columns=5)
+    separate_names(figure)
     return figure
 
 

@@ -1,8 +1,14 @@
 """Advantage against benefit as a scatter: a point for each mixture and target, with intervals, a fit and its r."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
 from simtool.plots.style import color_of, marker_of, title_of
 
@@ -55,6 +61,41 @@ def name_point(point: dict, axes: Axes) -> None:
         f"{title_of(point['mix'])} → {title_of(point['target'])}", (x, y), xytext=(5 * side, 3),
         textcoords="offset points", ha="right" if side < 0 else "left", fontsize=5.5, color="0.2",
     )  # fmt: skip
+
+
+PLACES = ((1, 3), (-1, 3), (1, -8), (-1, -8))  # of a name: right or left of its point, points above its middle
+
+
+def separate_names(figure: Figure) -> None:
+    """Move names that lie over another name, or over more points than they must; the figure is laid out by then."""
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        dots = [axes.transData.transform(line.get_xydata()[0]) for line in axes.lines if len(line.get_xydata()) == 1]
+        taken: list[Bbox] = []
+        for name in axes.texts:
+            if not isinstance(name, Annotation):
+                continue
+            first = (1 if name.get_ha() == "left" else -1, 3)
+            places = sorted(PLACES, key=lambda place: place != first)
+            best = min(places, key=lambda place: _crowding(name, place, taken, dots, axes.bbox))
+            _put(name, best)
+            taken.append(name.get_window_extent())
+
+
+def _put(name: Annotation, place: tuple[int, int]) -> None:
+    side, above = place
+    name.set_position((5 * side, above))
+    name.set_horizontalalignment("left" if side > 0 else "right")
+
+
+def _crowding(
+    name: Annotation, place: tuple[int, int], taken: Sequence[Bbox], dots: Sequence[np.ndarray], inside: Bbox
+) -> tuple[bool, int, int]:
+    """How badly a name stands in a place: outside its panel, over other names, over points."""
+    _put(name, place)
+    box = name.get_window_extent()
+    is_out = box.x0 < inside.x0 or box.x1 > inside.x1
+    return is_out, sum(box.overlaps(other) for other in taken), sum(box.contains(*dot) for dot in dots)
 
 
 def limit_height(improvements: pl.Series, axes: Axes) -> None:

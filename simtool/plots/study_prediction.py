@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from simtool.plots.panels import empty_figure, headline, legend_below
 from simtool.plots.rows import earliest, first_design
-from simtool.plots.scatter import scatter, scatter_legend
+from simtool.plots.scatter import scatter, scatter_legend, separate_names
 from simtool.plots.style import DOUBLE, title_of
 from simtool.plots.titles import size_title
 
@@ -30,6 +30,7 @@ def draw(study_effects: pl.DataFrame, study_agreement: pl.DataFrame) -> Figure:
     panels[0].set_ylabel("relative improvement after SFT (%)")
     headline(figure, finding(earliest(rows.filter(size=sizes[-1]))))
     legend_below(figure, *scatter_legend(rows), columns=3)
+    separate_names(figure)
     return figure
 
 

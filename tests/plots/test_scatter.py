@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from simtool.plots.scatter import FEWEST, correlation_text, scatter
+from simtool.plots.scatter import FEWEST, correlation_text, scatter, separate_names
 
 
 def points(n: int) -> pl.DataFrame:
@@ -33,6 +33,23 @@ def test_the_largest_improvements_are_named():
     scatter(points(12), FIT, AGREEMENT, axes, labels=2)
     assert [text.get_text() for text in axes.texts] == ["Math → GSM8K"] * 2
     assert [text.xy[0] for text in axes.texts] == [11.0, 10.0]
+
+
+def test_names_do_not_lie_over_each_other():
+    """Two points of one height, side by side: the names of both would meet in the middle."""
+    figure = Figure(figsize=(3.3, 3))
+    axes = figure.subplots()
+    crowd = points(12).with_columns(
+        predicted=pl.Series([0.0] * 10 + [4.0, 6.5]), relative_improvement=pl.Series([0.0] * 10 + [0.09, 0.091])
+    )
+    axes.set_xlim(0, 10)
+    scatter(crowd, pl.DataFrame(), AGREEMENT, axes, labels=2)
+    before, after = [], []
+    for boxes in (before, after):
+        boxes += [text.get_window_extent() for text in axes.texts]
+        separate_names(figure)
+    assert before[0].overlaps(before[1]) and not after[0].overlaps(after[1])
+    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in after)
 
 
 def test_what_was_not_computed_is_not_said():
