@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import xxhash
 import zstandard
@@ -36,18 +36,36 @@ PIECES = 64
 ZSTD_WINDOW = 1 << 31  # bytes of memory that a zstd frame may ask for: --long=31, the most there is
 
 
+class Span(NamedTuple):
+    """A part of a file that is read by itself.
+
+    start, stop   where it lies, in row groups of parquet, else in bytes on disk; frames are those of zstd
+    n_bytes       its size on disk
+    """
+
+    unit: Literal["bytes", "frames", "row groups"]
+    start: int
+    stop: int
+    n_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.start}-{self.stop}"
+
+
 @dataclass(frozen=True)
 class File:
     """One file: a local path, or a URL that fsspec opens.
 
     stamp   what the file system says of its version: modification time or ETag
     label   what it is called where it is not called by its location: a pipe that was copied
+    span    the part of it that is read; None: all
     """
 
     location: str
     size: int | None
     stamp: str
     label: str = ""
+    span: Span | None = None
 
     @property
     def name(self) -> str:
@@ -55,12 +73,22 @@ class File:
         return self.label or self.location
 
     @property
+    def n_bytes(self) -> int | None:
+        """What is read of it, as it lies on disk; None where that is not known."""
+        return self.span.n_bytes if self.span else self.size
+
+    @property
     def is_remote(self) -> bool:
         """Whether it is a URL."""
         return "://" in self.location
 
-    def open(self) -> BinaryIO:
+    def open(self, by_ranges: bool = False) -> BinaryIO:
         """The bytes as they lie on disk.
+
+        Parameters
+        ----------
+        by_ranges
+            Of a remote file what is asked for is fetched and no more, for readers that ask for few and long ranges.
 
         Raises
         ------
@@ -71,7 +99,8 @@ class File:
             if self.is_remote:
                 import fsspec
 
-                return fsspec.open(self.location, "rb", compression=None).open()
+                cache = {"cache_type": "none"} if by_ranges else {}
+                return fsspec.open(self.location, "rb", compression=None, **cache).open()
             return open(self.location, "rb")
         except OSError as error:
             raise unreadable(self.location, error) from error
@@ -298,12 +327,54 @@ def head_of(file: File, n_bytes: int = HEAD) -> bytes:
         raise broken(file, error) from error
 
 
+class Bounded:
+    """The next n bytes of an open file, as a file of their own."""
+
+    def __init__(self, raw: BinaryIO, n_bytes: int):
+        self.raw, self.left = raw, n_bytes
+
+    def read(self, size: int) -> bytes:
+        data = self.raw.read(min(size, self.left))
+        self.left -= len(data)
+        return data
+
+    def close(self) -> None:
+        """The file stays open: what follows may be read too."""
+
+
+def _chunks(file: File, raw: Any, size: int = BLOCK) -> Iterator[bytes]:
+    stream = decompressed(file, raw)
+    while chunk := stream.read(size):
+        yield chunk
+
+
+def _chunks_of_span(file: File, span: Span, raw: BinaryIO) -> Iterator[bytes]:
+    """From behind the first line break of a span to the first one behind its end: each line is in one span only."""
+    raw.seek(span.start)
+    begun = span.start == 0
+    for chunk in _chunks(file, Bounded(raw, span.stop - span.start)):
+        if begun:
+            yield chunk
+        elif cut := chunk.find(b"\n") + 1:
+            begun = True
+            yield chunk[cut:]
+    if not begun:
+        return  # all of it is inside one line, which began before
+    for chunk in _chunks(file, raw, 1 << 16):
+        cut = chunk.find(b"\n") + 1
+        yield chunk[: cut or None]
+        if cut:
+            return
+
+
 def line_blocks(file: File) -> Iterator[tuple[int, bytes, int]]:
-    """(number of the first line, bytes, position): whole lines, about BLOCK bytes at a time."""
+    """(number of the first line, bytes, position): whole lines, about BLOCK bytes at a time. Lines and position are
+    counted from where the span begins."""
     line, rest = 1, b""
     try:
-        with file.open() as raw, decompressed(file, raw) as stream:
-            while chunk := stream.read(BLOCK):
+        with file.open() as raw:
+            start = file.span.start if file.span else 0
+            for chunk in _chunks_of_span(file, file.span, raw) if file.span else _chunks(file, raw):
                 cut = chunk.rfind(b"\n") + 1
                 if not cut:
                     rest += chunk
@@ -315,9 +386,9 @@ def line_blocks(file: File) -> Iterator[tuple[int, bytes, int]]:
                     continue
                 block = b"".join((rest, memoryview(chunk)[:cut]))  # one copy, not two
                 rest = chunk[cut:]
-                yield line, block, raw.tell()
+                yield line, block, raw.tell() - start
                 line += block.count(b"\n")
     except BROKEN as error:
         raise broken(file, error) from error
     if rest:
-        yield line, rest, file.size or 0
+        yield line, rest, file.n_bytes or 0

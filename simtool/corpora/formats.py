@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -169,7 +170,12 @@ def _without_surrogates(value: Any) -> Any:
 
 def _json_lines_blocks(file: File, columns: Columns) -> Iterator[Block]:
     for line, block, position in line_blocks(file):
-        yield Block(partial(_parse_json_lines, file.name, line, block), position)
+        yield Block(partial(_parse_json_lines, _place_of(file), line, block), position)
+
+
+def _place_of(file: File) -> str:
+    """What lines are counted from."""
+    return f"{file.name} from byte {file.span.start:,} on" if file.span and file.span.start else file.name
 
 
 def _parse_json_lines(name: str, line: int, block: bytes, reading: Reading) -> list[Row]:
@@ -243,19 +249,33 @@ def _shape(value: Any) -> str:
 # ---- columnar --------------------------------------------------------------------------------------------
 
 
-def _parquet_blocks(file: File, columns: Columns) -> Iterator[Block]:
+@contextmanager
+def parquet_file(file: File) -> Iterator[Any]:
+    """An open parquet file; of a remote one only the ranges that are needed are fetched.
+
+    Raises
+    ------
+    SimtoolError
+        Where it is none, or cannot be read.
+    """
     import pyarrow
     import pyarrow.parquet
 
     try:
-        with file.open() as raw:
-            table = pyarrow.parquet.ParquetFile(raw)
-            needed = _present(columns, table.schema_arrow.names)
-            for group in range(table.num_row_groups):
-                for batch in table.iter_batches(batch_size=2_000, row_groups=[group], columns=needed):
-                    yield Block(partial(rows_of, batch), raw.tell())
+        with file.open(by_ranges=True) as raw:
+            yield pyarrow.parquet.ParquetFile(raw)
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as parquet: {error}.") from error
+
+
+def _parquet_blocks(file: File, columns: Columns) -> Iterator[Block]:
+    with parquet_file(file) as table:
+        needed = _present(columns, table.schema_arrow.names)
+        start, stop = (file.span.start, file.span.stop) if file.span else (0, table.num_row_groups)
+        size = (file.n_bytes or 0) // max(stop - start, 1)
+        for n, group in enumerate(range(start, stop), 1):
+            for batch in table.iter_batches(batch_size=2_000, row_groups=[group], columns=needed):
+                yield Block(partial(rows_of, batch), n * size)
 
 
 def _arrow_blocks(file: File, columns: Columns) -> Iterator[Block]:

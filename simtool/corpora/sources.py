@@ -1,7 +1,7 @@
 """Text from files, folders, globs, pipes and URLs: which files are meant, and their records as shards.
 
-Shard k of n takes every n-th block (or every n-th file where there are many), so that the shards together hold every
-record exactly once, whatever n is. What a file holds: `formats`; what of a folder is read: `folders`.
+Shard k of n takes every n-th of their `pieces`, so that the shards together hold every record exactly once, whatever n
+is. What a file holds: `formats`; what of a folder is read: `folders`.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from simtool.corpora.formats import (
     named_format,
 )
 from simtool.corpora.layouts import find_layout
+from simtool.corpora.pieces import Piece, in_groups, piece_bytes, spans_of
 from simtool.errors import SimtoolError
 
 SAMPLE_ROWS = 100  # that tell a layout
@@ -47,18 +48,38 @@ class Files:
     dialect: Dialect | None = None
 
     def read(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Row]]:
+        parts = [self] if n_shards == 1 else [piece.source for piece in self.pieces()[shard::n_shards]]
         reading = reading or Reading()
-        by_file = len(self.files) >= 8 * n_shards
-        before, turn = 0, 0
-        for n, file in enumerate(self.files):
-            if not by_file or n % n_shards == shard:
-                for block in self._blocks(file, reading):
-                    if self.n_bytes:
-                        reading.fraction = (before + block.position) / self.n_bytes
-                    if by_file or turn % n_shards == shard:
-                        yield block.parse(reading)
-                    turn += 1
-            before += file.size or 0
+        n_bytes = [part.n_bytes for part in parts]
+        total = None if None in n_bytes else sum(filter(None, n_bytes))
+        before = 0
+        for file in (file for part in parts for file in part.files):
+            for block in self._blocks(file, reading):
+                if total:
+                    reading.fraction = min((before + block.position) / total, 1.0)
+                yield block.parse(reading)
+            before += file.n_bytes or 0
+
+    def pieces(self) -> list[Piece]:
+        """Parts of these files that are read by themselves."""
+        size = piece_bytes(self.n_bytes)
+        number = {file.location: n for n, file in enumerate(self.files)}
+        spans = (span for file in self.files for span in self._spans(file, size))
+        return [
+            Piece(
+                ", ".join(
+                    [_numbers([number[file.location] for file in group]), *(str(f.span) for f in group if f.span)]
+                ),
+                replace(self, files=tuple(group)),
+                sum(file.n_bytes or 0 for file in group),
+            )
+            for group in in_groups(spans, size)
+        ]
+
+    def _spans(self, file: File, size: int) -> list[File]:
+        if self.is_tree or (file.size is not None and file.size <= size):
+            return [file]
+        return spans_of(file, known_format(file), size)
 
     def _blocks(self, file: File, reading: Reading) -> Iterator[Block]:
         if self.is_tree:
@@ -110,8 +131,13 @@ class Files:
     @property
     def n_bytes(self) -> int | None:
         """Size on disk, compressed as it is; None where the server does not say."""
-        sizes = [file.size for file in self.files]
+        sizes = [file.n_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _numbers(numbers: list[int]) -> str:
+    first, last = numbers[0], numbers[-1]
+    return f"file {first}" if first == last else f"files {first}-{last}"
 
 
 def known_format(file: File) -> str:

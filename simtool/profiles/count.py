@@ -18,6 +18,7 @@ import numpy as np
 
 from simtool import executor
 from simtool.corpora.corpus import Corpus, Reading, document_hash, why_empty
+from simtool.corpora.pieces import piece_bytes, pieces_of
 from simtool.errors import SimtoolError
 from simtool.profiles.features import FEATURES, N_FOLDS, DocumentBatch, add_counts, empty_counts, frequent_ngrams
 from simtool.profiles.profile import Profile, load_profile, save_profile
@@ -100,6 +101,7 @@ def count_corpus(
     """
     features = tuple(features)
     if budget.unlimited:
+        workers = min(workers, _n_pieces(corpus, report)) if workers > 1 else 1
         tasks = [
             Shard(corpus, tokenizer.name, data, features, i, workers, skip_bad, _part(parts, i, workers))
             for i in range(workers)
@@ -126,6 +128,18 @@ def count_corpus(
         "empty": sum(part["empty"] for part in skipped),
     }
     return replace(profile, facts=provenance(**facts))
+
+
+def _n_pieces(corpus: Corpus, report: executor.Report) -> int:
+    """How many pieces a corpus has, which more workers cannot share; says where a large one cannot be divided."""
+    pieces = pieces_of(corpus.source)
+    size = piece_bytes(getattr(corpus.source, "n_bytes", None))
+    if whole := [piece.name for piece in pieces if piece.n_bytes > 2 * size]:
+        report(
+            f"{corpus.name}: {len(whole)} of {len(pieces)} pieces can be read from the beginning only, each by one"
+            " worker. JSON lines, parquet and zstd in frames (pzstd) are divided."
+        )
+    return len(pieces)
 
 
 def count_shard(shard: Shard, report: executor.Report) -> Profile:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from simtool.corpora import files
+from simtool.corpora import files, pieces
 from simtool.corpora.corpus import Reading
 from simtool.corpora.sources import file_corpus, find_files
 from simtool.errors import SimtoolError
@@ -93,7 +93,8 @@ def test_a_url_is_opened_through_fsspec(tmp_path):
 @pytest.mark.parametrize("n_shards", [1, 2, 3, 7])
 @pytest.mark.parametrize("n_files", [1, 5, 60])
 def test_shards_hold_every_document_once(tmp_path, monkeypatch, n_shards, n_files):
-    monkeypatch.setattr(files, "BLOCK", 64)  # many blocks in little files
+    monkeypatch.setattr(files, "BLOCK", 64)  # many blocks and pieces in little files
+    monkeypatch.setattr(pieces, "SMALLEST", 400)
     texts = [f"document {n} " + "x" * (n % 50) for n in range(300)]
     for n in range(n_files):
         (tmp_path / f"{n:02}.jsonl").write_bytes(jsonl(texts[n::n_files]))

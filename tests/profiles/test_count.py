@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simtool.corpora import files
+from simtool.corpora import files, pieces
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles import count as build
@@ -30,6 +30,7 @@ DEFAULT = load_tokenizer("default")
 def corpus(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "BLOCK", 4096)  # many blocks and batches in a small file
     monkeypatch.setattr(build, "BATCH_BYTES", 10_000)
+    monkeypatch.setattr(pieces, "SMALLEST", 4096)
     return file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(600))))
 
 
@@ -163,6 +164,7 @@ def test_an_empty_corpus(tmp_path, text):
 
 def test_bad_rows_are_counted_over_all_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "BLOCK", 1024)
+    monkeypatch.setattr(pieces, "SMALLEST", 4096)
     path = write_jsonl(tmp_path / "bad.jsonl", sentences(100))
     lines = path.read_text().splitlines()
     lines[10] = lines[70] = "{broken"
