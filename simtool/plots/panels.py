@@ -9,7 +9,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simtool.plots.style import DOUBLE, SINGLE, STYLE, color_of, title_of, wrapped
+from simtool.plots.style import DOUBLE, SINGLE, STYLE, colors_of, title_of, wrapped
 
 
 class NotebookFigure(Figure):
@@ -68,6 +68,7 @@ def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
     """
     targets = rows["target"].unique(maintain_order=True).to_list()
     arms = rows.select("mix", "weight").unique(maintain_order=True).rows()
+    colors = colors_of(mix for mix, _ in arms)
     width = 0.8 / len(arms)
     for i, (mix, weight) in enumerate(arms):
         own = rows.filter((pl.col("mix") == mix) & (pl.col("weight") == weight))
@@ -79,8 +80,8 @@ def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
         shares = sorted(share for name, share in arms if name == mix and share < 1)
         paler = 0.4 * (1 - shares.index(weight) / (len(shares) - 1)) if len(shares) > 1 and weight < 1 else 0.0
         axes.bar(
-            places, value, width * 0.9, color=color_of(mix), alpha=1 - paler, label=f"{title_of(mix)} {weight:.0%}",
-            hatch=hatch, edgecolor="white" if hatch else color_of(mix), linewidth=0.4,
+            places, value, width * 0.9, color=colors[mix], alpha=1 - paler, label=f"{title_of(mix)} {weight:.0%}",
+            hatch=hatch, edgecolor="white" if hatch else colors[mix], linewidth=0.4,
         )  # fmt: skip
         known = np.isfinite(low) & np.isfinite(high)
         if known.any():

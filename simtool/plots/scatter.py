@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from simtool.plots.style import color_of, marker_of, title_of
+from simtool.plots.style import colors_of, marker_of, title_of
 
 FEWEST = 10  # points, for a correlation and a band: of fewer, the intervals are the whole range
 
@@ -35,16 +35,17 @@ def scatter(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, ax
         axes.plot(fit["predicted"], fit["fitted"] * 100, color="0.45", linewidth=0.9)
     axes.axhline(0, color="0.7", linewidth=0.5)
     axes.axvline(0, color="0.7", linewidth=0.5)
+    colors = colors_of(points["mix"])
     for point in points.iter_rows(named=True):
-        draw_point(point, axes)
+        draw_point(point, axes, colors[point["mix"]])
     limit_height(points["relative_improvement"] * 100, axes)
     for point in points.sort("relative_improvement", descending=True).head(labels).iter_rows(named=True):
         name_point(point, axes)
     axes.set_title(correlation_text(agreement) if enough else f"n = {points.height}: too few for r")
 
 
-def draw_point(point: dict, axes: Axes) -> None:
-    x, y, color = point["predicted"], point["relative_improvement"] * 100, color_of(point["mix"])
+def draw_point(point: dict, axes: Axes, color: str) -> None:
+    x, y = point["predicted"], point["relative_improvement"] * 100
     if point["low"] is not None:
         axes.plot([x, x], [point["low"] * 100, point["high"] * 100], color=color, linewidth=0.7)
     axes.plot([point["predicted_low"], point["predicted_high"]], [y, y], color=color, linewidth=0.7)
@@ -117,7 +118,7 @@ def correlation_text(agreement: pl.DataFrame) -> str:
 def scatter_legend(points: pl.DataFrame) -> tuple[list[Line2D], list[str]]:
     """What the colours and the markers stand for."""
     mixes, targets = (points[column].unique(maintain_order=True).to_list() for column in ("mix", "target"))
-    shown = [(title_of(mix), "_", color_of(mix), None) for mix in mixes]
+    shown = [(title_of(mix), "_", color, None) for mix, color in colors_of(mixes).items()]
     shown += [(f"→ {title_of(target)}", marker_of(target), "0.35", None) for target in targets]
     if (points["weight"] >= 1).any():
         shown.append(("hollow: 100%", "o", "0.35", "white"))

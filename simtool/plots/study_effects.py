@@ -11,6 +11,7 @@ from simtool.plots.rows import earliest, first_design
 from simtool.plots.style import DOUBLE, title_of
 from simtool.plots.titles import size_title
 from simtool.statistics import t_quantile
+from simtool.wording import plural
 
 
 def draw(study_effects: pl.DataFrame) -> Figure:
@@ -25,9 +26,9 @@ def draw(study_effects: pl.DataFrame) -> Figure:
         own = earliest(rows.filter(pl.col("size").cast(str) == size))
         improvement_bars(own, axes)
         fewest, most = own["n_seeds"].min(), own["n_seeds"].max()
-        seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        seeds = plural(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
         axes.set_title(f"{size_title(size)}: {largest_improvement(own)}")
-        axes.set_xlabel(f"target (control's loss, nats per token); bars: 95% over documents and {seeds} seeds")
+        axes.set_xlabel(f"target (control's loss, nats per token); bars: 95% over documents and {seeds}")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=5)
     return figure
 

@@ -1,7 +1,7 @@
 """What a figure looks like: sizes, fonts, and the colour, marker and name that a corpus has in every figure."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from simtool.corpora.catalogue import CATALOGUE
@@ -34,10 +34,22 @@ STYLE = {
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999933", "#666666")
 
 
+MORE_COLORS = ("#332288", "#44AA99", "#882255", "#DDCC77", "#117733", "#AA4499", "#CC6677", "#88CCEE")
+
+
 def color_of(corpus: str) -> str:
     """The same colour for a corpus in every figure, with its share ("math:0.12") or without; others by their name."""
     entry = CATALOGUE.get(corpus.split(":")[0])
     return (entry and entry.color) or COLORS[sum(corpus.encode()) % len(COLORS)]
+
+
+def colors_of(corpora: Iterable[str]) -> dict[str, str]:
+    """A colour for each corpus of one figure: its own where the catalogue has one, and for the others what is free."""
+    corpora = list(dict.fromkeys(corpora))
+    own = {corpus: entry.color for corpus in corpora if (entry := CATALOGUE.get(corpus)) and entry.color}
+    free = [color for color in (*COLORS, *MORE_COLORS) if color not in own.values()]
+    others = [corpus for corpus in corpora if corpus not in own]
+    return own | {corpus: free[i % len(free)] for i, corpus in enumerate(others)}
 
 
 def marker_of(target: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simtool.corpora.catalogue import CATALOGUE
-from simtool.plots.style import color_of, marker_of, title_of
+from simtool.plots.style import color_of, colors_of, marker_of, title_of
 
 # Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113: deuteranopia and protanopia, on linear RGB
 DEUTERANOPIA = np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]])
@@ -34,6 +34,17 @@ def test_corpora_of_one_figure_are_distinguishable_for_every_reader(sight, toget
     seen = {name: lab(np.clip(sight @ linear(color_of(name)), 0, 1)) for name in together}
     for a, b in itertools.combinations(together, 2):
         assert np.linalg.norm(seen[a] - seen[b]) > 9, (a, b)  # 2 is just visible side by side
+
+
+@pytest.mark.parametrize("sight", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["full", "deuteranopia", "protanopia"])
+def test_corpora_without_a_colour_get_those_that_are_free_in_their_figure(sight):
+    corpora = ["starcoder", "math", "flan", "knowledgeqa", "novels", "letters", "laws", "reviews", "textbooks"]
+    colors = colors_of([*corpora, "novels"])
+    assert list(colors) and set(colors) == set(corpora)
+    assert all(colors[name] == CATALOGUE[name].color for name in corpora[:4])
+    seen = {name: lab(np.clip(sight @ linear(color), 0, 1)) for name, color in colors.items()}
+    for a, b in itertools.combinations(corpora, 2):
+        assert np.linalg.norm(seen[a] - seen[b]) > 9, (a, b)
 
 
 def test_every_corpus_has_a_colour_of_its_own():
