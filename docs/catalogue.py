@@ -6,6 +6,7 @@ from simtool.corpora.catalogue import CATALOGUE
 from simtool.exports.exporters import EXPORTERS
 from simtool.prediction.predictors import PREDICTORS
 from simtool.profiles.features import FEATURES
+from simtool.published import PUBLISHED
 from simtool.similarity.metrics import METRICS
 from simtool.studies.presets import PRESETS
 from simtool.tokens.catalogue import TOKENIZERS
@@ -22,6 +23,9 @@ def page() -> str:
         "# Known by name",
         "## Corpora",
         table(("name", "role", "profile ships", "what it is", "licence"), corpora()),
+        "## Published mixtures",
+        "Used wherever a mixture is: `--pretrain smollm3-stage1`. `simtool corpora NAME` shows the shares.",
+        table(("name", "what it is", "corpora", "where it was said"), published()),
         "## Metrics",
         table(
             ("name", "more similar", "when to use it", "source"),
@@ -60,6 +64,11 @@ def sizes() -> Iterable[Sequence[str]]:
         shape = size.shape
         counts = (f"{number:,}" for number in (shape.n_layers, shape.width, shape.n_heads, shape.n_parameters))
         yield f"`{name}`", *counts, f"{size.defaults.learning_rate:g}"
+
+
+def published() -> Iterable[Sequence[str]]:
+    for name, mixture in PUBLISHED.items():
+        yield f"`{name}`", mixture.about, str(len(mixture.weights)), mixture.source
 
 
 def exports() -> Iterable[Sequence[str]]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from simtool.errors import SimtoolError
+from simtool.published import PUBLISHED
 
 SHARE = re.compile(r"^(?P<corpus>.+):(?P<share>\d*\.?\d+(?:[eE][+-]?\d+)?)$")
 Unit = Literal["tokens", "documents", "bytes"]
@@ -34,13 +35,16 @@ class Mixture:
 
 
 def parse_mixture(text: str) -> Mixture:
-    """The mixture that a text names: "c4:0.8+starcoder:0.2", or "c4", a corpus by itself.
+    """The mixture that a text names: "c4:0.8+starcoder:0.2", "smollm3-stage1", or "c4", a corpus by itself.
 
     It is a mixture only if every part ends in a share, so that file names with '+' and hub ids with ':' stay what
     they are. A corpus named twice counts with the sum of its shares.
     """
     shares = _parse_shares(text)
-    return Mixture({text: 1.0} if shares is None else shares)
+    if shares is None:
+        return _named(text)
+    Mixture(shares)  # whose error has the shares as they were typed
+    return _flatten([(_named(name), share) for name, share in shares.items()])
 
 
 def parse_midtraining(text: str, pretrain: Mixture) -> Mixture:
@@ -57,7 +61,7 @@ def parse_midtraining(text: str, pretrain: Mixture) -> Mixture:
     total = math.fsum(shares.values())
     if total > 1 + 1e-9:
         raise SimtoolError(f"The shares of --mid {text} must come to at most 1. Got {total:g}.")
-    return _flatten([(Mixture({corpus: 1.0}), share) for corpus, share in shares.items()] + [(pretrain, 1 - total)])
+    return _flatten([(_named(corpus), share) for corpus, share in shares.items()] + [(pretrain, 1 - total)])
 
 
 def midtraining_name(text: str) -> str:
@@ -86,6 +90,11 @@ def midtraining_mixtures(pretrain: Mixture, texts: Sequence[str]) -> dict[str, M
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SimtoolError(f"Named twice: {', '.join(repeated)}. Name every mixture once.")
     return {name: parse_midtraining(text, pretrain) for name, text in zip(names, texts, strict=True)}
+
+
+def _named(name: str) -> Mixture:
+    """A published mixture, or a corpus by itself."""
+    return Mixture(PUBLISHED[name].shares if name in PUBLISHED else {name: 1.0})
 
 
 def _parse_shares(text: str) -> dict[str, float] | None:

@@ -23,6 +23,7 @@ from simtool.profiles.resolve import (
     own_entries,
     shipped,
 )
+from simtool.published import PUBLISHED, PublishedMixture
 from simtool.similarity.metrics import METRICS
 from simtool.tables import atomic_write
 from simtool.tokens.catalogue import TOKENIZERS
@@ -67,12 +68,19 @@ def list_corpora(options: Options | None = None) -> Rows:
         rows.append([entry.name, entry.role, ready, entry.title, entry.about, text, profile, entry.licence])
     for name, entry in own_entries(options).items():
         rows.append([name, entry.role, "yes", entry.title, entry.about, entry.path, "no", entry.licence])
+    ready = {row[0] for row in rows if row[2] == "yes"}
+    for name, published in PUBLISHED.items():
+        is_ready = "yes" if set(published.weights) <= ready else "no"
+        parts = f"{len(published.weights)} corpora"
+        rows.append([name, "mixture", is_ready, published.title, published.about, parts, "no", "each corpus its own"])
     return header, rows
 
 
 def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]:
     """Everything known of one corpus, with the document of its example row."""
     options = options or Options()
+    if name in PUBLISHED:
+        return _describe_published(PUBLISHED[name])
     if name not in CATALOGUE:
         return preview_corpus(name, options)
     entry = find_corpus(name)
@@ -93,6 +101,12 @@ def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]
     if document.prompt:
         return {**facts, "example prompt": document.prompt, "example response": document.response}
     return {**facts, "example": document.text}
+
+
+def _describe_published(mixture: PublishedMixture) -> dict[str, str]:
+    shares = "\n".join(f"{share:7.3%}  {corpus}" for corpus, share in mixture.shares.items())
+    facts = {"mixture": mixture.name, "what it is": mixture.about, "source": mixture.source}
+    return {**facts, "shares of tokens": shares}
 
 
 def preview_corpus(name: str, options: Options | None = None) -> dict[str, str]:

@@ -51,7 +51,18 @@ class Ingredient:
 
     @property
     def where(self) -> str:
-        return self.hub.describe() if self.hub else ", ".join(self.files) or self.corpus.describe()
+        """Where its text lies, and which part of it is meant."""
+        place = self.hub.describe() if self.hub else ", ".join(self.files) or self.corpus.describe()
+        if self.corpus.source is None:
+            place = self.corpus.access or "your own copy"
+        return ", ".join([place, *([self.part] if self.part and not place.endswith(self.part) else [])])
+
+    @property
+    def part(self) -> str:
+        """What of it is read, where that is not all."""
+        corpus = self.corpus
+        rows = f"rows where {corpus.row_filter.text}" if corpus.row_filter else ""
+        return ", ".join(filter(None, [f"{corpus.view} only" if corpus.view else "", rows]))
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -96,6 +107,11 @@ class Ingredient:
         SimtoolError
             Where simtool puts the text together from several, as no trainer's configuration can.
         """
+        if self.part:
+            raise SimtoolError(
+                f"Of {self.name} a part is meant ({self.part}), which a trainer's configuration cannot say."
+                f" {WRITE_SAMPLE}"
+            )
         fields = fields_of(self.corpus)
         if fields is None:
             raise SimtoolError(
@@ -156,7 +172,7 @@ def _as_named(name: str, options: Options) -> Corpus:
     corpus = replace(CATALOGUE[spec.location], view=spec.view)
     if isinstance(corpus.source, Hub) and spec.split:
         corpus = replace(corpus, source=replace(corpus.source, split=spec.split))
-    return corpus if corpus.source is not None else find_text_or_hub(name, options)
+    return corpus if corpus.source is not None else local_text(name, options) or corpus
 
 
 def _on_hub(location: str, split: str | None, name: str, options: Options) -> Corpus:
@@ -164,9 +180,9 @@ def _on_hub(location: str, split: str | None, name: str, options: Options) -> Co
         return find_text_or_hub(name, options)  # which says that there is no such name
     hub = parse_hub_id(location)
     hub = replace(hub, split=split) if split else hub
-    known = [entry for entry in CATALOGUE.values() if isinstance(entry.source, Hub) and entry.source.repo == hub.repo]
-    if known:
-        return replace(known[0], source=hub)
+    for entry in CATALOGUE.values():
+        if isinstance(entry.source, Hub) and entry.source.repo == hub.repo and entry.row_filter is None:
+            return replace(entry, source=hub, name=name)
     return find_text_or_hub(name, options)
 
 

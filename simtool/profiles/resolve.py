@@ -32,6 +32,7 @@ from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.features import FEATURES, N_FOLDS, split_by_tokenizer
 from simtool.profiles.profile import Profile, check_counted, load_profile, profile_facts, save_profile
 from simtool.progress import CountingFinished, CountingStarted, default_report
+from simtool.published import PUBLISHED
 from simtool.tables import provenance
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
@@ -211,7 +212,7 @@ def local_text(name: str, options: Options) -> Corpus | None:
     elif "/" in spec.location:
         corpus = None
     else:
-        raise unknown("corpus", spec.location, {*CATALOGUE, *own_entries(options), *options.corpora})
+        raise unknown("corpus", spec.location, {*CATALOGUE, *own_entries(options), *options.corpora, *PUBLISHED})
     if corpus is not None and spec.view is not None:
         corpus = replace(corpus, view=spec.view, train_on="text")
     return corpus and replace(corpus, name=name)
@@ -328,7 +329,7 @@ def _hub_corpus(name: str, options: Options) -> Corpus:
     if spec.location in CATALOGUE:
         corpus = CATALOGUE[spec.location]
         if corpus.source is None:
-            raise SimtoolError(f"{name} is not there")
+            raise SimtoolError(corpus.access or f"{name} is not there")
         corpus = replace(corpus, source=_in_split(corpus.source, split))
     else:
         corpus = _named_on_hub(parse_hub_id(spec.location), spec, split, options)
@@ -340,7 +341,8 @@ def _named_on_hub(hub: Hub, spec: Spec, split: str, options: Options) -> Corpus:
         hub = replace(hub, split=spec.split)
     fields = spec.fields or options.text_field
     for corpus in CATALOGUE.values():  # a set that we know how to read
-        if isinstance(corpus.source, Hub) and corpus.source.repo == hub.repo and fields is None:
+        is_known = isinstance(corpus.source, Hub) and corpus.source.repo == hub.repo and corpus.row_filter is None
+        if is_known and fields is None:
             return replace(corpus, source=hub)
     corpus = Corpus(spec.location, f"{hub.repo} on the hub.", "specialised", "see the hub", None, {}, hub)
     return with_layout(corpus, next(iter(hub.read()), [])[:SAMPLE_ROWS], fields)

@@ -20,6 +20,7 @@ PAIRS = {corpus.name for corpus in ENTRIES if corpus.role == "sft"} | {
     "flan",
     "knowledgeqa",
     "math_deepmind",
+    "open_math_instruct_2",
 }
 each = pytest.mark.parametrize("corpus", ENTRIES, ids=lambda corpus: corpus.name)
 

@@ -134,6 +134,14 @@ def test_nanotron_weighs_folders(request_of, tmp_path):
     }
 
 
+def test_a_published_mixture_is_handed_on(request_of, tmp_path):
+    config = written(request_of("smollm3-stage1", tokens=None), "nanotron", tmp_path)
+    dataset = config["data_stages"][0]["data"]["dataset"]
+    weights = dict(zip(dataset["dataset_folder"], dataset["dataset_weights"], strict=True))
+    assert weights["data/epfml_FineWeb2-HQ_fra_Latn"] == 0.016 and weights["data/the_stack_v2"] == pytest.approx(0.125)
+    assert "data/the_stack_v2 from Ids only, and gated" in (tmp_path / "out.yaml").read_text()
+
+
 def test_levanter_tokenizes_itself(corpora, request_of, tmp_path):
     data = written(request_of(mix(corpora, c4=0.5, chat=0.3, pair=0.2), tokens=None), "levanter", tmp_path)["data"]
     assert set(data["configs"]) == set(data["train_weights"]) and sum(data["train_weights"].values()) == pytest.approx(

@@ -70,3 +70,11 @@ def test_lengths_are_of_the_whole_of_a_small_corpus(corpora):
     assert (length.documents, length.is_whole) == (60, True)
     shipped = document_lengths(find_ingredients(parse_mixture("c4"), Options()), Options())["c4"]
     assert 100 < shipped.tokens < 2000  # web pages
+
+
+@pytest.mark.parametrize("name", ["pile_arxiv", "tulu3[assistant]"])
+def test_a_part_of_a_corpus_cannot_be_named(name):
+    (part,) = find_ingredients(Mixture({name: 1.0}), Options())
+    with pytest.raises(SimtoolError, match="a part is meant"):
+        part.fields  # noqa: B018
+    assert part.part in part.where

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 
 from simtool.corpora.catalogue.midtrain import MIDTRAIN
 from simtool.corpora.catalogue.offline import OFFLINE
+from simtool.corpora.catalogue.pile import PILE
 from simtool.corpora.catalogue.pretrain import PRETRAIN
 from simtool.corpora.catalogue.sft import SFT
 from simtool.corpora.corpus import Corpus
 from simtool.errors import unknown
 
-ENTRIES = (*PRETRAIN, *MIDTRAIN, *SFT, *OFFLINE)
+ENTRIES = (*PRETRAIN, *PILE, *MIDTRAIN, *SFT, *OFFLINE)
 
 CATALOGUE: dict[str, Corpus] = {entry.name: entry for entry in ENTRIES}
 SAME_DOMAIN = "same-domain baseline"  # the predictor that `same_domain_pairs` are

@@ -2,7 +2,7 @@
 
 from simtool.corpora.catalogue.renders import render_imdb, render_wikipedia
 from simtool.corpora.corpus import Corpus
-from simtool.corpora.hub import Hub
+from simtool.corpora.hub import PAGES, Hub
 from simtool.corpora.layouts import TextFields
 
 PRETRAIN = (
@@ -29,6 +29,56 @@ PRETRAIN = (
         example={"text": "Tides rise and fall twice a day, because the moon pulls at the sea on both sides."},
         source=Hub("HuggingFaceFW/fineweb-edu", "sample-10BT"),
         files={"fineweb_edu": None},
+    ),
+    # Checked in public code that loads it: HuggingFaceFW/fineweb-2 by configs named LANGUAGE_Script, field `text`
+    Corpus(
+        name="fineweb_2",
+        title="FineWeb-2 (German)",
+        about="Web pages in German; write HuggingFaceFW/fineweb-2:fra_Latn and so on for another of its languages.",
+        role="general",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Der Zug fährt um sieben ab. Wer später kommt, nimmt den nächsten."},
+        source=Hub("HuggingFaceFW/fineweb-2", "deu_Latn"),
+        files={"fineweb_2": None},
+    ),
+    Corpus(
+        name="fineweb_2_hq",
+        title="FineWeb-2 HQ (German)",
+        about="The best tenth of FineWeb-2's pages, in German; write epfml/FineWeb2-HQ:fra_Latn for French.",
+        role="general",
+        licence="ODC-BY 1.0, and Common Crawl's terms of use",
+        render=TextFields("text"),
+        example={"text": "Ein Regenbogen entsteht, wenn Licht in Tropfen gebrochen und zurückgeworfen wird."},
+        source=Hub("epfml/FineWeb2-HQ", "deu_Latn"),
+        files={"fineweb_2_hq": None},
+    ),
+    # Checked in public code that streams it: allenai/dolma3_mix-150B-1025, split train, field `text`. The whole mix is
+    # allenai/dolma3_mix-6T, whose parts have other fields each; not checked whether `datasets` reads it.
+    Corpus(
+        name="dolma3_mix",
+        title="Dolma 3 Mix",
+        about="What OLMo 3 is pretrained on: web pages, science PDFs, code, mathematics; a sample of 150B tokens.",
+        role="general",
+        licence="ODC-BY 1.0, and the terms of its sources",
+        render=TextFields("text"),
+        example={"text": "Abstract. We measure how fast a lamp warms a room, and find that it hardly does."},
+        source=Hub("allenai/dolma3_mix-150B-1025"),
+        files={"dolma3_mix": None},
+    ),
+    # Checked in public code: parquet in folders such as High-Quality, field `text`, gated. The licence is as its card
+    # was remembered, not checked.
+    Corpus(
+        name="nemotron_cc_v2",
+        title="Nemotron-CC v2",
+        about="English web pages of high quality, those that are not rewritten by models.",
+        role="general",
+        licence="NVIDIA's data agreement for model training (see its page)",
+        render=TextFields("text"),
+        example={"text": "Oak moves with the weather. Leave a gap of two millimetres at each end of a board."},
+        source=Hub("nvidia/Nemotron-CC-v2", data_files=("High-Quality/*.parquet",), columns=("text",)),
+        files={"nemotron_cc_v2": None},
+        access=f"Accept the terms at {PAGES}/nvidia/Nemotron-CC-v2, then: hf auth login",
     ),
     Corpus(
         name="wikipedia",

@@ -225,4 +225,30 @@ SFT = (
         files={"openthoughts3": None},
         train_on="response",
     ),
+    # Checked in allenai/open-instruct, which converts it for OLMo-core: split train, field `messages`
+    Corpus(
+        name="dolci_instruct",
+        title="Dolci Instruct SFT",
+        about="The SFT mixture of OLMo 3 Instruct: chats on knowledge, mathematics, code, tools and safety.",
+        role="sft",
+        licence="ODC-BY 1.0; each part keeps its own",
+        render=Messages("messages"),
+        example=CHAT_EXAMPLE,
+        source=Hub("allenai/Dolci-Instruct-SFT"),
+        files={"dolci_instruct": None},
+        train_on="response",
+    ),
+    # Checked in public code: config SFT, a split per part, field `messages`. This is one of some 25 parts.
+    Corpus(
+        name="smoltalk2",
+        title="SmolTalk 2",
+        about="Chats of SmolLM3's SFT without reasoning, its part smol-magpie-ultra; name another with @SPLIT.",
+        role="sft",
+        licence="Apache-2.0; each part keeps its own",
+        render=Messages("messages"),
+        example=CHAT_EXAMPLE,
+        source=Hub("HuggingFaceTB/smoltalk2", "SFT", "smoltalk_smollm3_smol_magpie_ultra_no_think"),
+        files={"smoltalk2": None},
+        train_on="response",
+    ),
 )
