@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
+from simtool.corpora.corpus import Document
 from simtool.corpora.own import with_entry
 from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError
@@ -27,6 +28,7 @@ from simtool.published import PUBLISHED, PublishedMixture
 from simtool.similarity.metrics import METRICS
 from simtool.tables import atomic_write
 from simtool.tokens.catalogue import TOKENIZERS
+from simtool.tokens.chat_templates import load_chat_template
 from simtool.tokens.files import find_tokenizer_file
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
@@ -85,7 +87,8 @@ def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]
         return preview_corpus(name, options)
     entry = find_corpus(name)
     assert entry.render is not None
-    document = entry.render(entry.example)
+    template = load_chat_template(options.chat_template)
+    document = entry.render(entry.example) if template is None else template(entry.example, entry.render)
     facts = {
         "corpus": entry.name,
         "role": entry.role,
@@ -98,6 +101,8 @@ def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]
         "in a data folder": ", ".join(f"{stem}.jsonl.zst" for stem in entry.files),
         "SFT trains on": f"the {entry.train_on}",
     }
+    if template is not None:
+        return {**facts, **_segments(document, entry.train_on == "response")}
     if document.prompt:
         return {**facts, "example prompt": document.prompt, "example response": document.response}
     return {**facts, "example": document.text}
@@ -123,12 +128,17 @@ def preview_corpus(name: str, options: Options | None = None) -> dict[str, str]:
         raise SimtoolError(f"{name} is empty: {corpus.describe()} holds no text.")
     facts = {"corpus": name, "read as": corpus.describe(), "role": corpus.role, "licence": corpus.licence}
     facts["SFT trains on"] = f"the {corpus.train_on}" + ("" if corpus.train_on == "text" else "s: what is not masked")
-    masks = corpus.train_on == "response"
+    return {**facts, **_segments(document, corpus.train_on == "response")}
+
+
+def _segments(document: Document, masks: bool) -> dict[str, str]:
+    """The parts of a document, and which are masked; line breaks between turns are left out."""
     parts = [segment for segment in document.segments if segment.role != "template" or segment.text.strip()]
-    for n, segment in enumerate(parts, 1):
-        mark = " (masked)" if masks and not segment.counted else ""
-        facts[f"{n}. {segment.role}{mark}"] = segment.text
-    return facts
+    marks = [" (masked)" if masks and not segment.counted else "" for segment in parts]
+    return {
+        f"{n}. {segment.role}{mark}": segment.text
+        for n, (segment, mark) in enumerate(zip(parts, marks, strict=True), 1)
+    }
 
 
 def add_corpus(name: str, spec: str, options: Options | None = None) -> dict[str, str]:
@@ -137,7 +147,10 @@ def add_corpus(name: str, spec: str, options: Options | None = None) -> dict[str
     preview = preview_corpus(spec, options)
     parts = parse_spec(spec)
     settings = {"path": parts.location, "fields": parts.fields, "view": parts.view, "split": parts.split}
+    settings["chat_template"] = options.chat_template
     path = options.corpora_file or CORPORA_FILE
+    if options.chat_template and Path(options.chat_template).is_file():
+        settings["chat_template"] = os.path.relpath(options.chat_template, path.parent or ".")
     if parts.is_path and "://" not in parts.location:
         settings["path"] = os.path.relpath(Path(parts.location).expanduser(), path.parent or ".")
     text = with_entry(path, name, {key: value for key, value in settings.items() if value is not None})

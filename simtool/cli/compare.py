@@ -6,6 +6,7 @@ import typer
 
 from simtool.cli.options import (
     All,
+    ChatTemplate,
     Corpora,
     Data,
     Feature,
@@ -40,6 +41,7 @@ def matrix(
     data: Data = None,
     split: Split = "train",
     text_field: TextField = None,
+    chat_template: ChatTemplate = "none",
     skip_bad: SkipBad = False,
     workers: Workers = 0,
     all: All = False,
@@ -62,7 +64,9 @@ def matrix(
     from simtool.display.progress import Counting
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
+        options = options_of(
+            tokenizer, data, split, text_field, skip_bad, workers, progress, all=all, chat_template=chat_template
+        )
         results = [
             api.matrix(corpora, name, feature, tokens, resamples, seed, options)
             for name in ([metric] if metric else api.SHOWN_METRICS)
@@ -89,6 +93,7 @@ def compare(
     data: Data = None,
     split: Split = "train",
     text_field: TextField = None,
+    chat_template: ChatTemplate = "none",
     skip_bad: SkipBad = False,
     workers: Workers = 0,
     all: All = False,
@@ -109,6 +114,8 @@ def compare(
     from simtool.display.progress import Counting
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
+        options = options_of(
+            tokenizer, data, split, text_field, skip_bad, workers, progress, all=all, chat_template=chat_template
+        )
         result = api.compare(a, b, metric, tuple(feature), tokens, resamples, seed, options)
     print_comparison(result, top, format.value, provenance)

@@ -7,6 +7,7 @@ import typer
 
 from simtool.cli.options import (
     All,
+    ChatTemplate,
     Data,
     Feature,
     Format,
@@ -52,6 +53,7 @@ def advantage(
     resamples: Resamples = 1000,
     seed: Seed = 0,
     data: Data = None,
+    chat_template: ChatTemplate = "none",
     workers: Workers = 0,
     all: All = False,
     format: OutputFormat = Format.table,
@@ -73,7 +75,7 @@ def advantage(
     if paper:
         pretrain, mid, target = api.PAPER["pretrain"], list(api.PAPER["mid"]), list(api.PAPER["targets"])
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
+        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template)
         how = (metric, feature, tokens, resamples, seed, options)
         if curve is not None:
             result = api.advantage_curve(pretrain, curve, target or [], *how)
@@ -130,6 +132,7 @@ def mix(
     resamples: Resamples = 100,
     seed: Seed = 0,
     data: Data = None,
+    chat_template: ChatTemplate = "none",
     workers: Workers = 0,
     all: All = False,
     format: OutputFormat = Format.table,
@@ -218,7 +221,7 @@ def mix(
         max_forgetting=max_forgetting,
     )
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
+        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template)
         result = api.mix(pretrain, named, target, constraints, feature, resamples, seed, options)
         if export is not None:
             done = export_mixture(result, export, out, length, None, seed, max_epochs, options)
@@ -242,6 +245,7 @@ def predict(
     resamples: Resamples = 1000,
     seed: Seed = 0,
     data: Data = None,
+    chat_template: ChatTemplate = "none",
     workers: Workers = 0,
     all: All = False,
 ) -> None:
@@ -256,7 +260,7 @@ def predict(
     from simtool.prediction.predict import save_prediction
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
+        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template)
         prediction = api.predict(pretrain, mid or [], target or [], predictor, tokens, resamples, seed, options)
     save_prediction(prediction, out)
     print_saved([out])

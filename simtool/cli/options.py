@@ -175,6 +175,14 @@ TextField = Annotated[
         " prompt. Repeatable. By default what the first rows show; of one corpus alone: FILE#FIELD.",
     ),
 ]
+ChatTemplate = Annotated[
+    str,
+    typer.Option(
+        "--chat-template",
+        help="How chats and prompts are written: none (one turn a line, as in the paper), a file, or a tokenizer's.",
+        metavar="none|FILE|TOKENIZER",
+    ),
+]
 Split = Annotated[str, typer.Option("--split", help="Which split of the named corpora.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable rows out, and count them.")]
 All = Annotated[bool, typer.Option("--all", help="Count all of a large corpus; its first 10 million tokens otherwise.")]
@@ -210,6 +218,7 @@ def options_of(
     budget: "Budget | None" = None,
     engine: str = "local",
     all: bool = False,
+    chat_template: str = "none",
 ) -> "Options":
     """The options of counting, from what is typed."""
     from simtool.profiles.count import Budget
@@ -220,6 +229,7 @@ def options_of(
         data=data,
         split=split,
         text_field=",".join(text_field) if text_field else None,
+        chat_template=None if chat_template == "none" else chat_template,
         skip_bad=skip_bad,
         workers=workers or os.cpu_count() or 1,
         budget=budget or Budget(),

@@ -5,6 +5,7 @@ from typing import Annotated, Optional
 import typer
 
 from simtool.cli.options import (
+    ChatTemplate,
     Corpora,
     Data,
     Documents,
@@ -39,6 +40,7 @@ def profile(
     data: Data = None,
     split: Split = "train",
     text_field: TextField = None,
+    chat_template: ChatTemplate = "none",
     skip_bad: SkipBad = False,
     workers: Workers = 0,
     engine: EngineName = Engine.local,
@@ -65,6 +67,7 @@ def profile(
             progress,
             Budget(tokens, documents, seed),
             engine.value,
+            chat_template=chat_template,
         )
         profiles = api.profile(corpora, feature or api.ALL_FEATURES, options)
     print_profiles(profiles)
@@ -82,6 +85,7 @@ def corpora(
     ] = None,
     tokenizer: TokenizerName = "default",
     data: Data = None,
+    chat_template: ChatTemplate = "none",
     format: OutputFormat = Format.table,
 ) -> None:
     """List the corpora that are known by name; show any corpus as it will be read; name one of your own.
@@ -91,7 +95,7 @@ def corpora(
     from simtool.api import reference as api
     from simtool.display.reference import print_corpora, print_facts
 
-    options = options_of(tokenizer, data)
+    options = options_of(tokenizer, data, chat_template=chat_template)
     match words or []:
         case []:
             print_corpora(*api.list_corpora(options), format.value)

@@ -7,6 +7,7 @@ import typer
 
 from simtool.cli.options import (
     All,
+    ChatTemplate,
     Corpora,
     Data,
     Mid,
@@ -47,6 +48,7 @@ def report(
     data: Data = None,
     split: Split = "train",
     text_field: TextField = None,
+    chat_template: ChatTemplate = "none",
     skip_bad: SkipBad = False,
     workers: Workers = 0,
     all: All = False,
@@ -64,7 +66,9 @@ def report(
     from simtool.display.report import print_page
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, split, text_field, skip_bad, workers, progress, all=all)
+        options = options_of(
+            tokenizer, data, split, text_field, skip_bad, workers, progress, all=all, chat_template=chat_template
+        )
         path = api.report(
             *(corpora, out, pretrain, mid or (), target or (), study, sweep),
             *(view or api.VIEWS, resamples, seed, options),

@@ -9,6 +9,7 @@ from simtool.cli.options import (
     CPT,
     MID,
     TARGET,
+    ChatTemplate,
     Corpora,
     Data,
     Device,
@@ -56,6 +57,7 @@ def tokenize(
     data: Data = None,
     split: Split = "train",
     text_field: TextField = None,
+    chat_template: ChatTemplate = "none",
     skip_bad: SkipBad = False,
     format: OutputFormat = Format.table,
 ) -> None:
@@ -71,7 +73,7 @@ def tokenize(
     from simtool.mixture import parse_mixture
 
     with Training() as progress:
-        options = options_of(tokenizer, data, split, text_field, skip_bad, 1, progress)
+        options = options_of(tokenizer, data, split, text_field, skip_bad, 1, progress, chat_template=chat_template)
         division = None if shares is None else parse_mixture(shares).weights
         tokenized = api.tokenize(corpora, stores, division, tokens, options)
         print_stores(tokenized, format.value)
@@ -172,6 +174,7 @@ def train(
     stores: Stores = None,
     data: Data = None,
     text_field: TextField = None,
+    chat_template: ChatTemplate = "none",
     format: OutputFormat = Format.table,
 ) -> None:
     """Train a model through its phases, and measure held-out loss at the end of each.
@@ -211,7 +214,7 @@ def train(
     )
     execution = api.Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
     with Training() as progress:
-        options = options_of(tokenizer, data, "train", text_field, False, 1, progress)
+        options = options_of(tokenizer, data, "train", text_field, False, 1, progress, chat_template=chat_template)
         rows = api.train(
             *(
                 request,

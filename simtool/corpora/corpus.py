@@ -4,29 +4,56 @@ The data's way, in one line: `Source.read` gives lists of rows, `Corpus.render` 
 `Document`, and everything after that sees text. Which corpora are known by name: `catalogue`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import accumulate, islice, takewhile
 from typing import Any, Literal, NamedTuple, Protocol
 
 from simtool.errors import SimtoolError
 
 Row = dict[str, Any]
 Role = Literal["general", "specialised", "sft"]
-SegmentRole = Literal["text", "system", "user", "assistant", "tool", "reasoning", "template"]
+SegmentRole = Literal["text", "system", "user", "assistant", "tool", "reasoning", "template", "markup"]
 VIEWS: tuple[SegmentRole, ...] = ("text", "system", "user", "assistant", "tool", "reasoning")
 
 
 class Segment(NamedTuple):
     """A part of a document, in one role.
 
-    role      "text" in plain corpora; "template" is what stands between the others: a line break, a chat marker
+    role      "text" in plain corpora; "template" is what stands between the others, such as a line break; "markup" what
+              a chat template writes around them, in which special tokens are read
     counted   whether SFT on responses learns it
     """
 
     role: SegmentRole
     text: str
     counted: bool = True
+
+
+class MarkedText(str):
+    """A text in which special tokens are read in some spans: those that a chat template wrote.
+
+    spans   where they begin and end, in characters
+    """
+
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, segments: "Sequence[Segment]") -> "MarkedText":
+        ends = [*accumulate(len(segment.text) for segment in segments)]
+        text = cls("".join([segment.text for segment in segments]))
+        text.spans = tuple(
+            (end - len(segment.text), end)
+            for segment, end in zip(segments, ends, strict=True)
+            if segment.role == "markup"
+        )
+        return text
+
+    def until(self, end: int) -> "MarkedText":
+        """Its first characters."""
+        text = MarkedText(self[:end])
+        text.spans = tuple((start, min(stop, end)) for start, stop in self.spans if start < end)
+        return text
 
 
 class Document(NamedTuple):
@@ -37,7 +64,11 @@ class Document(NamedTuple):
     @property
     def text(self) -> str:
         segments = self.segments
-        return segments[0].text if len(segments) == 1 else "".join([segment.text for segment in segments])
+        if len(segments) == 1:
+            return segments[0].text
+        if any(segment.role == "markup" for segment in segments):
+            return MarkedText.of(segments)
+        return "".join([segment.text for segment in segments])
 
     @property
     def prompt(self) -> str:
@@ -109,6 +140,16 @@ class Reading:
             self.reasons.append(reason)
 
 
+class Template(Protocol):
+    """How a row is written that a layout has read: a chat template."""
+
+    name: str
+
+    def __call__(self, row: Row, render: Callable[[Row], Document]) -> Document: ...
+
+    def identity(self) -> str: ...
+
+
 class RowTest(Protocol):
     """Whether a row is read, as its text says; `columns` are the fields that it looks at."""
 
@@ -140,6 +181,7 @@ class Corpus:
     layout: str = ""  # how rows are read, where that was read off them: "messages, 3 turns on average"
     view: SegmentRole | None = None  # only the segments of this role are read; None: all
     row_filter: RowTest | None = None  # which rows are read; None: all
+    template: Template | None = None  # how chats and prompts are written; None: one turn a line
     same_domain: str | None = None  # of a target: what to mix in by its domain alone, the same-domain baseline
     n_examples: int | None = None  # for SFT: the paper's, or those of the set's training split
     has_reference: bool = False  # its profile ships with the package
@@ -176,7 +218,7 @@ class Corpus:
         """A row as it is read; None where it cannot be."""
         assert self.render is not None
         try:
-            document = self.render(row)
+            document = self.render(row) if self.template is None else self.template(row, self.render)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             reading.bad(self._cannot_render(row, error))
             return None
@@ -190,12 +232,14 @@ class Corpus:
         where = self.source.describe() if self.source else self.name
         view = f"{self.view} only" if self.view else ""
         rows = f"rows where {self.row_filter.text}" if self.row_filter else ""
-        return ", ".join(filter(None, [where, self.layout, view, rows]))
+        template = f"chat template {self.template.name}" if self.template else ""
+        return ", ".join(filter(None, [where, self.layout, template, view, rows]))
 
     def reading_identity(self) -> str:
         """Changes when rows are read in another way: what profiles and stores are filed under, with the source's."""
         render = repr(self.render) if hasattr(self.render, "columns") else self.name
-        return " ".join(filter(None, [render, self.view, self.row_filter and self.row_filter.text]))
+        template = self.template and f"template {self.template.identity()}"
+        return " ".join(filter(None, [render, template, self.view, self.row_filter and self.row_filter.text]))
 
     def _cannot_render(self, row: Row, error: Exception) -> str:
         where = self.source.describe() if self.source else self.name

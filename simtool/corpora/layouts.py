@@ -21,12 +21,13 @@ RESPONSES = (
     "completion", "response", "answer", "output", "targets", "target", "solution", "generated_solution", "reply",
 )  # fmt: skip
 CHATS = ("messages", "conversations", "conversation", "dialog", "dialogue", "turns")
-ROLE_OF = {
+ROLE_OF: dict[str, SegmentRole] = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "model", "ai"), "assistant"),
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("tool", "function", "observation", "ipython"), "tool"),
 }
+PASSED_ON = ("name", "reasoning_content", "tool_calls", "tool_call_id")  # to chat templates, as they are
 THINKING = re.compile(r"(<think>\s*)(.*?)(\s*</think>\s*)", re.DOTALL)
 ARROW = "->"  # "question->answer": what stands before it is the prompt
 
@@ -100,6 +101,19 @@ class PromptResponse:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A turn of a chat.
+
+    message     as chat templates take it: role, content, and reasoning_content, tool_calls and the like
+    is_learnt   whether SFT on responses learns it, where it is the assistant's
+    """
+
+    role: SegmentRole
+    message: dict[str, Any]
+    is_learnt: bool = True
+
+
+@dataclass(frozen=True)
 class Messages:
     """A chat: a list of {role, content} or {from, value}, of texts in turn, or any of them as a string of JSON.
 
@@ -125,6 +139,10 @@ class Messages:
             raise TypeError(f"field {self.field!r} holds {type(turns).__name__}, not a list of messages")
         return turns
 
+    def turns(self, row: Row) -> list[Turn]:
+        """The turns as a chat template takes them; empty ones are left out."""
+        return [turn for number, item in enumerate(self._turns(row)) if (turn := _turn_of(number, item))]
+
     def describe(self, rows: Sequence[Row]) -> str:
         numbers = [len(self._turns(row)) for row in rows if row.get(self.columns[0])]
         mean = sum(numbers) / max(len(numbers), 1)
@@ -134,14 +152,9 @@ class Messages:
 def _segments_of(n: int, turn: Any) -> list[Segment]:
     """The segments of one turn; a text without a role is the user's and the assistant's in turn."""
     if isinstance(turn, str):
-        return _segments_in_role("user" if n % 2 == 0 else "assistant", turn, True)
-    name = str(turn.get("role") or turn.get("from") or "")
-    role = ROLE_OF.get(name.lower())
-    if role is None:
-        raise ValueError(f"a message has the role {name!r}, not one of {', '.join(ROLE_OF)}")
-    is_learnt = turn.get("train", turn.get("weight", True)) not in (False, 0)
-    content = turn.get("content") if "content" in turn else turn.get("value")
-    segments = _segments_in_role(role, as_text(content, "content"), is_learnt)
+        return segments_in_role("user" if n % 2 == 0 else "assistant", turn, True)
+    role, is_learnt = _role_of(turn), _is_learnt(turn)
+    segments = segments_in_role(role, _content_of(turn), is_learnt)
     if thoughts := turn.get("reasoning_content"):
         segments = [Segment("reasoning", thoughts, is_learnt), *_after_break(segments, is_learnt)]
     if calls := turn.get("tool_calls"):
@@ -150,7 +163,36 @@ def _segments_of(n: int, turn: Any) -> list[Segment]:
     return segments
 
 
-def _segments_in_role(role: SegmentRole, text: str, is_learnt: bool) -> list[Segment]:
+def _turn_of(number: int, item: Any) -> Turn | None:
+    if isinstance(item, str):
+        role: SegmentRole = "user" if number % 2 == 0 else "assistant"
+        return Turn(role, {"role": role, "content": item}) if item else None
+    role, content, calls = _role_of(item), _content_of(item), item.get("tool_calls")
+    if not (content or calls or item.get("reasoning_content")):
+        return None
+    message = {name: value for name, value in item.items() if name in PASSED_ON and value is not None}
+    if isinstance(calls, str):
+        message["tool_calls"] = json.loads(calls)
+    return Turn(role, {"role": role, "content": content, **message}, _is_learnt(item))
+
+
+def _role_of(turn: Row) -> SegmentRole:
+    name = str(turn.get("role") or turn.get("from") or "")
+    role = ROLE_OF.get(name.lower())
+    if role is None:
+        raise ValueError(f"a message has the role {name!r}, not one of {', '.join(ROLE_OF)}")
+    return role
+
+
+def _is_learnt(turn: Row) -> bool:
+    return turn.get("train", turn.get("weight", True)) not in (False, 0)
+
+
+def _content_of(turn: Row) -> str:
+    return as_text(turn.get("content") if "content" in turn else turn.get("value"), "content")
+
+
+def segments_in_role(role: SegmentRole, text: str, is_learnt: bool) -> list[Segment]:
     """A turn's text; in the assistant's, what lies between <think> and </think> is reasoning."""
     if role != "assistant":
         return [Segment(role, text, False)] if text else []

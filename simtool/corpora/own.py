@@ -4,6 +4,7 @@
     path = "exports/tickets.csv"            # a file, folder, glob or URL, as seen from this file; or a hub id
     fields = "subject,body"                 # as in FILE#FIELDS; read off the rows by default
     filter = 'lang == "en" and stars > 3'   # rows that are read
+    chat_template = "qwen3"                 # a tokenizer's or a file's, for a corpus of chats or prompts
     delimiter = ";"                         # and quote, encoding: of a table, where they are not detected from it
 
 A name is used like one of the catalogue: in mixtures, studies and reports. To add a setting, add a field to `Entry`.
@@ -37,6 +38,7 @@ class Entry:
     view: SegmentRole | None = None
     split: str | None = None
     filter: str | None = None
+    chat_template: str | None = None
     delimiter: str | None = None
     quote: str | None = None
     encoding: str | None = None
@@ -86,7 +88,10 @@ def load_entries(path: Path) -> dict[str, Entry]:
             raise SimtoolError(f"{path}: {name}: {unknown('setting', wrong[0], known)}")
         if "path" not in settings:
             raise SimtoolError(f'{path}: {name} has no path. Say where its text is: path = "FILE".')
-        entries[name] = Entry(**settings | {"path": _as_seen_from(path.parent, settings["path"])})
+        located = {"path": _as_seen_from(path.parent, settings["path"])}
+        if (path.parent / (template := settings.get("chat_template", ""))).is_file():
+            located["chat_template"] = str(path.parent / template)
+        entries[name] = Entry(**settings | located)
     return entries
 
 

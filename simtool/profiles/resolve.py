@@ -17,6 +17,7 @@ import filelock
 import platformdirs
 
 from simtool.corpora.catalogue import CATALOGUE
+from simtool.corpora.chat import turns_of
 from simtool.corpora.corpus import Corpus, Source
 from simtool.corpora.files import BY_SUFFIX
 from simtool.corpora.formats import BY_NAME
@@ -34,6 +35,7 @@ from simtool.profiles.profile import Profile, check_counted, load_profile, profi
 from simtool.progress import CountingFinished, CountingStarted, default_report
 from simtool.published import PUBLISHED
 from simtool.tables import provenance
+from simtool.tokens.chat_templates import NONE, load_chat_template
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 CORPORA_FILE = Path("simtool.toml")
@@ -64,12 +66,14 @@ class Options:
 
     corpora        own corpora by the names they are used under: paths, lists of texts, frames, tables, datasets
     corpora_file   more of them, by `corpora.own`
+    chat_template  how chats and prompts are written: a file's or a tokenizer's; None or "none": one turn a line
     """
 
     tokenizer: str = "default"
     data: Path | None = field(default_factory=lambda: _path_of("SIMTOOL_DATA"))
     cache: Path = field(default_factory=_cache_folder)
     split: str = "train"
+    chat_template: str | None = None
     text_field: str | None = None  # of own files and the hub; None: detected from the rows
     budget: Budget = Budget()  # noqa: RUF009 (frozen)
     workers: int = 1
@@ -87,10 +91,10 @@ class Options:
 
     def _as_corpus(self, name: str, data: Any) -> Corpus:
         if isinstance(data, Corpus):
-            return data
+            return _with_template(data, self)
         if isinstance(data, str | Path):
             return replace(find_text_or_hub(str(data), replace(self, corpora={})), name=name)
-        return corpus_in_memory(data, name, self.text_field)
+        return _with_template(corpus_in_memory(data, name, self.text_field), self)
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
     if corpus is not None:
         return _counted(corpus, tokenizer, features, _with_sample(corpus, tokenizer, features, options))
     tried = [f"data folder: {options.data or 'none given (--data DIR or SIMTOOL_DATA)'}"]
-    if options.split == "train" and options.budget.unlimited and not count:
+    if options.split == "train" and options.budget.unlimited and not count and not _is_rewritten(name, options):
         for how, profile in (
             ("cached", cached(name, tokenizer, features, options)),
             ("shipped", shipped(name, tokenizer, features)),
@@ -141,6 +145,14 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
         raise SimtoolError(
             f"No text or profile for {name!r}. Tried, in this order:\n{attempts}\nGive a path to your own copy{into}."
         ) from error
+
+
+def _is_rewritten(name: str, options: Options) -> bool:
+    """Whether a chat template writes a corpus in other words than its profiles were counted in."""
+    if options.chat_template in (None, NONE) or name not in CATALOGUE:
+        return options.chat_template not in (None, NONE)
+    entry = CATALOGUE[name]
+    return entry.render is None or bool(turns_of(entry.render(entry.example)))
 
 
 def find_profiles(
@@ -215,7 +227,13 @@ def local_text(name: str, options: Options) -> Corpus | None:
         raise unknown("corpus", spec.location, {*CATALOGUE, *own_entries(options), *options.corpora, *PUBLISHED})
     if corpus is not None and spec.view is not None:
         corpus = replace(corpus, view=spec.view, train_on="text")
-    return corpus and replace(corpus, name=name)
+    return corpus and _with_template(replace(corpus, name=name), options)
+
+
+def _with_template(corpus: Corpus, options: Options) -> Corpus:
+    """A corpus whose chats and prompts are written by a chat template, if the options name one."""
+    template = load_chat_template(options.chat_template) if corpus.template is None else None
+    return corpus if template is None else replace(corpus, template=template)
 
 
 def own_entries(options: Options) -> dict[str, Entry]:
@@ -225,14 +243,19 @@ def own_entries(options: Options) -> dict[str, Entry]:
 
 def _own_corpus(name: str, entry: Entry, spec: Spec, options: Options) -> Corpus:
     """A corpus of the corpora file; what its name says beside it (view, split) comes before what the file says."""
-    own = replace(options, text_field=spec.fields or entry.fields, split=spec.split or entry.split or options.split)
+    own = replace(
+        options,
+        text_field=spec.fields or entry.fields,
+        split=spec.split or entry.split or options.split,
+        chat_template=entry.chat_template or options.chat_template,
+    )
     if parse_spec(entry.path).is_path:
         corpus = file_corpus(entry.path, own.text_field, own.split, name, entry.dialect)
     else:
         corpus = find_text_or_hub(entry.path, replace(own, corpora_file=None))
     view = spec.view or entry.view or corpus.view
     return replace(
-        corpus,
+        _with_template(corpus, own),
         name=name,
         about=entry.about,
         role=entry.role,
@@ -333,7 +356,7 @@ def _hub_corpus(name: str, options: Options) -> Corpus:
         corpus = replace(corpus, source=_in_split(corpus.source, split))
     else:
         corpus = _named_on_hub(parse_hub_id(spec.location), spec, split, options)
-    return replace(corpus, name=name, view=spec.view)
+    return _with_template(replace(corpus, name=name, view=spec.view), options)
 
 
 def _named_on_hub(hub: Hub, spec: Spec, split: str, options: Options) -> Corpus:
@@ -424,7 +447,9 @@ def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
         COUNTED,
     )
     key = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
-    return options.cache / f"{_slug(corpus.name)}-{tokenizer.fingerprint[:8]}-{key}.parquet"
+    # text that is not at hand is served under its name alone: never from what a chat template wrote
+    written = ".chat" if corpus.template else ""
+    return options.cache / f"{_slug(corpus.name)}{written}-{tokenizer.fingerprint[:8]}-{key}.parquet"
 
 
 def _workers_for(corpus: Corpus, options: Options) -> int:

@@ -29,7 +29,13 @@ class Backend(Protocol):
 
 
 class Reader(Protocol):
-    """From ids back to text."""
+    """From ids back to text.
+
+    special   {token: id}: those that no text becomes, but for a chat template's markup
+    """
+
+    @property
+    def special(self) -> Mapping[str, int]: ...
 
     def decode(self, ids: Sequence[int]) -> str: ...
 
@@ -50,7 +56,9 @@ class Reference:
         self.model.no_truncation()
         self.model.no_padding()
         self.model.encode_special_tokens = True  # that is: as text
-        self.added = {number: token.content for number, token in self.model.get_added_tokens_decoder().items()}
+        added = self.model.get_added_tokens_decoder()
+        self.added = {number: token.content for number, token in added.items()}
+        self.special = {token.content: number for number, token in added.items() if token.special}
         self.byte_level = "ByteLevel" in repr(self.model.decoder)
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,8 +68,13 @@ class Reference:
         ids = np.fromiter((i for encoding in encoded for i in encoding.ids), np.uint32, offsets[-1])
         return ids, offsets
 
-    def encode_one(self, text: str) -> list[int]:
-        return self.model.encode(text, add_special_tokens=False).ids
+    def encode_one(self, text: str, special: bool = False) -> list[int]:
+        """The ids of a text; `special`: where it has a special token's string, it is that token."""
+        self.model.encode_special_tokens = not special
+        try:
+            return self.model.encode(text, add_special_tokens=False).ids
+        finally:
+            self.model.encode_special_tokens = True
 
     def decode(self, ids: Sequence[int]) -> str:
         return self.model.decode(ids, skip_special_tokens=False)
@@ -107,6 +120,8 @@ class SentencePiece:
         from sentencepiece import SentencePieceProcessor
 
         self.model = SentencePieceProcessor(model_proto=model)
+        numbers = filter(self.model.is_control, range(self.model.get_piece_size()))
+        self.special = {self.model.id_to_piece(number): number for number in numbers}
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         return joined(self.model.encode([*map(_checked, texts)], out_type=int, num_threads=n_threads()))
@@ -138,6 +153,7 @@ class Tiktoken:
     def __init__(self, pattern: str, ranks: Mapping[bytes, int], special: Mapping[str, int]):
         from tiktoken import Encoding
 
+        self.special = dict(special)
         self.model = Encoding("simtool", pat_str=pattern, mergeable_ranks=dict(ranks), special_tokens=dict(special))
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:

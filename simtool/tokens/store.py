@@ -428,7 +428,7 @@ def _masked_runs(documents: "list[Document]", ids: np.ndarray, offsets: np.ndarr
     A token that straddles a border belongs to what is counted, so a text is cut once, as one text.
     """
     borders = {d: cuts for d, document in enumerate(documents) if (cuts := _borders(document))}
-    prefixes = [documents[d].text[:at] for d, of_document in borders.items() for at, _ in of_document]
+    prefixes = [_until(documents[d].text, at) for d, of_document in borders.items() for at, _ in of_document]
     runs: list[Runs] = [[] for _ in documents]
     if not prefixes:
         return runs
@@ -448,6 +448,11 @@ def _masked_runs(documents: "list[Document]", ids: np.ndarray, offsets: np.ndarr
             runs[d].append((start, len(text)))
         runs[d] = [(first, last) for first, last in runs[d] if first < last]
     return runs
+
+
+def _until(text: str, end: int) -> str:
+    """The first characters of a text, in which special tokens are read where they are in the whole."""
+    return text.until(end) if hasattr(text, "until") else text[:end]
 
 
 def _borders(document: "Document") -> list[tuple[int, bool]]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from simtool.corpora.corpus import MarkedText
 from simtool.errors import SimtoolError
-from simtool.tokens.backends import Backend, Reader
+from simtool.tokens.backends import Backend, Reader, Reference, joined
 from simtool.tokens.catalogue import ALIASES, EMBEDDED_FILES, TOKENIZERS, embedded_identity
 from simtool.tokens.definitions import Definition, read_definition
 from simtool.tokens.files import fetch_tokenizer_file, find_tokenizer_file
@@ -47,16 +48,45 @@ class Tokenizer:
         offsets
             int64 (n_documents + 1,); read-only.
         """
-        backend = self._backends[0]
-        try:
-            ids, offsets = backend.encode(texts)
-        except (UnicodeEncodeError, TypeError):
-            if not any(map(SURROGATE.search, texts)):
-                raise
-            ids, offsets = backend.encode([SURROGATE.sub("\ufffd", text) for text in texts])
+        is_marked = any(isinstance(text, MarkedText) for text in texts)
+        ids, offsets = joined([*map(self._marked_ids, texts)]) if is_marked else self._encode_plain(texts)
         ids = ids.astype(self.dtype, copy=False)
         ids.flags.writeable = offsets.flags.writeable = False
         return ids, offsets
+
+    def _encode_plain(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        backend = self._backends[0]
+        try:
+            return backend.encode(texts)
+        except (UnicodeEncodeError, TypeError):
+            if not any(map(SURROGATE.search, texts)):
+                raise
+            return backend.encode([SURROGATE.sub("\ufffd", text) for text in texts])
+
+    def _marked_ids(self, text: str) -> Sequence[int]:
+        """The ids of a text in whose markup special tokens are read, while those in what is said stay text."""
+        reader = self._backends[1]
+        spans = text.spans if isinstance(text, MarkedText) else ()
+        text = SURROGATE.sub("\ufffd", text)
+        if isinstance(reader, Reference) and not self._is_special_outside(text, spans):
+            return reader.encode_one(text, special=True)
+        ids: list[int] = []
+        at = 0
+        for start, stop in spans if reader.special else ():
+            for match in self._special_tokens.finditer(text, start, stop):
+                ids += [*self._encode_plain([text[at : match.start()]])[0], reader.special[match[0]]]
+                at = match.end()
+        return [*ids, *self._encode_plain([text[at:]])[0]]
+
+    def _is_special_outside(self, text: str, spans: Sequence[tuple[int, int]]) -> bool:
+        matches = (match.span() for match in self._special_tokens.finditer(text))
+        return any(not any(a <= start and stop <= b for a, b in spans) for start, stop in matches)
+
+    @cached_property
+    def _special_tokens(self) -> re.Pattern[str]:
+        """Finds a special token; of two that begin alike, the longer."""
+        tokens = sorted(self._backends[1].special, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, tokens)) or "(?!)")
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of these ids; special tokens are shown as they are spelled."""

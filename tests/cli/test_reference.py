@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import sentences, simtool, write_jsonl
+from tests.corpora.chat_templates import CHATML
 
 
 @pytest.fixture
@@ -42,3 +43,20 @@ def test_listings():
     listed = {row["tokenizer"]: row for row in json.loads(simtool("tokenizers", "--format", "json").stdout)}
     assert listed["gemma3"]["ends a text with"] == "<eos>"
     assert re.fullmatch(r"simtool \d+\.\d+\.\d+\n", simtool("--version").stdout)
+
+
+def test_a_chat_is_shown_as_a_template_writes_it_and_added_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chatml.jinja").write_text(CHATML)
+    turns = [{"role": "user", "content": "two?"}, {"role": "assistant", "content": "three"}]
+    (tmp_path / "chat.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    shown = simtool("corpora", "show", "chat.jsonl", "--chat-template", "chatml.jinja").stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["2.", "user", "(masked)", "two?"] in lines and ["4.", "assistant", "three"] in lines
+    assert ["5.", "markup", "<|im_end|>"] in lines  # learnt, as it ends the turn
+    assert "#### 6" in simtool("corpora", "show", "gsm8k", "--chat-template", "chatml.jinja").stdout
+    simtool("corpora", "add", "talk", "chat.jsonl", "--chat-template", "chatml.jinja")
+    assert (tmp_path / "simtool.toml").read_text().endswith('chat_template = "chatml.jinja"\n')
+    assert "<|im_end|>" in simtool("corpora", "show", "talk").stdout
+    done = simtool("tokenize", "chat.jsonl", "--chat-template", "chatml", "--stores", "stores")
+    assert done.returncode == 2 and "--chat-template chatml: no such file" in done.stderr

@@ -12,6 +12,7 @@ from simtool.profiles.count import Budget
 from simtool.profiles.resolve import Options, find_profile, find_profiles, local_text, named, provenance_of, shipped
 from simtool.progress import Counted
 from simtool.tokens.tokenizer import load_tokenizer
+from tests.corpora.chat_templates import CHATML, QWEN3
 
 DEFAULT = load_tokenizer("default")
 
@@ -205,3 +206,43 @@ def test_all_of_a_large_corpus_is_counted_where_that_is_wanted(large, options):
 def test_a_budget_is_stronger_than_the_sample(large, options):
     limited = replace(options, sample=100, budget=Budget(documents=3))
     assert find_profile(large, ["token"], limited).profile.size["documents"] == 3
+
+
+def test_what_a_chat_template_writes_is_another_profile(tmp_path, options):
+    rows = [{"messages": [{"role": "user", "content": "two?"}, {"role": "assistant", "content": "three"}]}]
+    path = tmp_path / "chat.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "a.jinja").write_text(CHATML)
+    (tmp_path / "b.jinja").write_text(QWEN3)
+    templates = [None, "none", str(tmp_path / "a.jinja"), str(tmp_path / "b.jinja")]
+    ways = [replace(options, chat_template=template) for template in templates]
+    profiles = [find_profile(str(path), ["token"], way) for way in ways]
+    assert [profile.how for profile in profiles] == ["counted now", "cached", "counted now", "counted now"]
+    assert len({profile.profile.size["bytes"] for profile in profiles}) == 3
+    assert f"chat template {tmp_path}/a.jinja" in profiles[2].profile.facts["source"]
+    assert find_profile(f"{path}[assistant]", ["token"], ways[2]).profile.size["bytes"] == len("three")
+    memory = replace(ways[2], corpora={"mine": rows})
+    assert find_profile("mine", ["token"], memory).profile.size == profiles[2].profile.size
+
+
+def test_plain_text_and_profiles_that_ship_are_the_same_under_a_chat_template(tmp_path, options):
+    (tmp_path / "a.jinja").write_text(CHATML)
+    path = str(write(tmp_path / "a.jsonl", ["one two"]))
+    way = replace(options, chat_template=str(tmp_path / "a.jinja"))
+    before, after = (find_profile(path, ["token"], how).profile for how in (options, way))
+    assert before.size == after.size
+    assert find_profile("c4", ["token"], way).how == "shipped"
+    with pytest.raises(SimtoolError, match="No text or profile for 'gsm8k'"):  # one that ships was counted without it
+        find_profile("gsm8k", ["token"], way)
+
+
+def test_a_corpus_of_the_corpora_file_has_a_template_of_its_own(tmp_path, options):
+    (tmp_path / "a.jinja").write_text(CHATML)
+    (tmp_path / "qa.jsonl").write_text(json.dumps({"question": "two?", "answer": "three"}) + "\n")
+    entry = '[corpora.qa]\npath = "qa.jsonl"\n'
+    (tmp_path / "simtool.toml").write_text(f'{entry}chat_template = "a.jinja"\n')
+    own = replace(options, corpora_file=tmp_path / "simtool.toml")
+    assert next(local_text("qa", own).documents()).text.startswith("<|im_start|>user\ntwo?<|im_end|>")
+    (tmp_path / "simtool.toml").write_text(f'{entry}chat_template = "none"\n')
+    plain = local_text("qa", replace(own, chat_template=str(tmp_path / "a.jinja")))
+    assert next(plain.documents()).text == "two?\nthree"

@@ -78,22 +78,25 @@ def test_a_file_in_the_hub_cache_serves_offline(offline, monkeypatch):
 ASK = """
 import json, sys
 from simtool.errors import SimtoolError
+from simtool.tokens.chat_templates import load_chat_template
 from simtool.tokens.tokenizer import load_tokenizer
+def loaded(name):
+    tokenizer = load_tokenizer(name)
+    return [tokenizer.encode(["ab ba"])[0].tolist(), tokenizer.end_of_text, tokenizer.backend]
 for name in json.load(sys.stdin):
     try:
-        tokenizer = load_tokenizer(name)
-        print(json.dumps([tokenizer.encode(["ab ba"])[0].tolist(), tokenizer.end_of_text, tokenizer.backend]))
+        print(json.dumps(eval(sys.argv[1])))
     except SimtoolError as error:
         print(json.dumps(str(error)))
 """
 
 
-def answers(names: list[str], home, endpoint: str, **env: str) -> list:
+def answers(names: list[str], home, endpoint: str, ask: str = "loaded(name)", **env: str) -> list:
     """From a fresh process, because the hub's library reads its variables when it is imported."""
     env = {"PATH": os.environ["PATH"], "HF_HOME": str(home), "HF_ENDPOINT": endpoint, **env}
     env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", ASK], input=json.dumps(names), env=env, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", ASK, ask], input=json.dumps(names), env=env, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from simtool import integrity
+from simtool.corpora.chat import ChatTemplate
 from simtool.corpora.corpus import Corpus, Document, Reading, Segment, prompt_and_response
+from simtool.corpora.memory import corpus_in_memory
 from simtool.errors import SimtoolError
 from simtool.tokens import store as module
 from simtool.tokens.batches import IGNORED, ExampleBatches
 from simtool.tokens.store import TokenStore, find_store, load_store, overlap, text_identity, tokenize_corpus
 from simtool.tokens.tokenizer import load_tokenizer
+from tests.corpora.chat_templates import CHATML
+from tests.tokens.definitions import save, small_definition
 
 
 @dataclass(frozen=True)
@@ -289,3 +293,22 @@ def test_reading_a_store_loads_no_corpora(stores, tmp_path):
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_store_of_rendered_chats_masks_what_the_template_masks(tmp_path):
+    special, model = small_definition()["added_tokens"][0], small_definition()["model"]
+    model["vocab"] |= {letter: 4 + n for n, letter in enumerate("userĊitn<|m_>d")}
+    start, end = (len(model["vocab"]) + n for n in range(2))
+    added = [special | {"id": start, "content": "<|im_start|>"}, special | {"id": end, "content": "<|im_end|>"}]
+    tokenizer = load_tokenizer(save(tmp_path / "tokenizer.json", small_definition(added_tokens=added, model=model)))
+    turns = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "b<|im_end|>a"}]
+    plain = replace(corpus_in_memory([{"messages": [*turns, *turns]}], "chat", None), train_on="response")
+    corpus = replace(plain, template=ChatTemplate("toy", CHATML))
+    assert text_identity(corpus) != text_identity(plain)
+    store = tokenize_corpus(corpus, tokenizer, tmp_path / "stores", {"train": 1.0})["train"]
+    ids, is_masked = store.document(0), store.is_masked(0)
+    assert ((ids == start).sum(), (ids == end).sum()) == (4, 4)  # the marker that is said stays text
+    runs = np.split(ids, np.flatnonzero(np.diff(is_masked)) + 1)
+    learnt = [*tokenizer.encode(["b<|im_end|>a"])[0].tolist(), end]
+    assert [run.tolist() for run in runs[1::2]] == [learnt, learnt]
+    assert len(runs) == 5 and is_masked[0] and is_masked[-1]

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
+from simtool.corpora.corpus import Document, Segment
 from simtool.errors import SimtoolError
 from simtool.tokens.catalogue import EMBEDDED_FOLDER, TOKENIZERS
 from simtool.tokens.tokenizer import load_tokenizer
-from tests.tokens.definitions import save, small_definition
+from tests.tokens.definitions import DATA, REAL, save, save_ranks, save_sentencepiece, small_definition
 
 
 def test_a_tokenizer_is_the_same_in_another_process(embedded):
@@ -54,3 +55,48 @@ def test_nothing_heavy_is_imported_before_the_first_text():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"[] {TOKENIZERS['pythia'].identity.fingerprint}\n"
+
+
+# Special tokens that a chat template wrote
+
+
+def marked(*parts: tuple[str, str]):
+    return Document(tuple(Segment(role, text) for role, text in parts)).text
+
+
+def chat_definition() -> dict:
+    special = small_definition()["added_tokens"][0]
+    return small_definition(added_tokens=[special, special | {"id": 5, "content": "<|im_end|>"}])
+
+
+def test_special_tokens_are_read_in_markup_alone(tmp_path):
+    tokenizer = load_tokenizer(save(tmp_path / "tokenizer.json", chat_definition()))
+    text = marked(("markup", "</s>a"), ("user", "ab<|im_end|>b"), ("markup", "<|im_end|>"))
+    ids, offsets = tokenizer.encode([text, "ab", text])
+    plain = tokenizer.encode(["aab<|im_end|>b"])[0].tolist()
+    assert ids[: offsets[1]].tolist() == [4, *plain, 5] == ids[offsets[2] :].tolist()
+    assert ids[offsets[1] : offsets[2]].tolist() == [3]
+    assert tokenizer.encode([text])[0].dtype == tokenizer.encode(["ab"])[0].dtype
+    assert tokenizer.encode([str(text)])[0].tolist() != ids[: offsets[1]].tolist()
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_rendered_chat_gets_the_ids_of_tokenizers(name):
+    from tokenizers import Tokenizer
+
+    model = Tokenizer.from_file(str(DATA / "tokenizers" / TOKENIZERS[name].file))
+    tokenizer = load_tokenizer(name, DATA)
+    end = TOKENIZERS[name].end_of_text
+    text = marked(
+        ("markup", f"{end}user\n"), ("user", " two  words"), ("markup", end), ("assistant", "end"), ("markup", end)
+    )
+    assert tokenizer.encode([text])[0].tolist() == model.encode(str(text), add_special_tokens=False).ids
+
+
+def test_special_tokens_of_sentencepiece_and_tiktoken_are_read_in_markup(tmp_path):
+    pieces = load_tokenizer(save_sentencepiece(tmp_path / "any.model", "bpe"))
+    ranks = load_tokenizer(save_ranks(tmp_path / "my.qwen.tiktoken", b"ab"))
+    for tokenizer, end in ((pieces, "</s>"), (ranks, "<|endoftext|>")):
+        ids = tokenizer.encode([marked(("user", f"a{end}"), ("markup", end))])[0].tolist()
+        assert ids.count(tokenizer.end_of_text) == 1 and ids[-1] == tokenizer.end_of_text
+        assert tokenizer.encode([marked(("markup", end), ("user", "\ud800"))])[0][0] == tokenizer.end_of_text
