@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from simtool.addresses import public_name
 from simtool.errors import SimtoolError
 from simtool.published import PUBLISHED
 
@@ -94,12 +95,12 @@ def midtraining_mixtures(pretrain: Mixture, texts: Sequence[str]) -> dict[str, M
 
 def _named(name: str) -> Mixture:
     """A published mixture, or a corpus by itself."""
-    return Mixture(PUBLISHED[name].shares if name in PUBLISHED else {name: 1.0})
+    return Mixture(PUBLISHED[name].shares if name in PUBLISHED else {public_name(name): 1.0})
 
 
 def _parse_shares(text: str) -> dict[str, float] | None:
     """The shares by corpus; None where a part has none."""
-    parts = [SHARE.match(part.strip()) for part in text.split("+")]
+    parts = [SHARE.match(part.strip()) for part in public_name(text).split("+")]
     shares: dict[str, float] = {}
     for part in parts:
         if part is None:

@@ -5,6 +5,8 @@ import os
 import random
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,33 @@ def own_surroundings(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("SIMTOOL_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.delenv("SIMTOOL_DATA", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+class OfOneText(BaseHTTPRequestHandler):
+    """Serves `body` under any path, with `stamp` as whatever header it is."""
+
+    body, stamp = b"", {}
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        for header in self.stamp.items():
+            self.send_header(*header)
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_HEAD()
+        self.wfile.write(self.body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def served():
+    handler = type("Served", (OfOneText,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield handler, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

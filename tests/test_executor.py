@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -126,3 +128,49 @@ def test_a_tree_costs_as_much_as_it_has_nodes():
         outcome = executor.run_tree(lambda task, report: task, dict.fromkeys(range(n)), parents)
         assert time.process_time() - began < 1
         assert len(outcome.results) == n
+
+
+def sleep_with_note(folder, report):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+PARENT = """
+import sys
+from simtool import executor
+sys.path.insert(0, {tests!r})
+from test_executor import sleep_with_note
+if __name__ == "__main__":
+    tasks = [{folder!r}] * 4
+    if {kind!r} == "tree":
+        executor.run_tree(sleep_with_note, dict(enumerate(tasks)), {{}}, workers=2)
+    else:
+        executor.run(sleep_with_note, tasks, workers=2)
+"""
+
+
+@pytest.mark.parametrize("kind", ["tree", "run"])
+def test_workers_end_when_their_parent_is_killed(tmp_path, kind):
+    script, folder = tmp_path / "parent.py", tmp_path / "pids"
+    folder.mkdir()
+    script.write_text(PARENT.format(tests=str(Path(__file__).parent), folder=str(folder), kind=kind))
+    parent = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    pids = wait_for(lambda: [int(path.name) for path in folder.iterdir()], lambda pids: len(pids) == 2)
+    parent.kill()
+    parent.wait()
+    assert wait_for(lambda: [pid for pid in pids if is_running(pid)], lambda left: not left) == []
+
+
+def wait_for(look, is_enough, seconds=30):
+    """What `look` sees when it is enough, or after that time."""
+    end = time.monotonic() + seconds
+    while not is_enough(seen := look()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return seen
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from simtool.addresses import public_name
 from simtool.mixture import SHARE
 from simtool.profiles.resolve import Options
 
@@ -12,7 +13,8 @@ COUNTED_PER_TOKEN = 4  # tokens counted of a large corpus for each one taken of 
 
 def as_names(names: Mapping[str, float] | Sequence[str | Path] | str | Path) -> list[str]:
     """Names as a list: of a list, of a mapping's keys, or of one name; a path is its text."""
-    return [str(names)] if isinstance(names, str | Path) else [str(name) for name in names]
+    names = [names] if isinstance(names, str | Path) else names
+    return [public_name(str(name)) for name in names]
 
 
 def as_weights(targets: Mapping[str, float] | Sequence[str] | str) -> dict[str, float]:

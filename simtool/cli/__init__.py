@@ -5,12 +5,15 @@ named once, in `options.py`. Imports are inside the functions, so that `--help` 
 it does not use.
 """
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
+from simtool.addresses import public_name, without_home, without_secrets
 from simtool.cli import compare, mix, reference, report, study, sweep, train
 from simtool.cli import figures as draw
 from simtool.errors import SimtoolError, missing_extra
@@ -32,9 +35,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+# options and arguments that name corpora or mixtures
+NAMES = {
+    "a", "arm", "available", "b", "candidates", "corpora", "corpus", "cpt", "evaluate_on", "max_share", "mid",
+    "min_share", "mixture", "more", "only", "pretrain", "sft", "target", "words",
+}  # fmt: skip
+
+
+def with_public_names(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose corpora are named without secrets and home folders, from its first line on."""
+
+    @functools.wraps(command)
+    def call(**options: Any) -> None:
+        command(**{name: _public(value) if name in NAMES else value for name, value in options.items()})
+
+    return call
+
+
+def _public(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_public(item) for item in value]
+    return public_name(without_home(value)) if isinstance(value, str) else value
+
+
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(rich_help_panel=panel)(with_public_names(command))
 
 
 @app.callback(invoke_without_command=True)
@@ -67,7 +93,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)  # what typer.Exit was raised with; 130 where Ctrl-C was pressed
     except SimtoolError as error:
-        print(f"simtool: {error}", file=sys.stderr)
+        print(f"simtool: {without_secrets(str(error))}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

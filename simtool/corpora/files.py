@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import xxhash
 import zstandard
 
+from simtool.addresses import without_home, without_secrets
 from simtool.errors import SimtoolError
 
 BLOCK = 4 << 20  # bytes of decompressed text a block
@@ -33,6 +34,10 @@ HEAD = 1 << 16  # bytes that tell what a file holds
 LONGEST_LINE = 64 << 20  # a longer line is not a document but a file that lost its line breaks
 HASHED_WHOLE = 64 << 20  # bytes; of a larger file so many are hashed, in pieces spread evenly (64 MB take 15 ms)
 PIECES = 64
+STAMPS = (  # what servers and fsspec's file systems say of a version
+    "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modified", "updated", "created",
+    "blob_id", "sha", "CRC",
+)  # fmt: skip
 ZSTD_WINDOW = 1 << 31  # bytes of memory that a zstd frame may ask for: --long=31, the most there is
 
 
@@ -56,7 +61,7 @@ class Span(NamedTuple):
 class File:
     """One file: a local path, or a URL that fsspec opens.
 
-    stamp   what the file system says of its version: modification time or ETag
+    stamp   what the file system or server says of its version: ETag, time of its last change
     label   what it is called where it is not called by its location: a pipe that was copied
     span    the part of it that is read; None: all
     """
@@ -69,8 +74,8 @@ class File:
 
     @property
     def name(self) -> str:
-        """What the user knows it by."""
-        return self.label or self.location
+        """What the user knows it by, without secrets of its URL and without the home folder."""
+        return without_home(without_secrets(self.label or self.location))
 
     @property
     def n_bytes(self) -> int | None:
@@ -103,13 +108,33 @@ class File:
                 return fsspec.open(self.location, "rb", compression=None, **cache).open()
             return open(self.location, "rb")
         except OSError as error:
-            raise unreadable(self.location, error) from error
+            raise unreadable(self.name, error) from error
+
+    def check_unchanged(self) -> None:
+        """The file is still the version that was found when its reading began.
+
+        Raises
+        ------
+        SimtoolError
+            Where it is not: what was read would be a mixture of two texts.
+        """
+        try:
+            now = remote_file(self.location) if self.is_remote else local_file(Path(self.location))
+        except OSError as error:
+            raise unreadable(self.name, error) from error
+        if (now.size, now.stamp) != (self.size, self.stamp):
+            raise SimtoolError(
+                f"{self.name} changed while it was read.\n"
+                "Repeat the command when nothing writes to it, or copy it and name the copy."
+            )
 
     def identity(self) -> str:
         """Changes when the bytes may have changed: location, size, stamp, and a hash of the content (of URLs: their
-        ETag stands for it)."""
-        location = self.location if self.is_remote or self.label else os.path.abspath(self.location)
-        return f"{self.label or location} {self.size} {'' if self.label else self.stamp} {self.content()}"
+        ETag or the time of their last change stands for it)."""
+        location = self.location if self.is_remote else os.path.abspath(self.location)
+        return (
+            f"{without_secrets(self.label or location)} {self.size} {'' if self.label else self.stamp} {self.content()}"
+        )
 
     def content(self) -> str:
         """A hash of the bytes, wherever they lie; of more than HASHED_WHOLE bytes, of pieces spread evenly."""
@@ -136,9 +161,23 @@ def _content_hash(location: str, size: int | None, stamp: str) -> str:
 
 def unreadable(location: str, error: Exception) -> SimtoolError:
     """The error for a file that cannot be opened."""
+    location = without_secrets(location)
     if isinstance(error, FileNotFoundError):
         return SimtoolError(f"No file {location}. Check the path.")
-    return SimtoolError(f"Cannot read {location}: {getattr(error, 'strerror', None) or error}.")
+    return SimtoolError(f"Cannot read {location}: {getattr(error, 'strerror', None) or without_secrets(str(error))}.")
+
+
+def remote_file(location: str) -> File:
+    """The file of a URL, in the version that its server has now. A server that says of no version is read once, and
+    what came stands for it."""
+    import fsspec
+
+    system, path = fsspec.core.url_to_fs(location)
+    info = system.info(path)
+    stamps = [info.get(name) for name in STAMPS]
+    if not any(stamps):
+        return spooled(location)
+    return File(system.unstrip_protocol(info["name"]), info.get("size"), str(stamps))
 
 
 def local_file(path: Path, label: str = "") -> File:
@@ -155,22 +194,25 @@ def is_pipe(spec: str) -> bool:
     if spec == "-" or spec.startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
         return True
     try:
-        return stat.S_ISFIFO(os.stat(spec).st_mode)
+        return stat.S_ISFIFO(os.stat(os.path.expanduser(spec)).st_mode)
     except (OSError, ValueError):
         return False
 
 
 @cache
 def spooled(spec: str) -> File:
-    """A pipe's bytes as a file that is gone when this process ends."""
+    """The bytes of a pipe, or of a URL, as a file that is gone when this process ends."""
     handle, name = tempfile.mkstemp(prefix="simtool-pipe-")
     atexit.register(Path(name).unlink, missing_ok=True)
     try:
         with os.fdopen(handle, "wb") as copy:
-            if spec in ("-", "/dev/stdin"):
+            if "://" in spec:
+                with File(spec, None, "").open() as stream:
+                    shutil.copyfileobj(stream, copy, BLOCK)
+            elif spec in ("-", "/dev/stdin"):
                 shutil.copyfileobj(sys.stdin.buffer, copy, BLOCK)
             else:
-                with open(spec, "rb") as pipe:
+                with open(os.path.expanduser(spec), "rb") as pipe:
                     shutil.copyfileobj(pipe, copy, BLOCK)
     except OSError as error:
         raise unreadable(spec, error) from error

@@ -9,8 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from simtool.addresses import opening, public_name, without_home, without_secrets
 from simtool.corpora.corpus import Corpus, Reading, Row
-from simtool.corpora.files import COMPRESSIONS, File, is_archive, is_pipe, local_file, spooled, unpacked, unreadable
+from simtool.corpora.files import (
+    COMPRESSIONS,
+    File,
+    is_archive,
+    is_pipe,
+    local_file,
+    remote_file,
+    spooled,
+    unpacked,
+    unreadable,
+)
 from simtool.corpora.folders import contents_of, split_of
 from simtool.corpora.formats import (
     BY_NAME,
@@ -57,7 +68,12 @@ class Files:
             for block in self._blocks(file, reading):
                 if total:
                     reading.fraction = min((before + block.position) / total, 1.0)
-                yield block.parse(reading)
+                rows = block.parse(reading)
+                if not file.is_remote:
+                    file.check_unchanged()
+                yield rows
+            if file.is_remote:  # each look costs a request
+                file.check_unchanged()
             before += file.n_bytes or 0
 
     def pieces(self) -> list[Piece]:
@@ -101,7 +117,7 @@ class Files:
     def describe(self) -> str:
         if len(self.files) == 1 and not self.passed:
             return f"file {self.files[0].name}{self._shown_dialect()}"
-        return f"{len(self.files)} files of {self.label}{self._passed_over()}"
+        return f"{len(self.files)} files of {without_home(self.label)}{self._passed_over()}"
 
     def _shown_dialect(self) -> str:
         """How a table is written, where it is not as tables mostly are."""
@@ -173,6 +189,7 @@ def find_files(spec: str, split: str = "train") -> Files:
     SimtoolError
         Where there are none that can be read, or a split is asked of files that name none.
     """
+    spec = public_name(spec)
     if is_pipe(spec):
         return Files((spooled(spec),), spec)
     if "://" in spec:
@@ -196,7 +213,9 @@ def find_files(spec: str, split: str = "train") -> Files:
     else:
         files = tuple(map(local_file, _local_paths(spec)))
     if not files:
-        raise SimtoolError(f"No files match {spec!r}. Give a file, a folder, a glob in quotes, or a URL.")
+        raise SimtoolError(
+            f"No files match {without_secrets(spec)!r}. Give a file, a folder, a glob in quotes, or a URL."
+        )
     if split != "train" and {split_of(Path(file.location).name) for file in files} != {split}:
         raise SimtoolError(f"--split {split} is for folders and the hub; {spec} names files. Leave it out.")
     if len(files) == 1:
@@ -261,6 +280,7 @@ def _local_paths(spec: str) -> list[Path]:
 def _remote_files(spec: str) -> list[File]:
     import fsspec
 
+    spec = opening(spec)
     try:
         system, path = fsspec.core.url_to_fs(spec)
         if any(sign in path for sign in "*["):
@@ -268,14 +288,9 @@ def _remote_files(spec: str) -> list[File]:
         elif not spec.startswith("http") and system.isdir(path):
             paths = sorted(system.find(path))
         else:
-            paths = [path]
-        infos = [system.info(path) for path in paths]
+            return [remote_file(spec)]
+        return [remote_file(system.unstrip_protocol(path)) for path in paths]
     except ImportError as error:
-        raise SimtoolError(f"Cannot open {spec}: {error}.") from error
+        raise SimtoolError(f"Cannot open {without_secrets(spec)}: {error}.") from error
     except (OSError, ValueError) as error:
         raise unreadable(spec, error) from error
-    stamps = ("ETag", "etag", "LastModified", "mtime", "created")
-    return [
-        File(system.unstrip_protocol(info["name"]), info.get("size"), str([info.get(key) for key in stamps]))
-        for info in infos
-    ]

@@ -16,6 +16,7 @@ from typing import Any
 import filelock
 import platformdirs
 
+from simtool.addresses import public_name
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.chat import turns_of
 from simtool.corpora.corpus import Corpus, Source
@@ -187,7 +188,7 @@ def named(corpora: Any, options: Options) -> tuple[list[str], Options]:
     own = dict(options.corpora)
     for n, (label, data) in enumerate(labelled, 1):
         if isinstance(data, str | Path) and (label is None or local_text(str(data), options) is None):
-            names.append(str(data))  # where only a profile or the hub can serve, it keeps its own name
+            names.append(public_name(str(data)))  # where only a profile or the hub can serve, it keeps its own name
             continue
         names.append(label or f"corpus_{n}")
         own[names[-1]] = data
@@ -211,6 +212,7 @@ def local_text(name: str, options: Options) -> Corpus | None:
     """The text of a corpus on this machine (or at a URL); None where only a profile or the hub can serve."""
     if name in options.corpora:
         return options.corpora[name]
+    name = public_name(name)
     spec = parse_spec(name)
     split = spec.split or options.split
     if spec.location in options.corpora:

@@ -12,7 +12,8 @@ import pytest
 import zstandard
 
 from simtool.corpora import files
-from simtool.corpora.files import compression_of, decompressed, head_of, is_pipe, local_file
+from simtool.corpora.files import compression_of, decompressed, head_of, is_pipe, local_file, spooled
+from simtool.corpora.sources import find_files
 from simtool.errors import SimtoolError
 
 TEXT = b"one line\n" * 1000
@@ -124,3 +125,73 @@ def test_what_is_a_pipe(tmp_path):
     assert [is_pipe(spec) for spec in ("-", "/dev/stdin", "/dev/fd/63", str(tmp_path / "a-"), "a-b")] == [
         True, True, True, False, False,
     ]  # fmt: skip
+
+
+# ---- what changes ----------------------------------------------------------------------------------------
+
+
+def lines(n: int, mark: str) -> bytes:
+    return b"".join(b'{"text": "%s %d"}\n' % (mark.encode(), i) for i in range(n))
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(600_000, "before"))  # three blocks
+    blocks = find_files(str(path)).read()
+    next(blocks)
+    with path.open("ab") as stream:
+        stream.write(lines(1, "after"))
+    with pytest.raises(SimtoolError, match=rf"^{path} changed while it was read\."):
+        list(blocks)
+
+
+STAMPS = {
+    "ETag": ({"ETag": '"1"'}, {"ETag": '"2"'}),
+    "Last-Modified": (
+        {"Last-Modified": "Mon, 23 Nov 2026 10:00:00 GMT"},
+        {"Last-Modified": "Mon, 23 Nov 2026 10:00:01 GMT"},
+    ),
+    "nothing": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", STAMPS)
+def test_a_url_is_of_another_version_when_its_text_changes(served, kind):
+    handler, url = served
+    identities, texts = [], []
+    for stamp, body in zip(STAMPS[kind], (b"one", b"two"), strict=True):
+        spooled.cache_clear()  # as another process would
+        handler.stamp, handler.body = stamp, b'{"text": "%s"}\n' % body
+        source = find_files(f"{url}/a.jsonl")
+        identities.append(source.identity())
+        texts += [row["text"] for rows in source.read() for row in rows]
+        assert source.identity() == find_files(f"{url}/a.jsonl").identity()
+    assert texts == ["one", "two"] and identities[0] != identities[1]
+
+
+def test_a_url_that_changes_while_it_is_read_is_refused(served):
+    handler, url = served
+    handler.stamp, handler.body = {"ETag": '"1"'}, lines(10, "before")
+    blocks = find_files(f"{url}/a.jsonl").read()
+    next(blocks)
+    handler.stamp = {"ETag": '"2"'}
+    with pytest.raises(SimtoolError, match=r"/a\.jsonl changed while it was read\."):
+        next(blocks)
+
+
+def test_secrets_of_a_url_are_in_no_name_and_open_it(served):
+    handler, url = served
+    handler.stamp, handler.body = {"ETag": '"1"'}, lines(3, "text")
+    typed = f"{url.replace('//', '//me:hunter2@')}/a.jsonl?X-Amz-Signature=hunter3"
+    source = find_files(typed)
+    assert source.files[0].location == typed  # what is opened
+    assert sum(len(rows) for rows in source.read()) == 3
+    assert source.describe() == f"file {url}/a.jsonl" and source.label == f"{url}/a.jsonl"
+    assert source.identity() == find_files(f"{url}/a.jsonl").identity()  # another signature is the same text
+    handler.body = lines(4, "text")
+    with pytest.raises(SimtoolError) as error:
+        list(source.read())
+    assert "hunter" not in str(error.value)
+    with pytest.raises(SimtoolError) as error:
+        find_files("http://me:hunter2@127.0.0.1:9/a.jsonl?sig=hunter3")
+    assert "hunter" not in str(error.value)

@@ -1,5 +1,6 @@
 """From a name to its profile: text first, then the cache, then what ships."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -48,6 +49,21 @@ def test_what_is_counted_differently_is_another_profile(tmp_path, options):
     find_profile(path, ["token"], options)
     budget = Options(data=None, cache=options.cache, budget=Budget(documents=1))
     assert find_profile(path, ["token"], budget).profile.size["documents"] == 1
+
+
+def test_another_file_or_field_under_one_name_is_another_profile(tmp_path, options):
+    """The key of the cache holds the source and how it is read: whatever is left out of it gives another's counts."""
+    paths = [write(tmp_path / f"{name}.jsonl", [name * 10]) for name in "ab"]
+    for path in paths:
+        path.write_text(json.dumps({"text": path.stem * 10, "title": path.stem * 30}) + "\n")
+    found = [
+        find_profile("own", ["char1"], replace(options, text_field=fields, tokenizer=tokenizer, corpora={"own": path}))
+        for path, fields, tokenizer in itertools.product(paths, ("text", "title", "title,text"), ("default", "small"))
+    ]
+    assert {result.how for result in found} == {"counted now"}
+    n_bytes = [result.profile.size["bytes"] for result in found]
+    assert n_bytes == [10, 10, 30, 30, 41, 41] * 2  # two fields: a line break between them
+    assert len({result.profile.features["char1"].tobytes() for result in found}) == 6
 
 
 def test_a_damaged_cache_is_counted_again(tmp_path, options):

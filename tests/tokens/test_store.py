@@ -12,6 +12,7 @@ from simtool import integrity
 from simtool.corpora.chat import ChatTemplate
 from simtool.corpora.corpus import Corpus, Document, Reading, Segment, prompt_and_response
 from simtool.corpora.memory import corpus_in_memory
+from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.tokens import store as module
 from simtool.tokens.batches import IGNORED, ExampleBatches
@@ -93,6 +94,31 @@ def test_a_copy_is_in_the_split_of_its_original_and_order_does_not_matter(tokeni
 def test_splits_do_not_follow_the_folds(stores):
     folds = np.bincount((stores["train"].hashes % np.uint64(16)).astype(int), minlength=16)
     assert (folds > 0).all()
+
+
+def test_splits_do_not_follow_the_order_in_which_samples_are_drawn(stores):
+    """Folds and samples go by the hash with seed 0; a split by the same hash would hold its highest values only."""
+    for store in stores.values():
+        assert store.hashes.min() < 1 << 63 < store.hashes.max()
+
+
+@pytest.mark.parametrize(
+    ("segments", "learnt"),
+    [  # the tokens: What| is| it|?| international| trade
+        ([("What is it? inter", False), ("national trade", True)], [4, 5]),
+        ([("What is it?", False), (" international trade", True)], [4, 5]),
+        ([("What is it? inter", True), ("national trade", False)], [0, 1, 2, 3, 4]),
+        ([("What is it?", True), (" international trade", False)], [0, 1, 2, 3]),
+        ([("What is it? inter", False), ("nation", True), ("al trade", False)], [4]),
+        ([("What is it? inter", True), ("nation", False), ("al trade", True)], [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_a_token_that_straddles_a_border_is_learnt(tokenizer, tmp_path, segments, learnt):
+    document = Document(tuple(Segment("text", text, counted) for text, counted in segments))
+    corpus = Corpus("toy", "A test.", "sft", "ours", lambda row: document, {}, Rows((0,)))
+    store = tokenize_corpus(corpus, tokenizer, tmp_path, {"train": 1.0})["train"]
+    assert [tokenizer.decode([i]) for i in store.ids] == ["What", " is", " it", "?", " international", " trade"]
+    assert np.flatnonzero(~store.is_masked(0)).tolist() == learnt
 
 
 def test_arrays_are_mapped_and_read_only(stores):
@@ -312,3 +338,15 @@ def test_a_store_of_rendered_chats_masks_what_the_template_masks(tmp_path):
     learnt = [*tokenizer.encode(["b<|im_end|>a"])[0].tolist(), end]
     assert [run.tolist() for run in runs[1::2]] == [learnt, learnt]
     assert len(runs) == 5 and is_masked[0] and is_masked[-1]
+
+
+def test_a_store_is_filed_under_its_text_and_how_it_is_read(tmp_path):
+    """Another file, and another field of the same file, are other texts under one name."""
+    for name, texts in (("a", ["x"]), ("b", ["y"])):
+        rows = [{"text": text, "title": text * 2} for text in texts]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpora = [file_corpus(str(tmp_path / f"{name}.jsonl"), fields, name="own")
+               for name in "ab" for fields in ("text", "title", "text,title", "title->text")]  # fmt: skip
+    assert len({text_identity(corpus) for corpus in corpora}) == 8
+    again = file_corpus(str(tmp_path / "a.jsonl"), "text", name="own")
+    assert text_identity(again) == text_identity(corpora[0])
