@@ -160,6 +160,7 @@ class Ranges(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(self.path_of_file.stat().st_size))
         self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Last-Modified", "Mon, 23 Nov 2026 10:00:00 GMT")  # without a version it would be copied
         self.end_headers()
 
     def do_GET(self):
