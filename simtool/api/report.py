@@ -26,6 +26,7 @@ def report(
     resamples: int = RESAMPLES,
     seed: int = 0,
     options: Options | None = None,
+    examples: int = 0,
 ) -> Path:
     """Write one page about these corpora to `out`: a file that opens from disk, without a network.
 
@@ -40,6 +41,10 @@ def report(
     views
         Matrices to switch between, METRIC.FEATURE; the first is shown first.
 
+    examples
+        So many documents are excerpted behind each n-gram of a pair, where the text is at hand: their text is then on
+        the page.
+
     Returns
     -------
     The path of the page.
@@ -52,7 +57,7 @@ def report(
     out = Path(out)
     if out.is_dir():
         raise SimtoolError(f"{out} is a folder. Name a file: --out {out / 'report.html'}.")
-    how = (views, resamples, seed, _as_in_study(study, options or Options()))
+    how = (views, resamples, seed, _as_in_study(study, options or Options()), examples)
     findings = gather(as_names(corpora), pretrain, as_mixture_texts(mid), as_names(targets), study, sweep, *how)
     page = render(findings, provenance())
     with atomic_write(out) as temporary:

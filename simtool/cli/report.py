@@ -42,6 +42,13 @@ def report(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="METRIC.FEATURE of a matrix to switch to; repeatable. token, js, syntax and kl by default."),
     ] = None,
+    examples: Annotated[
+        int,
+        typer.Option(
+            help="Documents to excerpt behind each n-gram, where text is at hand: the page then holds their text.",
+            min=0,
+        ),
+    ] = 0,
     tokenizer: TokenizerName = "default",
     resamples: Resamples = 200,
     seed: Seed = 0,
@@ -71,6 +78,6 @@ def report(
         )
         path = api.report(
             *(corpora, out, pretrain, mid or (), target or (), study, sweep),
-            *(view or api.VIEWS, resamples, seed, options),
+            *(view or api.VIEWS, resamples, seed, options, examples),
         )
     print_page(path)

@@ -12,6 +12,7 @@ from simtool.errors import SimtoolError
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
 from simtool.mixture import Mixture, as_mixtures, midtraining_mixtures, parse_midtraining, parse_mixture
+from simtool.page.examples import Excerpts, excerpts_of
 from simtool.page.study import StudyTables, load_study
 from simtool.page.sweep import SweepTables, load_sweep_tables
 from simtool.prediction.advantage import Advantage, advantage
@@ -44,8 +45,12 @@ COSTLY_RESAMPLES = 100  # of curves, many mixtures each, and of the mixture, whi
 
 @dataclass(frozen=True)
 class Gram:
-    """An n-gram's part of a pair's divergence: bits, and how often a million symbols of each corpus have it."""
+    """An n-gram's part of a pair's divergence: bits, and how often a million symbols of each corpus have it.
 
+    entry   the column of its feature
+    """
+
+    entry: int
     ngram: str
     bits: float
     per_million_a: float
@@ -69,6 +74,7 @@ class Findings:
     matrices   one per view, all of the same corpora in the same order
     distances  Hellinger, on tokens, for the map
     pairs      {(i, j): one difference per feature}, i < j, places in `corpora`
+    examples   {place in `corpora`: excerpts of the documents behind its n-grams}, None where no text is at hand
     """
 
     corpora: tuple[str, ...]
@@ -76,6 +82,7 @@ class Findings:
     matrices: tuple[SimilarityMatrix, ...]
     distances: SimilarityMatrix
     pairs: Mapping[tuple[int, int], tuple[PairDifference, ...]]
+    examples: Mapping[int, Excerpts | None]
     advantage: Advantage | None
     curves: tuple[Curve, ...]
     advice: Advice | None
@@ -118,6 +125,7 @@ def gather(
     resamples: int = RESAMPLES,
     seed: int = 0,
     options: Options | None = None,
+    examples: int = 0,
 ) -> Findings:
     """Measure all of it. Roles that are not given are the catalogue's, see `roles`."""
     options = options or Options()
@@ -134,6 +142,7 @@ def gather(
     profiles = {name: profile.profile for name, profile in resolved.items()}
     mixtures = {name: parse_mixture(name) for name in corpora}
     closer, curves, advice, left_out = _recommend(profiles, parts, resamples, seed)
+    pairs = pair_differences(corpora, profiles, options)
     return Findings(
         corpora=tuple(corpora),
         facts=provenance_of(resolved)["corpora"],
@@ -142,7 +151,8 @@ def gather(
             for metric, feature in measures
         ),
         distances=similarity_matrix(profiles, mixtures, "hellinger", "token", None, MAP_RESAMPLES, seed),
-        pairs=pair_differences(corpora, profiles, options),
+        pairs=pairs,
+        examples=_examples(corpora, pairs, examples, options) if examples else {},
         advantage=closer,
         curves=curves,
         advice=advice,
@@ -236,10 +246,24 @@ def pair_differences(
     }
 
 
+def _examples(
+    corpora: Sequence[str], pairs: Mapping[tuple[int, int], Sequence[PairDifference]], n: int, options: Options
+) -> dict[int, Excerpts | None]:
+    """Excerpts behind the n-grams that a corpus has more of than another."""
+    entries: dict[int, dict[str, list[int]]] = {k: {name: [] for name in FEATURES} for k in range(len(corpora))}
+    for (i, j), parts in pairs.items():
+        for part in parts:
+            entries[i][part.feature] += [gram.entry for gram in part.more_in_a]
+            entries[j][part.feature] += [gram.entry for gram in part.more_in_b]
+    tokenizer = load_tokenizer(options.tokenizer, options.data)
+    return {k: excerpts_of(corpora[k], entries[k], n, options, tokenizer) for k in entries}
+
+
 def _pair_difference(whole: Difference) -> PairDifference:
     def side(name: str) -> tuple[Gram, ...]:
         return tuple(
             Gram(
+                int(entry),
                 readable(whole.names.get(int(entry))),
                 float(whole.bits[entry]),
                 float(whole.share_a[entry] * 1e6),

@@ -242,10 +242,24 @@
     const grams = sides.map(([who, rows]) => {
       const head = ["n-gram", "of the difference", `per million in ${label(i)}`, `in ${label(j)}`];
       const body = rows.map(([gram, part, a, b]) => [el("code", {}, gram), `${(100 * part / bits).toFixed(1)}%`, ...(turned ? [b, a] : [a, b]).map((v) => v.toLocaleString("en"))]);
-      return el("div", {}, el("h4", {}, `More in ${label(who)}`), grid(head, body));
+      const table = grid(head, body), excerpts = data.examples[who]?.[state.feature] ?? {};
+      table.querySelectorAll("tbody tr").forEach((line, k) => openable(line, excerpts[rows[k][0]] ?? []));
+      return el("div", {}, el("h4", {}, `More in ${label(who)}`), table);
     });
     const told = `Jensen-Shannon divergence on ${data.features[state.feature]}: ${bits.toFixed(3)} bits per ${data.symbols[state.feature]}, 1 at most, on all that was counted. The largest parts of it:`;
     return [choices, el("p", { class: "about" }, told), el("div", { class: "sides" }, ...grams)];
+  }
+
+  // the n-gram of a row becomes a button that shows where it stands in documents, in a row below
+  function openable(line, excerpts) {
+    if (!excerpts.length) return;
+    const below = el("tr", { class: "excerpts", hidden: true }, el("td", { colspan: line.cells.length }, ...excerpts.map((text) => el("blockquote", {}, text))));
+    const opener = el("button", { type: "button", class: "small", "aria-expanded": "false", onclick: () => {
+      below.hidden = !below.hidden;
+      opener.setAttribute("aria-expanded", String(!below.hidden));
+    } }, line.cells[0].firstChild);
+    line.cells[0].append(opener);
+    line.after(below);
   }
 
   function partsOf(i, j) {

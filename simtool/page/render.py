@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from simtool.page import sentences
+from simtool.page.examples import Excerpts
 from simtool.page.gather import FEATURES, VIEW_TITLES, Findings, PairDifference
 from simtool.page.markup import Html, el, join
 from simtool.page.sections import Section, labels, sections
 from simtool.profiles.features import symbol_of
 from simtool.similarity.matrix import SimilarityMatrix
-from simtool.wording import NOT_TRAINING, PROXY, SAMPLING, method
+from simtool.wording import NOT_TRAINING, PROXY, SAMPLING, method, readable
 
 DIGITS = 4  # significant, of what the matrix shows and colours
 
@@ -75,8 +76,27 @@ def data(findings: Findings, names: Sequence[str]) -> dict[str, Any]:
         "features": FEATURES,
         "symbols": [symbol_of(feature) for feature in FEATURES],
         "open": telling_pair(findings),
+        "examples": {k: _examples(findings, k, excerpts) for k, excerpts in findings.examples.items() if excerpts},
         "pairs": {f"{i}-{j}": [_pair(part) for part in parts] for (i, j), parts in findings.pairs.items()},
     }
+
+
+def _examples(findings: Findings, k: int, excerpts: Excerpts) -> list[dict[str, list[str]]]:
+    """Of each feature: excerpts by n-gram as it is shown. Buckets without a name have none."""
+    sides = [
+        (part.feature, gram)
+        for (i, j), parts in findings.pairs.items()
+        for part in parts
+        for gram in (*(part.more_in_a if i == k else ()), *(part.more_in_b if j == k else ()))
+    ]
+    return [
+        {
+            gram.ngram: list(excerpts[name][gram.entry])
+            for feature, gram in sides
+            if feature == name and gram.ngram != readable(None)
+        }
+        for name in FEATURES
+    ]
 
 
 def telling_pair(findings: Findings) -> list[int]:

@@ -12,6 +12,7 @@ from simtool.mixing.recommend import Recommendation
 from simtool.mixing.solver import TOLERANCE
 from simtool.page import charts, sentences
 from simtool.page.charts import Interval, Line
+from simtool.page.examples import DOCUMENTS
 from simtool.page.gather import Findings
 from simtool.page.markup import Html, el, table
 from simtool.page.parts import Section, command, folded, left_out, map_items, source, words_of
@@ -397,4 +398,21 @@ def corpora(findings: Findings, called: Called) -> Section:
         for name, facts in findings.facts.items()
         if (facts.get("skipped") or {}).get("count")
     ]
-    return Section("corpora", "Sources", [lead, sizes, *(notes if proxies else []), *skipped])
+    return Section(
+        "corpora", "Sources", [lead, sizes, *(notes if proxies else []), *skipped, *_excerpts(findings, called)]
+    )
+
+
+def _excerpts(findings: Findings, called: Called) -> list[Html]:
+    """Whose text stands on the page, which whoever passes it on must know; and whose could not."""
+    names = {k: called[name] for k, name in enumerate(findings.corpora)}
+    shown, missing = ([names[k] for k, texts in findings.examples.items() if bool(texts) is so] for so in (True, False))
+    lines = []
+    if shown:
+        lines.append(
+            f"This page holds excerpts of {listed(shown)}: of each, the documents among its first {DOCUMENTS} that have"
+            " an n-gram most often. A click on an n-gram shows them."
+        )
+    if missing:
+        lines.append(f"No text of {listed(missing)} is at hand, so no document is shown behind its n-grams.")
+    return [el("p", line, class_="note") for line in lines]

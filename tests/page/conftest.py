@@ -76,6 +76,7 @@ def found(tmp_path_factory) -> Findings:
         views=("token.token", "js.skeleton3"),
         resamples=20,
         options=Options(data=None, cache=folder / "cache"),
+        examples=2,
     )
 
 
@@ -102,4 +103,4 @@ def many(found) -> Findings:
     pairs = {(i, j): largest for i in range(n) for j in range(i + 1, n)}
     told = next(iter(found.facts.values()))
     facts = dict(found.facts) | dict.fromkeys(names, told)
-    return replace(found, corpora=names, matrices=(matrix,) * 4, pairs=pairs, facts=facts)
+    return replace(found, corpora=names, matrices=(matrix,) * 4, pairs=pairs, facts=facts, examples={})

@@ -344,8 +344,30 @@ def test_print_begins_no_page_within_a_heading_and_its_text(page):
         "return [...document.querySelectorAll('section > p, #matrix-view, figure')]"
         ".map(e => getComputedStyle(e).breakInside)"
     )
-    shown = [button for button in page.find_elements(By.TAG_NAME, "button") if button.is_displayed()]
+    buttons = page.find_elements(By.CSS_SELECTOR, "button:not(td button)")  # an n-gram that opens is text on paper
+    shown = [button.text for button in buttons if button.is_displayed()]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert set(after) == {"avoid"}
     assert set(inside) == {"avoid"}
     assert shown == []
+
+
+def test_an_n_gram_opens_the_documents_behind_it(page):
+    """The text of the files is evil, and stays text."""
+    click(page, cell(page, 0, 3))
+    assert page.find_elements(By.CSS_SELECTOR, "#pair .sides > div:nth-child(2) td button")
+    assert not page.find_elements(
+        By.CSS_SELECTOR, "#pair .sides > div:nth-child(1) td button"
+    )  # c4's text is elsewhere
+    click(page, cell(page, 3, 4))
+    openers = page.find_elements(By.CSS_SELECTOR, "#pair td button")
+    assert not any(quote.is_displayed() for quote in page.find_elements(By.TAG_NAME, "blockquote"))
+    for opener in openers:
+        click(page, opener)
+        assert opener.get_attribute("aria-expanded") == "true"
+    quotes = page.find_elements(By.TAG_NAME, "blockquote")
+    assert len(openers) < len(quotes) <= 2 * len(openers) and all(quote.is_displayed() for quote in quotes)
+    assert any("</script><img src=x onerror=alert(2)>" in quote.text for quote in quotes)
+    assert not page.find_elements(By.TAG_NAME, "img")
+    click(page, openers[0])
+    assert not quotes[0].is_displayed()
