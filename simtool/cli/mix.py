@@ -203,7 +203,9 @@ def mix(
     length = tokens or mid_tokens
     if mixture is not None and export is not None:
         with Counting() as progress:
-            options = options_of(tokenizer, data, workers=workers, progress=progress, all=all)
+            options = options_of(
+                tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template
+            )
             done = export_mixture(mixture, export, out, length, prediction, seed, max_epochs, options)
         print_exported(done)
         return

@@ -6,6 +6,7 @@ there as often as needed. To read another compression, name its suffix and its f
 
 import atexit
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -61,9 +62,10 @@ class Span(NamedTuple):
 class File:
     """One file: a local path, or a URL that fsspec opens.
 
-    stamp   what the file system or server says of its version: ETag, time of its last change
-    label   what it is called where it is not called by its location: a pipe that was copied
-    span    the part of it that is read; None: all
+    stamp      what the file system or server says of its version: ETag, time of its last change
+    label      what it is called where it is not called by its location: a pipe that was copied
+    span       the part of it that is read; None: all
+    encoding   of its text, where that is declared; "": UTF-8
     """
 
     location: str
@@ -71,6 +73,7 @@ class File:
     stamp: str
     label: str = ""
     span: Span | None = None
+    encoding: str = ""
 
     @property
     def name(self) -> str:
@@ -132,9 +135,8 @@ class File:
         """Changes when the bytes may have changed: location, size, stamp, and a hash of the content (of URLs: their
         ETag or the time of their last change stands for it)."""
         location = self.location if self.is_remote else os.path.abspath(self.location)
-        return (
-            f"{without_secrets(self.label or location)} {self.size} {'' if self.label else self.stamp} {self.content()}"
-        )
+        version = f"{self.size} {'' if self.label else self.stamp} {self.content()}"
+        return " ".join(filter(None, [without_secrets(self.label or location), version, self.encoding]))
 
     def content(self) -> str:
         """A hash of the bytes, wherever they lie; of more than HASHED_WHOLE bytes, of pieces spread evenly."""
@@ -336,9 +338,45 @@ def compression_of(file: File) -> str | None:
 
 
 def decompressed(file: File, raw: BinaryIO) -> Any:
-    """The bytes of a file that has been opened, decompressed where they are compressed."""
+    """The bytes of a file that has been opened, decompressed where they are compressed, in UTF-8 where that is not
+    their declared encoding."""
     kind = compression_of(file)
-    return COMPRESSIONS[kind].open(raw) if kind else raw
+    stream = COMPRESSIONS[kind].open(raw) if kind else raw
+    return Transcoded(stream, file.encoding) if file.encoding else stream
+
+
+class Transcoded(io.RawIOBase):
+    """Text in another encoding as UTF-8."""
+
+    def __init__(self, stream: BinaryIO, encoding: str):
+        self.stream, self.encoding, self.ready = stream, encoding, b""
+        self.decoder = codecs.getincrementaldecoder(encoding)()
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
+
+    def read(self, size: int = -1) -> bytes:
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(BLOCK), b""))
+        while not self.ready:
+            chunk = self.stream.read(1 << 20)
+            try:
+                self.ready = self.decoder.decode(chunk, final=not chunk).encode("utf-8", "replace")
+            except UnicodeDecodeError as error:
+                raise OSError(f"it is not {self.encoding} ({error.reason})") from error
+            if not chunk:
+                break
+        data, self.ready = self.ready[:size], self.ready[size:]
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def broken(file: File, error: Exception) -> SimtoolError:

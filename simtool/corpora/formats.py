@@ -21,6 +21,7 @@ import orjson
 from simtool.corpora.corpus import Reading, Row
 from simtool.corpora.files import BROKEN, BY_SUFFIX, HEAD, File, broken, decompressed, head_of, line_blocks
 from simtool.corpora.files import LONGEST_LINE as LONGEST_CELL
+from simtool.corpora.web import page_rows, warc_pages
 from simtool.errors import SimtoolError
 
 LONGEST_HEAD = 8 << 20  # bytes that are searched for the end of a first line
@@ -28,6 +29,7 @@ LONGEST_SOURCE_FILE = 1 << 20  # in a source tree: larger files are data or gene
 DIALECT_HEAD = 1 << 15  # bytes from which the dialect of a table is read (32 kB: 0.05 s)
 DELIMITERS = [",", "\t", ";", "|"]
 ONE_COLUMN = "\x1f"  # a delimiter that no text holds
+OTHER_ENCODING = '; say another encoding in the corpora file: encoding = "latin-1"'
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -140,7 +142,7 @@ def plain(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"is not UTF-8 ({error.reason} at byte {error.start})") from error
+        raise ValueError(f"is not UTF-8 ({error.reason} at byte {error.start}){OTHER_ENCODING}") from error
 
 
 # ---- JSON ------------------------------------------------------------------------------------------------
@@ -217,10 +219,12 @@ def _json_blocks(file: File, columns: Columns) -> Iterator[Block]:
     except BROKEN as error:
         raise broken(file, error) from error
     rows = value if isinstance(value, list) else _rows_inside(value)
+    if rows and isinstance(rows, list) and all(type(row) is str for row in rows):
+        rows = [{"text": text} for text in rows]
     if not isinstance(rows, list) or not all(type(row) is dict for row in rows):
         raise SimtoolError(
-            f"{file.name} must hold a list of objects, or an object with one list of objects in it. It holds"
-            f" {_shape(value)}."
+            f"{file.name} must hold a list of objects or of texts, or an object with one list of objects in it."
+            f" It holds {_shape(value)}."
         )
     for start in range(0, len(rows), 1000):
         yield Block(partial(_same, rows[start : start + 1000]), file.size or 0)
@@ -382,7 +386,8 @@ def csv_blocks(file: File, columns: Columns, dialect: Dialect | None = None) -> 
         {"quotechar": dialect.quote, "strict": True} if dialect.quote else {"quoting": csv.QUOTE_NONE}
     )
     try:
-        with file.open() as raw, _text(decompressed(file, raw), dialect.encoding) as stream:
+        encoding = "utf-8-sig" if file.encoding else dialect.encoding  # declared, it is UTF-8 by now
+        with file.open() as raw, _text(decompressed(file, raw), encoding) as stream:
             table = csv.DictReader(stream, delimiter=dialect.delimiter, **quoting)
             rows: list[tuple[int, Row]] = []
             for row in table:
@@ -469,11 +474,8 @@ def _same(rows: list[Row], reading: Reading) -> list[Row]:
 
 
 def _warc_blocks(file: File, columns: Columns) -> Iterator[Block]:
-    raise SimtoolError(
-        f"{file.name} is a web archive (WARC), whose records are pages with their headers, not texts.\n"
-        "Extract the text first (trafilatura, resiliparse), or name a set that has been."
-    )
-    yield  # a generator, like the others
+    for pages, position in warc_pages(file):
+        yield Block(partial(page_rows, pages), position)
 
 
 FORMATS: dict[str, Callable[[File, Columns], Iterator[Block]]] = {

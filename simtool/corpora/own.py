@@ -5,12 +5,14 @@
     fields = "subject,body"                 # as in FILE#FIELDS; read off the rows by default
     filter = 'lang == "en" and stars > 3'   # rows that are read
     chat_template = "qwen3"                 # a tokenizer's or a file's, for a corpus of chats or prompts
-    delimiter = ";"                         # and quote, encoding: of a table, where they are not detected from it
+    encoding = "latin-1"                    # of text that is not UTF-8, in any format
+    delimiter = ";"                         # and quote: of a table, where they are not detected from it
 
 A name is used like one of the catalogue: in mixtures, studies and reports. To add a setting, add a field to `Entry`.
 """
 
 import ast
+import codecs
 import operator
 import re
 import tomllib
@@ -55,13 +57,23 @@ class Entry:
                 raise unknown(name, str(getattr(self, name)), map(str, filter(None, values)))
         if self.filter is not None:
             RowFilter(self.filter)
+        if self.encoding is not None and not _is_encoding(self.encoding):
+            raise SimtoolError(f"Unknown encoding {self.encoding!r}. Name one such as utf-16, latin-1 or cp1252.")
 
     @property
     def dialect(self) -> Dialect | None:
         """How a table of text is written, where the file says any of it."""
-        named = {"delimiter": self.delimiter, "quote": self.quote, "encoding": self.encoding}
+        named = {"delimiter": self.delimiter, "quote": self.quote}
         settings = {name: value for name, value in named.items() if value is not None}
         return Dialect(**settings) if settings else None
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True
 
 
 def load_entries(path: Path) -> dict[str, Entry]:

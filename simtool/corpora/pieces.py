@@ -69,7 +69,7 @@ def spans_of(file: File, form: str, size: int) -> list[File]:
     """
     if form == "parquet":
         spans = _in_runs("row groups", _row_groups(file), size)
-    elif form != "jsonl":
+    elif form != "jsonl" or file.encoding:  # lines are looked for in UTF-8
         return [file]
     elif (compression := compression_of(file)) is None and file.size is not None:
         spans = [

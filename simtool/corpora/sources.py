@@ -169,12 +169,13 @@ def known_format(file: File) -> str:
         raise SimtoolError(
             f"Cannot tell what {file.name} holds.\n"
             f"Known: {', '.join(name for name in FORMATS if name != 'document')} (endings such as"
-            f" {', '.join(BY_NAME)}); compressed: {', '.join(COMPRESSIONS)}."
+            f" {', '.join(BY_NAME)}); compressed: {', '.join(COMPRESSIONS)}.\n"
+            'Text in another encoding than UTF-8 is declared in the corpora file: encoding = "latin-1".'
         )
     return name
 
 
-def find_files(spec: str, split: str = "train") -> Files:
+def find_files(spec: str, split: str = "train", encoding: str = "") -> Files:
     """The files of a path, folder, glob, pipe or URL.
 
     Parameters
@@ -183,6 +184,8 @@ def find_files(spec: str, split: str = "train") -> Files:
         As it is typed; "-" is standard input.
     split
         Of a folder whose files are named by splits.
+    encoding
+        Of their text, where it is not UTF-8.
 
     Raises
     ------
@@ -191,14 +194,14 @@ def find_files(spec: str, split: str = "train") -> Files:
     """
     spec = public_name(spec)
     if is_pipe(spec):
-        return Files((spooled(spec),), spec)
+        return Files(_declared((spooled(spec),), encoding), spec)
     if "://" in spec:
         files = tuple(_remote_files(spec))
     elif (path := Path(spec).expanduser()).is_dir():
         contents = contents_of(path, split)
         files = contents.files
         if files:
-            return Files(files, spec, contents.is_tree, contents.passed)
+            return Files(_declared(files, encoding), spec, contents.is_tree, contents.passed)
     elif path.is_file() and is_archive(path):
         archive = local_file(path)
         folder = unpacked(str(path.absolute()), archive.size or 0, archive.stamp)
@@ -209,7 +212,7 @@ def find_files(spec: str, split: str = "train") -> Files:
             for file in contents.files
         )
         if files:
-            return Files(files, spec, contents.is_tree, contents.passed)
+            return Files(_declared(files, encoding), spec, contents.is_tree, contents.passed)
     else:
         files = tuple(map(local_file, _local_paths(spec)))
     if not files:
@@ -218,9 +221,15 @@ def find_files(spec: str, split: str = "train") -> Files:
         )
     if split != "train" and {split_of(Path(file.location).name) for file in files} != {split}:
         raise SimtoolError(f"--split {split} is for folders and the hub; {spec} names files. Leave it out.")
+    files = _declared(files, encoding)
     if len(files) == 1:
         known_format(files[0])
     return Files(files, spec)
+
+
+def _declared(files: tuple[File, ...], encoding: str) -> tuple[File, ...]:
+    """Files in the encoding that is declared, if any is."""
+    return tuple(replace(file, encoding=encoding) for file in files) if encoding else files
 
 
 def file_corpus(
@@ -229,6 +238,7 @@ def file_corpus(
     split: str = "train",
     name: str | None = None,
     dialect: Dialect | None = None,
+    encoding: str = "",
 ) -> Corpus:
     """A corpus of the user's own files.
 
@@ -244,8 +254,10 @@ def file_corpus(
         What the corpus is called; the spec by default.
     dialect
         How tables of text are written; None: detected from each.
+    encoding
+        Of the text, where it is not UTF-8.
     """
-    source = replace(find_files(spec, split), dialect=dialect)
+    source = replace(find_files(spec, split, encoding), dialect=dialect)
     corpus = Corpus(
         name=name or spec, about="Your own files.", role="specialised", licence="yours", render=None, example={},
         source=source,

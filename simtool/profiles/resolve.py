@@ -252,7 +252,7 @@ def _own_corpus(name: str, entry: Entry, spec: Spec, options: Options) -> Corpus
         chat_template=entry.chat_template or options.chat_template,
     )
     if parse_spec(entry.path).is_path:
-        corpus = file_corpus(entry.path, own.text_field, own.split, name, entry.dialect)
+        corpus = file_corpus(entry.path, own.text_field, own.split, name, entry.dialect, entry.encoding or "")
     else:
         corpus = find_text_or_hub(entry.path, replace(own, corpora_file=None))
     view = spec.view or entry.view or corpus.view

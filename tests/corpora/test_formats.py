@@ -1,11 +1,13 @@
 """The content says what a file is; its name only hints."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
@@ -60,7 +62,7 @@ def test_json_that_holds_no_rows_says_what_it_holds(tmp_path):
     with pytest.raises(SimtoolError) as error:
         texts_of(tmp_path / "a.json")
     assert str(error.value) == (
-        f"{tmp_path / 'a.json'} must hold a list of objects, or an object with one list of objects in it."
+        f"{tmp_path / 'a.json'} must hold a list of objects or of texts, or an object with one list of objects in it."
         " It holds an object with name, version."
     )
 
@@ -120,12 +122,6 @@ def test_only_the_columns_that_are_needed_are_read(tmp_path, write):
     assert [row for block in blocks for row in block.parse(Reading())] == [{"text": row["text"]} for row in ROWS]
 
 
-def test_a_web_archive_is_refused_by_its_content(tmp_path):
-    (tmp_path / "cc").write_bytes(b"WARC/1.0\r\nWARC-Type: response\r\n\r\n<p>doc\r\n\r\n")
-    with pytest.raises(SimtoolError, match=r"is a web archive \(WARC\), whose records are pages"):
-        texts_of(tmp_path / "cc")
-
-
 # ---- tables ----
 
 
@@ -164,3 +160,45 @@ def test_a_single_column_is_read_whole(tmp_path):
 def test_utf_16_with_a_mark_is_read(tmp_path):
     (tmp_path / "a.csv").write_text("id,text\n1,caf\u00e9 au lait\n2,th\u00e9\n", encoding="utf-16")
     assert texts_of(tmp_path / "a.csv") == ["caf\u00e9 au lait", "th\u00e9"]
+
+
+# ---- encodings ----
+
+WRITTEN = ["caf\u00e9 au lait", "th\u00e9 \u00e0 la menthe"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1", "cp1252"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.txt", "a.csv", "a.md", "a.jsonl.zst"])
+def test_text_is_read_in_the_encoding_that_is_declared(tmp_path, name, encoding):
+    rows = [{"text": text} for text in WRITTEN]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    content = {
+        "a.jsonl": lines,
+        "a.jsonl.zst": lines,
+        "a.json": json.dumps(rows, ensure_ascii=False),
+        "a.txt": "\n".join(WRITTEN),
+        "a.csv": "text\n" + "\n".join(WRITTEN),
+        "a.md": WRITTEN[0],
+    }[name].encode(encoding)
+    path = tmp_path / name
+    path.write_bytes(zstandard.compress(content) if name.endswith(".zst") else content)
+    corpus = file_corpus(str(path), encoding=encoding)
+    assert [document.text for document in corpus.documents()] == (WRITTEN[:1] if name == "a.md" else WRITTEN)
+    assert corpus.source.identity() != replace(corpus.source, files=(local_file(path),)).identity()
+
+
+def test_text_in_another_encoding_than_is_declared_is_an_error(tmp_path):
+    (tmp_path / "a.txt").write_bytes(WRITTEN[0].encode("latin-1"))
+    with pytest.raises(SimtoolError, match=r"a\.txt: it is not utf-8"):
+        list(file_corpus(str(tmp_path / "a.txt"), encoding="utf-8").documents())
+    hint = r'is not UTF-8 .*; say another encoding in the corpora file: encoding = "latin-1"'
+    with pytest.raises(SimtoolError, match=hint):
+        list(file_corpus(str(tmp_path / "a.txt")).documents())
+
+
+def test_a_list_of_texts_is_a_document_each(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(WRITTEN, indent=1))
+    assert texts_of(tmp_path / "a.json") == WRITTEN
+    (tmp_path / "a.json").write_text("[1, 2]")
+    with pytest.raises(SimtoolError, match="must hold a list of objects or of texts, or an object with one list"):
+        texts_of(tmp_path / "a.json")

@@ -1,0 +1,86 @@
+"""Pages of web archives as text, and what of an archive is no page."""
+
+import gzip
+import sys
+
+import pytest
+
+from simtool.corpora.sources import file_corpus
+from simtool.errors import SimtoolError
+
+PAGE = """<html><head><title>T</title><script>run()</script></head><body><nav><a href="/">Home</a></nav><article>
+<p>{} It is a long sentence about caf&eacute;s &amp; rivers, which goes on for a while.</p></article>
+<footer>Imprint</footer></body></html>"""
+TEXT = "{} It is a long sentence about cafés & rivers, which goes on for a while."
+
+
+def record(kind: str, body: bytes, content_type: str = "text/html; charset=utf-8", status: str = "200 OK") -> bytes:
+    """A record of an archive; of a response, with the header of the server."""
+    if kind == "response":
+        lines = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        body = lines.encode() + body
+    media = "application/http; msgtype=response" if kind == "response" else "text/plain"
+    headers = {"WARC-Type": kind, "WARC-Target-URI": "http://a", "Content-Type": media, "Content-Length": len(body)}
+    lines = ["WARC/1.0", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + body + b"\r\n\r\n"
+
+
+RECORDS = [
+    record("warcinfo", b"software: toy"),
+    record("request", b"GET / HTTP/1.1"),
+    record("response", PAGE.format("One.").encode()),
+    record("response", PAGE.format("Gone.").encode(), status="404 Not Found"),
+    record("response", b"\x89PNG", "image/png"),
+    record("response", PAGE.format("Zwölf.").encode("latin-1"), "text/html; charset=iso-8859-1"),
+    record("response", "über".encode(), "text/plain"),
+    record("metadata", b"{}"),
+]
+
+
+def texts_of(path) -> list[str]:
+    return [document.text for document in file_corpus(str(path)).documents()]
+
+
+@pytest.mark.parametrize("name", ["a.warc", "a.warc.gz", "CC-MAIN-2024"])
+def test_the_text_of_pages_is_read_without_headers_and_markup(tmp_path, name):
+    pytest.importorskip("fastwarc")
+    parts = [gzip.compress(part) for part in RECORDS] if name.endswith(".gz") else RECORDS
+    (tmp_path / name).write_bytes(b"".join(parts))
+    assert texts_of(tmp_path / name) == [TEXT.format("One."), TEXT.format("Zwölf."), "über"]
+
+
+def test_extracted_text_is_read_as_it_is(tmp_path):
+    pytest.importorskip("fastwarc")
+    wet = [record("warcinfo", b"toy"), record("conversion", "Ein <Satz>.\nNoch einer: é\n".encode())]
+    (tmp_path / "a.warc.wet.gz").write_bytes(b"".join(map(gzip.compress, wet)))
+    assert texts_of(tmp_path / "a.warc.wet.gz") == ["Ein <Satz>.\nNoch einer: é"]
+
+
+def test_each_page_is_in_one_shard(tmp_path):
+    pytest.importorskip("fastwarc")
+    pages = [record("response", PAGE.format(f"Page {n}.").encode()) for n in range(250)]
+    (tmp_path / "a.warc").write_bytes(b"".join(pages))
+    corpus = file_corpus(str(tmp_path / "a.warc"))
+    batches = [batch for shard in range(2) for batch in corpus.batches(shard, 2)]
+    assert sorted(document.text for batch in batches for document in batch) == sorted(
+        TEXT.format(f"Page {n}.") for n in range(250)
+    )
+
+
+def test_an_archive_that_is_cut_short_is_an_error(tmp_path):
+    pytest.importorskip("fastwarc")
+    whole = gzip.compress(b"".join(record("response", PAGE.format(n).encode()) for n in range(300)))
+    (tmp_path / "a.warc.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SimtoolError, match=r"a\.warc\.gz is cut short"):
+        texts_of(tmp_path / "a.warc.gz")
+
+
+def test_without_the_extra_an_archive_is_refused_by_its_content(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastwarc.warc", None)
+    (tmp_path / "cc").write_bytes(b"".join(RECORDS))
+    with pytest.raises(SimtoolError) as error:
+        texts_of(tmp_path / "cc")
+    assert str(error.value) == (
+        f"{tmp_path / 'cc'} is a web archive (WARC). Reading pages from it needs resiliparse: pip install '.[web]' in a"
+        " clone of simtool."
+    )
