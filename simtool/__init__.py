@@ -19,4 +19,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """What completion shows: the functions and what they take, and nothing that is here by accident."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import simtool
+from simtool.api import MODULES
 from simtool.errors import SimtoolError
 
 ROOT = Path(__file__).parent.parent
@@ -110,6 +111,11 @@ def test_a_public_name_is_there_or_says_what_it_needs(name):
     except SimtoolError as error:
         assert find_spec("torch") is None
         assert str(error) == "This needs torch: pip install '.[train]' in a clone of simtool."
+
+
+def test_completion_shows_functions_and_what_they_take():
+    shown = {name for name in dir(simtool) if not name.startswith("_")}
+    assert shown == {*MODULES} and {"matrix", "mix", "report", "Options"} <= shown
 
 
 def test_no_other_name_is_there():
