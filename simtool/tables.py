@@ -60,6 +60,24 @@ def save_table(table: "pl.DataFrame", path: Path, facts: dict[str, Any]) -> None
         temporary.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def read_table(path: Path) -> "pl.DataFrame":
+    """A table of the user's own, csv or parquet by its suffix.
+
+    Raises
+    ------
+    SimtoolError
+        Where it is missing, empty or cannot be read.
+    """
+    import polars as pl
+
+    try:
+        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No file {path}. Check the path.") from error
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SimtoolError(f"Cannot read {path} as a table (csv, parquet): {str(error).splitlines()[0]}.") from error
+
+
 def load_table(path: Path) -> tuple["pl.DataFrame", dict[str, Any]]:
     """A table and its provenance.
 

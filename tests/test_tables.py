@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from simtool.errors import SimtoolError
-from simtool.tables import atomic_write, load_table, provenance, save_table
+from simtool.tables import atomic_write, load_table, provenance, read_table, save_table
 from simtool.version import __version__
 
 TABLE = pl.DataFrame({"corpus": ["c4", "gsm8k"], "nats_per_token": [3.5, 2.25]})
@@ -54,3 +54,26 @@ def test_a_folder_that_cannot_be_written_is_one_message(tmp_path):
         pass
     assert str(error.value).startswith(f"Cannot write {tmp_path / 'file' / 'facts.json'}: ")
     assert str(error.value).endswith("Choose another folder.")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "Cannot read {path} as a table (csv, parquet): empty CSV."),
+        ("a.csv", b"x,y\n1,2,3\n", "Cannot read {path} as a table (csv, parquet): "),
+        ("a.parquet", b"junk", "Cannot read {path} as a table (csv, parquet): "),
+        ("none.csv", None, "No file {path}. Check the path."),
+    ],
+)
+def test_a_table_of_the_users_that_cannot_be_read(name, content, message, tmp_path):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SimtoolError) as caught:
+        read_table(path)
+    assert str(caught.value).startswith(message.format(path=path)) and "\n" not in str(caught.value)
+
+
+def test_a_table_of_the_users(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n" + "1,2\n" * 200 + "3%,4\n")
+    assert read_table(tmp_path / "a.csv")["x"].to_list()[-1] == "3%"  # the type is that of all rows

@@ -21,6 +21,7 @@ from simtool.profiles.features import find_feature
 from simtool.profiles.resolve import Options, find_profiles, provenance_of
 from simtool.similarity import attribution
 from simtool.similarity.attribution import Explanation
+from simtool.tables import read_table
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 
 PAPER = {
@@ -180,10 +181,7 @@ def verify(prediction_file: Path, results: Path, size: str | None = None, seed: 
     import polars as pl
 
     predicted = prediction.load_prediction(prediction_file)
-    results = Path(results)
-    if not results.exists():
-        raise SimtoolError(f"No file {results}. Check the path.")
-    table = pl.read_parquet(results) if results.suffix == ".parquet" else pl.read_csv(results)
+    table = read_table(Path(results))
     if size is not None:
         sizes = table["size"].cast(pl.String).unique().sort().to_list() if "size" in table.columns else []
         if size not in sizes:

@@ -21,6 +21,7 @@ from simtool.cli.options import (
     Resamples,
     Save,
     Seed,
+    SkipBad,
     Targets,
     TokenizerName,
     Tokens,
@@ -53,6 +54,7 @@ def advantage(
     resamples: Resamples = 1000,
     seed: Seed = 0,
     data: Data = None,
+    skip_bad: SkipBad = False,
     chat_template: ChatTemplate = "none",
     workers: Workers = 0,
     all: All = False,
@@ -75,7 +77,9 @@ def advantage(
     if paper:
         pretrain, mid, target = api.PAPER["pretrain"], list(api.PAPER["mid"]), list(api.PAPER["targets"])
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template)
+        options = options_of(
+            tokenizer, data, skip_bad=skip_bad, workers=workers, progress=progress, all=all, chat_template=chat_template
+        )
         how = (metric, feature, tokens, resamples, seed, options)
         if curve is not None:
             result = api.advantage_curve(pretrain, curve, target or [], *how)
@@ -132,6 +136,7 @@ def mix(
     resamples: Resamples = 100,
     seed: Seed = 0,
     data: Data = None,
+    skip_bad: SkipBad = False,
     chat_template: ChatTemplate = "none",
     workers: Workers = 0,
     all: All = False,
@@ -204,7 +209,13 @@ def mix(
     if mixture is not None and export is not None:
         with Counting() as progress:
             options = options_of(
-                tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template
+                tokenizer,
+                data,
+                skip_bad=skip_bad,
+                workers=workers,
+                progress=progress,
+                all=all,
+                chat_template=chat_template,
             )
             done = export_mixture(mixture, export, out, length, prediction, seed, max_epochs, options)
         print_exported(done)
@@ -223,7 +234,9 @@ def mix(
         max_forgetting=max_forgetting,
     )
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template)
+        options = options_of(
+            tokenizer, data, skip_bad=skip_bad, workers=workers, progress=progress, all=all, chat_template=chat_template
+        )
         result = api.mix(pretrain, named, target, constraints, feature, resamples, seed, options)
         if export is not None:
             done = export_mixture(result, export, out, length, None, seed, max_epochs, options)
@@ -247,6 +260,7 @@ def predict(
     resamples: Resamples = 1000,
     seed: Seed = 0,
     data: Data = None,
+    skip_bad: SkipBad = False,
     chat_template: ChatTemplate = "none",
     workers: Workers = 0,
     all: All = False,
@@ -262,7 +276,9 @@ def predict(
     from simtool.prediction.predict import save_prediction
 
     with Counting() as progress:
-        options = options_of(tokenizer, data, workers=workers, progress=progress, all=all, chat_template=chat_template)
+        options = options_of(
+            tokenizer, data, skip_bad=skip_bad, workers=workers, progress=progress, all=all, chat_template=chat_template
+        )
         prediction = api.predict(pretrain, mid or [], target or [], predictor, tokens, resamples, seed, options)
     save_prediction(prediction, out)
     print_saved([out])
@@ -303,6 +319,7 @@ def explain(
     top: Top = 12,
     tokenizer: TokenizerName = "default",
     data: Data = None,
+    skip_bad: SkipBad = False,
     format: OutputFormat = Format.table,
 ) -> None:
     """Show which tokens or n-grams of a target a predicted mixture covers that pretraining does not.
@@ -312,7 +329,7 @@ def explain(
     from simtool.api import mix as api
     from simtool.display.mix import print_explanations
 
-    result = api.explain(prediction, target, mixture, feature, options_of(tokenizer, data))
+    result = api.explain(prediction, target, mixture, feature, options_of(tokenizer, data, skip_bad=skip_bad))
     print_explanations(result, top, format.value)
 
 

@@ -18,6 +18,7 @@ from simtool.cli.options import (
     OptionalPretrain,
     OutputFormat,
     Save,
+    SkipBad,
     Targets,
     Workers,
     amount,
@@ -78,6 +79,7 @@ def train_eval(
     ] = 0,
     keep_leaves: Annotated[bool, typer.Option("--keep-leaves", help="Keep the weights after SFT too.")] = False,
     data: Data = None,
+    skip_bad: SkipBad = False,
     format: OutputFormat = Format.table,
 ) -> None:
     """Does the gap between corpora predict what midtraining is worth? Predict, train every arm, measure, and say.
@@ -95,7 +97,7 @@ def train_eval(
     study = api.define_study(preset, pretrain, mid or (), cpt or (), target or (), model, train_tokens, seeds, start)
     execution = api.StudyExecution(device, workers, engine.value, runs, tuple(only or ()), ensemble, keep_leaves)
     if plan:
-        options = options_of(study.tokenizer, data)
+        options = options_of(study.tokenizer, data, skip_bad=skip_bad)
         print_plan(*api.plan_study(study, options, execution, Studying(format.value).report), format.value)
         return
     folder = api.folder_of(study, out)
@@ -104,9 +106,12 @@ def train_eval(
         from simtool.display.compare import print_matrix
 
         with Counting() as progress:
-            print_matrix(api.study_matrix(study, options_of(study.tokenizer, data, progress=progress)), format.value)
+            print_matrix(
+                api.study_matrix(study, options_of(study.tokenizer, data, skip_bad=skip_bad, progress=progress)),
+                format.value,
+            )
     with Studying(format.value) as progress:
-        options = None if prepared else options_of(study.tokenizer, data, progress=progress)
+        options = None if prepared else options_of(study.tokenizer, data, skip_bad=skip_bad, progress=progress)
         outcome, conclusions = api.train_eval(study, folder, options, execution, resume, progress.report)
     if conclusions is not None:
         print_conclusions(conclusions, format.value)

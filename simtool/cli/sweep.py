@@ -12,6 +12,7 @@ from simtool.cli.options import (
     Provenance,
     Save,
     Seed,
+    SkipBad,
     TokenizerName,
     Workers,
     amount,
@@ -67,6 +68,7 @@ def sweep(
     ] = 10,
     seed: Seed = 0,
     data: Data = None,
+    skip_bad: SkipBad = False,
     workers: Workers = 0,
     format: OutputFormat = Format.table,
     provenance: Provenance = False,
@@ -102,7 +104,7 @@ def sweep(
             scores,
             resamples,
             seed,
-            options_of(tokenizer, data, workers=workers, progress=progress),
+            options_of(tokenizer, data, skip_bad=skip_bad, workers=workers, progress=progress),
         )
     if save is not None:
         print_saved(result.save(save))

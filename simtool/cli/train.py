@@ -173,6 +173,7 @@ def train(
     tokenizer: TokenizerName = "default",
     stores: Stores = None,
     data: Data = None,
+    skip_bad: SkipBad = False,
     text_field: TextField = None,
     chat_template: ChatTemplate = "none",
     format: OutputFormat = Format.table,
@@ -214,7 +215,7 @@ def train(
     )
     execution = api.Execution(device, micro_batch, compile, deterministic, save_seconds=save_seconds, shard=shard)
     with Training() as progress:
-        options = options_of(tokenizer, data, "train", text_field, False, 1, progress, chat_template=chat_template)
+        options = options_of(tokenizer, data, "train", text_field, skip_bad, 1, progress, chat_template=chat_template)
         rows = api.train(
             *(
                 request,
@@ -252,6 +253,7 @@ def evaluate(
     tokenizer: TokenizerName = "default",
     stores: Stores = None,
     data: Data = None,
+    skip_bad: SkipBad = False,
     save: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder for the losses of every document (npz).", file_okay=False),
@@ -275,7 +277,7 @@ def evaluate(
     if not corpora and not lm_eval:
         raise SimtoolError("Name what to measure on: corpora (gsm8k c4), or tasks of the harness (--lm-eval arc_easy).")
     with Training() as progress:
-        options = options_of(tokenizer, data, progress=progress)
+        options = options_of(tokenizer, data, skip_bad=skip_bad, progress=progress)
         losses = api.evaluate(
             checkpoint, corpora or (), split, documents, sequence_length, precision, device, save, stores, options
         )

@@ -245,9 +245,7 @@ class Corpus:
         where = self.source.describe() if self.source else self.name
         has = f"It has: {', '.join(map(str, row))}."
         if isinstance(error, KeyError):
-            return (
-                f"{where}: a row has no field {error.args[0]!r}. {has} Name the one that holds the text: --text-field."
-            )
+            return f"{where}: a row has no field {error.args[0]!r}. {has} Name the one that holds the text: PATH#FIELD."
         return f"{where}: a row cannot be read as {self.name} ({type(error).__name__}: {error}). {has}"
 
 

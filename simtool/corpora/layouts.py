@@ -324,7 +324,7 @@ def find_layout(rows: Sequence[Row], fields: str | None, where: str) -> Layout:
     ways = f" ({'; '.join(shown)})" if fitting else ""
     raise SimtoolError(
         f"{where} {problem}{ways}. It has: {', '.join(map(str, _names(rows)))}.\n"
-        f"Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE, or --text-field {_guess(rows)}."
+        f"Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE; here perhaps PATH#{_guess(rows)}."
     )
 
 
@@ -335,7 +335,7 @@ def _named_layout(rows: Sequence[Row], fields: str, where: str) -> Layout:
         if rows and not any(_has(row, name) for row in rows):
             raise SimtoolError(
                 f"{where} has no field {name!r}. It has: {', '.join(map(str, _names(rows)))}.\n"
-                "Name the one that holds the text: --text-field, or PATH#FIELD for one of several corpora."
+                "Name the one that holds the text: PATH#FIELD."
             )
     if arrow:
         return PromptResponse(tuple(names), response)

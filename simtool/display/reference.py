@@ -17,7 +17,7 @@ def print_profiles(profiles: Sequence[ResolvedProfile]) -> None:
     rows = []
     for resolved in profiles:
         size, facts = resolved.profile.size, resolved.profile.facts
-        skipped = (facts.get("skipped") or {}).get("count", 0)
+        skipped, empty = (facts.get("skipped") or {}).get("count", 0), facts.get("empty", 0)
         rows.append(
             [
                 resolved.profile.corpus + (f" {PROXY}" if facts["stand_in"] else ""),
@@ -26,11 +26,12 @@ def print_profiles(profiles: Sequence[ResolvedProfile]) -> None:
                 f"{size['bytes']:,}",
                 f"{size['bytes'] / size['tokens']:.2f}",
                 f"{skipped:,}" if skipped else "",
+                f"{empty:,}" if empty else "",
                 resolved.how,
                 facts["source"],
             ]
         )
-    header = ["corpus", "documents", "tokens", "bytes", "bytes per token", "skipped", "how", "source"]
+    header = ["corpus", "documents", "tokens", "bytes", "bytes per token", "skipped", "empty rows", "how", "source"]
     print_rows(header, rows)
     proxies = {resolved.profile.corpus: resolved.profile.facts["stand_in"] for resolved in profiles}
     print_notes([f"{PROXY} proxy corpus for {name}: {text}" for name, text in proxies.items() if text])

@@ -18,6 +18,7 @@ import numpy as np
 
 from simtool.errors import SimtoolError, unknown
 from simtool.mixture import Mixture, parse_mixture
+from simtool.tables import read_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -107,7 +108,7 @@ def load_sweep(mixtures: Path, losses: Path, higher_is_better: bool = False) -> 
     SimtoolError
         When a file cannot be read, the tables share no column that names the runs, or weights do not sum to 1.
     """
-    return sweep_of(_read(mixtures), _read(losses), higher_is_better)
+    return sweep_of(read_table(mixtures), read_table(losses), higher_is_better)
 
 
 def sweep_of(mixtures: "pl.DataFrame", losses: "pl.DataFrame", higher_is_better: bool = False) -> Sweep:
@@ -205,15 +206,6 @@ def _from_folder(folder: Path) -> dict[str, Mixture]:
 
 
 # --- Reading tables ---
-
-
-def _read(path: Path) -> "pl.DataFrame":
-    import polars as pl
-
-    try:
-        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise SimtoolError(f"Cannot read {path}: {error}. A sweep is two CSV or parquet tables.") from error
 
 
 def _run_column(mixtures: "pl.DataFrame", losses: "pl.DataFrame") -> str:

@@ -171,9 +171,11 @@ def _check_cells(
         for target in prediction.targets
         if not np.isfinite(runs.get((size, mix, target), math.nan)).all()
     ]
+    has_nan = any(not np.isfinite(values).all() for values in runs.values())
+    not_numbers = " Where they say nan or inf, or nothing, there is no value." if has_nan else ""
     if missing or not sizes:
         raise SimtoolError(
-            f"The results lack {len(missing)} cells: {'; '.join(missing)}.\n"
+            f"The results lack {len(missing)} cells: {'; '.join(missing)}.{not_numbers}\n"
             "Give every cell, choose a --size that has them, or predict fewer."
         )
 

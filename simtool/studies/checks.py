@@ -104,7 +104,9 @@ def check_texts(plan: Plan, tokenizer: "Tokenizer", options: "Options", report: 
         if text is None:
             absent.append(name)
         elif name not in CATALOGUE:
-            _check_amount(name, tokens, _tokens_held(text, min(tokens, ENOUGH), tokenizer), plan.study)
+            _check_amount(
+                name, tokens, _tokens_held(text, min(tokens, ENOUGH), tokenizer, options.skip_bad), plan.study
+            )
     if absent:
         report(f"No text here of {', '.join(absent)}: name its folder with --data, or it is fetched from the hub.")
 
@@ -126,10 +128,12 @@ def tokens_needed(plan: Plan) -> dict[str, int]:
     }
 
 
-def _tokens_held(text: "Corpus", most: int, tokenizer: "Tokenizer") -> int:
+def _tokens_held(text: "Corpus", most: int, tokenizer: "Tokenizer", skip_bad: bool = False) -> int:
     """Tokens of a text, counted no further than `most`."""
+    from simtool.corpora.corpus import Reading
+
     n_tokens = 0
-    for documents in text.batches():
+    for documents in text.batches(reading=Reading(skip_bad)):
         for few in _portions([document.text for document in documents]):
             n_tokens += len(tokenizer.encode(few)[0])
             if n_tokens >= most:

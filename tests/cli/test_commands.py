@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
+from simtool.cli import app
+from simtool.corpora import corpus, layouts
 from simtool.profiles.resolve import shipped
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.conftest import sentences, simtool, write_jsonl
@@ -88,3 +91,18 @@ def test_ctrl_c_keeps_what_was_counted(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "10,000" in done.stdout
     assert not list(cache.glob("*.parts"))
+
+
+READERS = (
+    "matrix", "compare", "report", "advantage", "mix", "predict", "explain", "sweep", "tokenize", "train", "evaluate",
+    "train-eval", "profile",
+)  # fmt: skip
+
+
+def test_messages_advise_what_every_command_has():
+    """--skip-bad is advised wherever a bad row is met, so whatever reads text has it; fields are named in the path."""
+    commands = typer.main.get_command(app).commands
+    without = [name for name in READERS if "--skip-bad" not in {opt for p in commands[name].params for opt in p.opts}]
+    assert without == []
+    for module in (layouts, corpus):
+        assert "--text-field" not in Path(module.__file__).read_text(encoding="utf-8")

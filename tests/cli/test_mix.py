@@ -156,6 +156,25 @@ def test_bad_input_is_one_message_and_exit_code_2(name, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_results_that_are_no_numbers_are_one_message(tmp_path):
+    prediction = tmp_path / "p.json"
+    mid = ("--mid", "starcoder:0.2", "--mid", "math:0.1")
+    done = simtool("predict", *mid, "--target", "pycode", "--out", prediction, "--resamples", "20")
+    assert done.returncode == 0, done.stderr
+    results = tmp_path / "r.csv"
+    for values, message in (
+        (("nan", "0.1"), "The results lack 1 cells: starcoder:0.2 on pycode. Where they say nan or inf, or nothing,"),
+        (("7%", "0.1"), "The results hold what is no number in the column relative_improvement: '7%'."),
+        (("0.1", "0.1"), "The results do not vary: the relative improvement is 0.1 in all 2 cells. There is nothing"),
+        (None, f"Cannot read {results} as a table (csv, parquet): empty CSV."),
+    ):
+        rows = zip(("starcoder:0.2", "math:0.1"), values, strict=True) if values else ()
+        lines = [f"{mix},pycode,{value}\n" for mix, value in rows]
+        results.write_text("".join(["mix,target,relative_improvement\n", *lines]) if values else "")
+        done = simtool("verify", prediction, results)
+        assert done.returncode == 2 and done.stderr.startswith(f"simtool: {message}"), done.stderr
+
+
 def test_a_mixture_is_handed_on(tmp_path):
     done = simtool("mix", "--mixture", "c4:0.8+starcoder:0.2", "--export", "megatron", "--out", tmp_path / "blend.txt")
     assert done.returncode == 0, done.stderr

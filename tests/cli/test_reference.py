@@ -60,3 +60,14 @@ def test_a_chat_is_shown_as_a_template_writes_it_and_added_with_it(tmp_path, mon
     assert "<|im_end|>" in simtool("corpora", "show", "talk").stdout
     done = simtool("tokenize", "chat.jsonl", "--chat-template", "chatml", "--stores", "stores")
     assert done.returncode == 2 and "--chat-template chatml: no such file" in done.stderr
+
+
+def test_empty_rows_are_counted(tmp_path):
+    rows = [{"text": ""}] * 7 + [{"text": f"Document {n} of some words."} for n in range(30)]
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = simtool("profile", tmp_path / "some.jsonl")
+    assert done.returncode == 0, done.stderr
+    header, _, values = done.stdout.strip().splitlines()[:3]
+    columns = [name.strip() for name in re.split(r"\s{2,}", header.strip())]
+    cells = [cell.strip() for cell in re.split(r"\s{2,}", values.strip())]
+    assert dict(zip(columns, cells, strict=True))["empty rows"] == "7"

@@ -60,7 +60,7 @@ def test_a_bad_row_ends_the_reading_or_is_counted():
     with pytest.raises(SimtoolError) as error:
         list(corpus_of(*rows).batches())
     assert str(error.value) == (
-        "rows of a test: a row has no field 'text'. It has: content. Name the one that holds the text: --text-field.\n"
+        "rows of a test: a row has no field 'text'. It has: content. Name the one that holds the text: PATH#FIELD.\n"
         "Fix it, or leave such rows out and count them with --skip-bad."
     )
     reading = Reading(skip_bad=True)

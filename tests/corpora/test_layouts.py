@@ -153,7 +153,7 @@ def test_what_is_ambiguous_lists_the_ways_and_what_to_type():
         find_layout([{"text": "all of it", "messages": CHAT}], None, "a.jsonl")
     assert str(error.value) == (
         "a.jsonl could be read in several ways (field text; messages, 5 turns on average). It has: text, messages.\n"
-        "Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE, or --text-field text."
+        "Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE; here perhaps PATH#text."
     )
 
 
@@ -162,7 +162,7 @@ def test_what_is_unknown_lists_the_fields_and_what_to_type():
         find_layout([{"title": "t", "abstract": "a longer text"}], None, "a.jsonl")
     assert str(error.value) == (
         "a.jsonl has no field that is known to hold text. It has: title, abstract.\n"
-        "Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE, or --text-field abstract."
+        "Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE; here perhaps PATH#abstract."
     )
 
 

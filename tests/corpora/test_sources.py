@@ -142,7 +142,7 @@ BAD = {
     ),
     "field.jsonl": (
         jsonl(["fine"]) + b'{"content": "x", "id": 1}\n',
-        "file {path}: a row has no field 'text'. It has: content, id. Name the one that holds the text: --text-field.",
+        "file {path}: a row has no field 'text'. It has: content, id. Name the one that holds the text: PATH#FIELD.",
         FIX,
     ),
     "number.jsonl": (

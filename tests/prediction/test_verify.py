@@ -135,7 +135,8 @@ def test_missing_cells_are_listed(prediction):
     with pytest.raises(SimtoolError) as caught:
         verify(prediction, results(happened, size=pl.lit("70m")))
     assert str(caught.value) == (
-        "The results lack 2 cells: code on gsm8k at 70m; prose on pycode at 70m.\n"
+        "The results lack 2 cells: code on gsm8k at 70m; prose on pycode at 70m."
+        " Where they say nan or inf, or nothing, there is no value.\n"
         "Give every cell, choose a --size that has them, or predict fewer."
     )
 
@@ -211,7 +212,7 @@ def as_text(prediction: Prediction, value: str) -> pl.DataFrame:
     [
         ("7%", "The results hold what is no number in the column relative_improvement: '7%'.\n"
          "Write numbers, and shares as such: 0.07 for 7%."),
-        *((text, "The results lack 1 cells: code on pycode.\n"
+        *((text, "The results lack 1 cells: code on pycode. Where they say nan or inf, or nothing, there is no value.\n"
            "Give every cell, choose a --size that has them, or predict fewer.") for text in ("nan", "NA", " ", "inf")),
     ],
 )  # fmt: skip
