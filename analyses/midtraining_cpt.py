@@ -59,6 +59,8 @@ def _study(effects: pl.DataFrame, losses: pl.DataFrame) -> pl.DataFrame:
         .unique(["size", "target", "mix", "kind"], keep="first", maintain_order=True)
         .join(general_differences(losses), on=ARM, how="left", maintain_order="left")
         .with_columns(pl.col("size").cast(str), source=pl.lit("study"))
+        # of one seed there are no intervals, and what is empty throughout has no type in a file
+        .with_columns(pl.col("low", "high", "general_low", "general_high").cast(pl.Float64))
     )
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from simtool.plots.panels import empty_figure, headline, legend_below
 from simtool.plots.scatter import FEWEST, scatter, scatter_legend, separate_names
-from simtool.plots.style import DOUBLE, title_of
+from simtool.plots.style import DOUBLE, colors_of, title_of
 from simtool.plots.titles import predictor_title, size_title
 
 LABELS = 3  # points named in each panel
@@ -16,6 +16,7 @@ def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage
     """A row per predictor, a column per size: published sizes, then those of our study."""
     predictors = advantage_benefit["predictor"].unique(maintain_order=True).to_list()
     sizes = sorted(advantage_benefit.select("source", "size").unique(maintain_order=True).rows(), key=by_size)
+    colors = colors_of(advantage_benefit["mix"])
     figure = empty_figure(DOUBLE, 1.1 + 1.85 * len(predictors))
     rows = figure.subfigures(len(predictors), 1, squeeze=False)[:, 0]
     for part, predictor in zip(rows, predictors, strict=True):
@@ -25,19 +26,19 @@ def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage
         ]
         for axes, (source, size) in zip(grid, sizes, strict=True):
             points, fit, agreement = (table.filter(source=source, size=size) for table in tables)
-            panel(points, fit, agreement, axes)
+            panel(points, fit, agreement, axes, colors)
             axes.set_title(f"{size_title(size)}, {source}\n{axes.get_title()}", fontsize=6.5)
         grid[0].set_ylabel("relative improvement (%)")
         part.supxlabel(f"proximity advantage by {predictor_title(predictor)}", fontsize=7)
     headline(figure, finding(advantage_agreement))
-    legend_below(figure, *scatter_legend(advantage_benefit), columns=5)
+    legend_below(figure, *scatter_legend(advantage_benefit, colors), columns=5)
     separate_names(figure)
     return figure
 
 
-def panel(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes) -> None:
+def panel(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes, colors: dict[str, str]) -> None:
     if points.height:
-        scatter(points, fit, agreement, axes, LABELS if points.height >= FEWEST else 0)
+        scatter(points, fit, agreement, axes, colors, LABELS if points.height >= FEWEST else 0)
     else:  # a study predicts by one score
         axes.axis("off")
         axes.text(0.5, 0.5, "not predicted\nby this score", ha="center", va="center", color="0.5", fontsize=6,

@@ -1,6 +1,6 @@
 """Advantage against benefit as a scatter: a point for each mixture and target, with intervals, a fit and its r."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -10,12 +10,19 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from simtool.plots.style import colors_of, marker_of, title_of
+from simtool.plots.style import marker_of, title_of
 
 FEWEST = 10  # points, for a correlation and a band: of fewer, the intervals are the whole range
 
 
-def scatter(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, axes: Axes, labels: int = 0) -> None:
+def scatter(
+    points: pl.DataFrame,
+    fit: pl.DataFrame,
+    agreement: pl.DataFrame,
+    axes: Axes,
+    colors: Mapping[str, str],
+    labels: int = 0,
+) -> None:
     """Points of one predictor and size: colour by mixture, marker by target, hollow for continued pretraining.
 
     Parameters
@@ -26,6 +33,8 @@ def scatter(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, ax
         predicted, fitted, low, high: the line and its band; may be empty.
     agreement
         Of the same points: left_out, n, pearson, pearson_low, pearson_high.
+    colors
+        Of the mixtures of all panels of the figure.
     labels
         So many points of the largest improvement are named.
     """
@@ -35,7 +44,6 @@ def scatter(points: pl.DataFrame, fit: pl.DataFrame, agreement: pl.DataFrame, ax
         axes.plot(fit["predicted"], fit["fitted"] * 100, color="0.45", linewidth=0.9)
     axes.axhline(0, color="0.7", linewidth=0.5)
     axes.axvline(0, color="0.7", linewidth=0.5)
-    colors = colors_of(points["mix"])
     for point in points.iter_rows(named=True):
         draw_point(point, axes, colors[point["mix"]])
     limit_height(points["relative_improvement"] * 100, axes)
@@ -115,10 +123,10 @@ def correlation_text(agreement: pl.DataFrame) -> str:
     return f"r = {r['pearson']:.2f}{interval}, n = {r['n']}"
 
 
-def scatter_legend(points: pl.DataFrame) -> tuple[list[Line2D], list[str]]:
+def scatter_legend(points: pl.DataFrame, colors: Mapping[str, str]) -> tuple[list[Line2D], list[str]]:
     """What the colours and the markers stand for."""
-    mixes, targets = (points[column].unique(maintain_order=True).to_list() for column in ("mix", "target"))
-    shown = [(title_of(mix), "_", color, None) for mix, color in colors_of(mixes).items()]
+    targets = points["target"].unique(maintain_order=True).to_list()
+    shown = [(title_of(mix), "_", color, None) for mix, color in colors.items()]
     shown += [(f"→ {title_of(target)}", marker_of(target), "0.35", None) for target in targets]
     if (points["weight"] >= 1).any():
         shown.append(("hollow: 100%", "o", "0.35", "white"))

@@ -59,12 +59,12 @@ def marker_of(target: str) -> str:
 
 
 def title_of(corpus: str, proxy: bool = False) -> str:
-    """A corpus's name as people write it, with the mark of a proxy corpus."""
+    """A corpus's name as people write it ("imdb_reviews" as "imdb reviews"), with the mark of a proxy corpus."""
     name, colon, share = corpus.rpartition(":")
     if not (colon and name in CATALOGUE):
         name, share = corpus, ""
     entry = CATALOGUE.get(name)
-    title = (entry and entry.title) or name
+    title = (entry and entry.title) or (name if "." in name or "/" in name else name.replace("_", " "))
     return f"{title} {share}".rstrip() + (" *" if proxy else "")
 
 

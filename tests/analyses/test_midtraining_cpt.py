@@ -21,6 +21,16 @@ def test_a_study_joins_the_published_tables(tmp_path):
     assert table.filter(pl.col("source") == "published")["size"].unique().to_list() == ["160m"]
 
 
+def test_a_study_of_one_seed_joins_them_without_intervals(tmp_path):
+    published, facts = load_table(TABLES / "published_forgetting.csv")
+    save_table(published, tmp_path / "published_forgetting.csv", facts)
+    unknown = dict.fromkeys(("low", "high"), pl.lit(None, pl.Float64))
+    save_table(effects().with_columns(**unknown), tmp_path / "study_effects.csv", {"pretrain": "c4"})
+    save_table(losses().filter(pl.col("seed") == 0), tmp_path / "study_losses.csv", {})
+    table = midtraining_cpt.make(tmp_path)[0].filter(source="study")
+    assert table.height and table["low"].null_count() == table["general_low"].null_count() == table.height
+
+
 def test_general_text_is_compared_at_the_end_seed_by_seed():
     table = midtraining_cpt.general_differences(losses())
     arm = table.filter(arm="starcoder_20%", target="pycode").row(0, named=True)

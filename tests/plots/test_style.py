@@ -59,3 +59,4 @@ def test_a_figure_reads_the_catalogue_entry():
     titles = [title_of(name) for name in ("starcoder", "starcoder:0.2", "wikipedia", "mine.jsonl:0.2")]
     assert titles == ["StarCoder", "StarCoder 0.2", "wikipedia", "mine.jsonl:0.2"]
     assert title_of("dclm", proxy=True) == "DCLM *"
+    assert title_of("imdb_reviews") == "imdb reviews" and title_of("my_chats.jsonl") == "my_chats.jsonl"
