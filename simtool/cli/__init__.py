@@ -75,7 +75,18 @@ def _version(
             envvar="SIMTOOL_CORPORA",
         ),
     ] = "",
+    longest_document: Annotated[
+        int,
+        typer.Option(
+            "--longest-document",
+            help="MB of the longest line, cell or document that is read, so that no file takes all memory.",
+            metavar="MB",
+            min=1,
+            envvar="SIMTOOL_LONGEST_DOCUMENT",
+        ),
+    ] = 64,
 ) -> None:
+    os.environ["SIMTOOL_LONGEST_DOCUMENT"] = str(longest_document)  # in this process and its workers
     if corpora:
         os.environ["SIMTOOL_CORPORA"] = corpora  # read where names become corpora, in this process and its workers
     if version:

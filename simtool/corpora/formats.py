@@ -19,8 +19,21 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 
 from simtool.corpora.corpus import Reading, Row
-from simtool.corpora.files import BROKEN, BY_SUFFIX, HEAD, File, broken, decompressed, head_of, line_blocks
-from simtool.corpora.files import LONGEST_LINE as LONGEST_CELL
+from simtool.corpora.files import (
+    BLOCK,
+    BROKEN,
+    BY_SUFFIX,
+    HEAD,
+    LARGEST_WHOLE,
+    File,
+    broken,
+    decompressed,
+    head_of,
+    line_blocks,
+    longest_document,
+    too_long,
+    whole_content,
+)  # fmt: skip
 from simtool.corpora.web import page_rows, warc_pages
 from simtool.errors import SimtoolError
 
@@ -208,16 +221,13 @@ def _json_problem(record: bytes) -> str:
 
 
 def _json_blocks(file: File, columns: Columns) -> Iterator[Block]:
-    try:
-        with file.open() as raw, decompressed(file, raw) as stream:
-            data = stream.read()
-        value = _parsed(data.removeprefix(b"\xef\xbb\xbf"))
-        if value is None:
+    data = whole_content(file, LARGEST_WHOLE)
+    value = _parsed(data.removeprefix(b"\xef\xbb\xbf"))
+    if value is None:
+        try:
             orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise SimtoolError(f"{file.name} is not JSON: {error}.") from error
-    except BROKEN as error:
-        raise broken(file, error) from error
+        except orjson.JSONDecodeError as error:
+            raise SimtoolError(f"{file.name} is not JSON: {error}.") from error
     rows = value if isinstance(value, list) else _rows_inside(value)
     if rows and isinstance(rows, list) and all(type(row) is str for row in rows):
         rows = [{"text": text} for text in rows]
@@ -380,7 +390,7 @@ def dialect_of(file: File) -> Dialect:
 
 def csv_blocks(file: File, columns: Columns, dialect: Dialect | None = None) -> Iterator[Block]:
     """The rows of a table of text, in its dialect or the one given."""
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(longest_document())
     dialect = dialect or dialect_of(file)
     quoting: dict[str, Any] = (
         {"quotechar": dialect.quote, "strict": True} if dialect.quote else {"quoting": csv.QUOTE_NONE}
@@ -388,13 +398,15 @@ def csv_blocks(file: File, columns: Columns, dialect: Dialect | None = None) -> 
     try:
         encoding = "utf-8-sig" if file.encoding else dialect.encoding  # declared, it is UTF-8 by now
         with file.open() as raw, _text(decompressed(file, raw), encoding) as stream:
-            table = csv.DictReader(stream, delimiter=dialect.delimiter, **quoting)
+            lines = _Lines(stream, file.name)
+            table = csv.DictReader(lines, delimiter=dialect.delimiter, **quoting)
             rows: list[tuple[int, Row]] = []
             for row in table:
                 rows.append((table.line_num, row))
-                if len(rows) == 2_000:
+                if lines.end_record() > BLOCK or len(rows) == 2_000:
                     yield Block(partial(_whole_rows, file.name, rows), raw.tell())
                     rows = []
+                    lines.n_characters = 0
             yield Block(partial(_whole_rows, file.name, rows), file.size or 0)
     except UnicodeDecodeError as error:
         raise SimtoolError(
@@ -405,6 +417,33 @@ def csv_blocks(file: File, columns: Columns, dialect: Dialect | None = None) -> 
         raise SimtoolError(f"{file.name}: {error} (line {table.line_num}; read with {dialect}).") from error
     except BROKEN as error:
         raise broken(file, error) from error
+
+
+class _Lines:
+    """The lines of a table, none and no record of several longer than a document may be."""
+
+    def __init__(self, stream: io.TextIOWrapper, name: str):
+        self.stream, self.name, self.longest = stream, name, longest_document()
+        self.n = self.n_characters = self.of_record = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self.stream.readline(self.longest + 1)
+        if not line:
+            raise StopIteration
+        self.n += 1
+        self.of_record += len(line)
+        if self.of_record > self.longest:
+            raise too_long(f"The record on line {self.n} of {self.name}", "Is a quote open, or is this no table?")
+        return line
+
+    def end_record(self) -> int:
+        """Characters of the records since the count was set to 0, this one included."""
+        self.n_characters += self.of_record
+        self.of_record = 0
+        return self.n_characters
 
 
 def _whole_rows(name: str, rows: list[tuple[int, Row]], reading: Reading) -> list[Row]:
@@ -438,6 +477,8 @@ def _text_blocks(file: File, columns: Columns) -> Iterator[Block]:
             yield Block(partial(_parse_text, file.name, first, gap, whole), position)
             first = line + block.count(b"\n") - rest.count(b"\n")
         carried = rest
+        if len(carried) > longest_document():
+            raise too_long(f"The text from line {first} of {file.name} to the next blank line", "Is it one document?")
     if carried:
         yield Block(partial(_parse_text, file.name, first, gap or b"\n", carried), file.size or 0)
 
@@ -457,12 +498,9 @@ def _parse_text(name: str, line: int, gap: bytes, block: bytes, reading: Reading
 def document_blocks(file: File, columns: Columns) -> Iterator[Block]:
     """A file is a document. In a tree, files that are not text (or huge) are passed over, as git would."""
     try:
-        with file.open() as raw, decompressed(file, raw) as stream:
-            text = plain(stream.read())
+        text = plain(whole_content(file))
     except ValueError:
         return
-    except BROKEN as error:
-        raise broken(file, error) from error
     yield Block(partial(_same, [{"text": text}]), file.size or 0)
 
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import shutil
@@ -195,3 +196,63 @@ def test_secrets_of_a_url_are_in_no_name_and_open_it(served):
     with pytest.raises(SimtoolError) as error:
         find_files("http://me:hunter2@127.0.0.1:9/a.jsonl?sig=hunter3")
     assert "hunter" not in str(error.value)
+
+
+# ---- bombs -----------------------------------------------------------------------------------------------
+
+
+def zstd_of(chunks) -> bytes:
+    compressor = zstandard.ZstdCompressor().compressobj()
+    return b"".join([compressor.compress(chunk) for chunk in chunks]) + compressor.flush()
+
+
+def test_no_step_of_zstd_makes_more_than_its_bound():
+    reader = files.ZstdReader(io.BytesIO(zstd_of([bytes(1 << 20)] * 300)))
+    steps = [len(reader.read(1000))]
+    while (unpacked := reader._step()) is not None:
+        steps.append(len(unpacked))
+    assert max(steps) <= files.PACKED_STEP * (128 << 10) // 4 and sum(steps) <= 300 << 20
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096, 1 << 20, -1])
+def test_zstd_is_read_in_any_steps(size):
+    text = bytes(range(256)) * 2_000
+    reader = files.ZstdReader(io.BytesIO(zstandard.compress(text[:99]) + zstd_of([text]) + zstandard.compress(b"")))
+    assert reader.read(300) == (text[:99] + text)[:300]
+    rest = reader.read(-1) if size < 0 else b"".join(iter(lambda: reader.read(size), b""))
+    assert rest == (text[:99] + text)[300:]
+
+
+BOMBS = {  # 3 MB each, where 1 MB is the most
+    "one.jsonl.zst": (b'{"text": "', b'"}', "Line 1 of .* is longer than the 1 MB"),
+    "one.txt.gz": (b"", b"", "Line 1 of .* is longer than the 1 MB"),
+    "one.csv.zst": (b"text\n", b"\n", "The record on line 2 of .* is longer than the 1 MB"),
+    "quoted.csv.zst": (b'text\n"', b'"\n', "The record on line 2 of .* is longer than the 1 MB"),
+    "lines.csv.zst": (b'text\n"' + b"a\n" * (1 << 20), b'"\n', "The record on line 5.* of .* is longer than the 1 MB"),
+    "two.txt.xz": (b"a\n\nb\n" + b"b\n" * (1 << 20), b"", "The text from line 3 of .* is longer than the 1 MB"),
+    "main.py.bz2": (b"", b"", r"main\.py\.bz2 is longer than the 1 MB"),
+    "one.json.zst": (b'[{"text": "', b'"}]', "one.json.zst, which can only be read whole, is longer than the 1 MB"),
+}
+COMPRESS = {"zst": zstandard.compress, "gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_unpacks_to_more_than_a_document_is_one_message(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "1")
+    head, tail, message = BOMBS[name]
+    n = 3 << 20 if "json." not in name else 5 << 20  # JSON may be four documents long
+    (tmp_path / name).write_bytes(COMPRESS[name.rpartition(".")[2]](head + b"a" * n + tail))
+    with pytest.raises(SimtoolError, match=message + ".*\n.*--longest-document"):
+        list(find_files(str(tmp_path / name)).read())
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "64")
+    assert sum(len(rows) for rows in find_files(str(tmp_path / name)).read()) >= 1
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch, kind):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_bytes(bytes(3 << 20))
+    path = shutil.make_archive(str(tmp_path / "a"), kind, tmp_path / "texts")
+    monkeypatch.setattr(files, "UNPACKED_FREE", 1 << 20)
+    with pytest.raises(SimtoolError, match=r"unpacks to more than .* MB, 100 times its size\.\nUnpack it yourself"):
+        find_files(path)
