@@ -31,6 +31,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         relative_improvement=(pl.col("control_loss") - pl.col("loss")) / pl.col("control_loss"),
         low=pl.lit(None, pl.Float64),
         high=pl.lit(None, pl.Float64),
+        standard_error=pl.lit(None, pl.Float64),
     )  # fmt: skip
     arms = list(dict.fromkeys(observed.select("mix", "weight").iter_rows()))
     predicted = pl.concat([_predicted(arms, sorted(set(observed["target"])), name) for name in PREDICTORS])
@@ -42,7 +43,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     if (tables / "study_effects.csv").exists():
         parts.append(_of_study(*find_table(tables, "study_effects", "simtool train-eval")))
     columns = ["source", "size", "predictor", "mix", "weight", "target"]
-    columns += ["predicted", "predicted_low", "predicted_high", "relative_improvement", "low", "high"]
+    columns += ["predicted", "predicted_low", "predicted_high", "relative_improvement", "low", "high", "standard_error"]
     return pl.concat([part.select(columns) for part in parts]), {
         "results": facts["about"],
         "tokenizer": TOKENIZER,
@@ -75,13 +76,23 @@ def _of_study(effects: pl.DataFrame, facts: dict[str, Any]) -> pl.DataFrame:
     return (
         effects.filter((pl.col("kind") == "midtrain") & pl.col("predicted").is_not_null())
         .group_by(cell, maintain_order=True)
-        .agg(pl.col(measured).cast(pl.Float64).mean())
+        .agg(
+            pl.col(measured).cast(pl.Float64).mean(),
+            error_of_mean(),
+        )
         .with_columns(
             source=pl.lit("study"),
             predictor=pl.lit(facts.get("predictor", "cross_entropy.skeleton2")),
             size=pl.col("size").cast(str),
         )
     )
+
+
+def error_of_mean() -> pl.Expr:
+    """The standard error of a mean of cells, their errors taken as independent; null where one of them is."""
+    error = pl.col("standard_error")
+    known = error.null_count() == 0  # a sum skips nulls, and is 0 of nothing
+    return pl.when(known).then((error**2).sum().sqrt() / pl.len()).alias("standard_error")
 
 
 def tables_of(points: pl.DataFrame) -> dict[tuple[str, str, str], pl.DataFrame]:
@@ -97,19 +108,18 @@ def tables_of(points: pl.DataFrame) -> dict[tuple[str, str, str], pl.DataFrame]:
             groups[source, size, predictor] = rows.filter(pl.col("size") == size)
         if len(sizes) > 1:
             groups[source, POOLED, predictor] = rows.group_by("mix", "weight", "target", maintain_order=True).agg(
-                pl.col("predicted", "relative_improvement").mean()
+                pl.col("predicted", "relative_improvement").mean(),
+                error_of_mean(),
             )
     return groups
 
 
-def crossed(points: pl.DataFrame) -> tuple[list[tuple[str, float]], list[str], Any, Any]:
-    """Points as tables (mixtures, targets), NaN where there is none: arms, targets, predicted and observed."""
+def crossed(points: pl.DataFrame) -> tuple[list[tuple[str, float]], list[str], Any, Any, Any]:
+    """Points as tables (mixtures, targets), NaN where there is none: arms, targets, predicted, observed, its error."""
     arms = list(dict.fromkeys(points.select("mix", "weight").iter_rows()))
     targets = list(dict.fromkeys(points["target"]))
-    predicted, observed = np.full((2, len(arms), len(targets)), np.nan)
-    for mix, weight, target, x, y in points.select(
-        "mix", "weight", "target", "predicted", "relative_improvement"
-    ).iter_rows():
-        place = arms.index((mix, weight)), targets.index(target)
-        predicted[place], observed[place] = x, y
-    return arms, targets, predicted, observed
+    tables = np.full((3, len(arms), len(targets)), np.nan)
+    measured = ("predicted", "relative_improvement", "standard_error")
+    for mix, weight, target, *values in points.select("mix", "weight", "target", *measured).iter_rows():
+        tables[:, arms.index((mix, weight)), targets.index(target)] = np.array(values, float)
+    return arms, targets, *tables

@@ -17,6 +17,7 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, blend
 from simtool.prediction.predictors import PREDICTORS, benefits, default_candidates
 from simtool.prediction.question import Question
+from simtool.prediction.scoring import attainable, beside, beyond_baseline
 from simtool.profiles.profile import Profile
 from simtool.statistics import Agreement, agreement, holm
 from simtool.tables import load_table
@@ -43,6 +44,7 @@ def make(tables: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
         "tokenizer": TOKENIZER,
         "resamples": RESAMPLES,
         "candidates": list(default_candidates()),
+        "attainable": "not known: one published run per cell",
     }
 
 
@@ -60,6 +62,8 @@ def score(
 ) -> pl.DataFrame:
     """Every predictor against one table of results (columns mix, weight, target, size, control_loss, loss).
 
+    What the noise of the results leaves attainable is known where they have a column standard_error.
+
     same_domain: (special, target) pairs of one domain; None: those of the catalogue.
 
     Holm's correction is over the candidates that were fixed before any study of ours; all others are exploration
@@ -69,20 +73,25 @@ def score(
     targets = list(dict.fromkeys(results["target"]))
     if missing := sorted({name for name in (*results["mix"], *targets) if name not in profiles}):
         raise SimtoolError(f"No profile for {', '.join(missing)}, which the results name. Count them first.")
-    observed = np.full((len(arms), len(targets)), np.nan)
-    for mix, weight, target, control, loss in results.select(
-        "mix", "weight", "target", "control_loss", "loss"
-    ).iter_rows():
-        observed[arms.index((mix, weight)), targets.index(target)] = (control - loss) / control
+    observed, error = np.full((2, len(arms), len(targets)), np.nan)
+    for row in results.iter_rows(named=True):
+        place = arms.index((row["mix"], row["weight"])), targets.index(row["target"])
+        observed[place] = (row["control_loss"] - row["loss"]) / row["control_loss"]
+        error[place] = row.get("standard_error", np.nan)
     mixtures = {f"{mix}:{weight:g}": blend(pretrain, Mixture({mix: 1.0}), weight) for mix, weight in arms}
     question = Question(profiles, pretrain, mixtures, tuple(targets), resamples=RESAMPLES)
     predicted = {name: advantage.value for name, advantage in benefits(names, question).items()}
     if same_domain is None:
         same_domain = same_domain_pairs({mix for mix, _ in arms}, targets)
     matched = {tuple(pair) for pair in same_domain}
-    predicted[SAME_DOMAIN] = np.array([[float((mix, target) in matched) for target in targets] for mix, _ in arms])
-    rows = [_row(name, agreement(values, observed), arms, targets) for name, values in predicted.items()]
-    table = pl.DataFrame(rows).with_columns(size=pl.lit(results["size"][0]))
+    baseline = np.array([[float((mix, target) in matched) for target in targets] for mix, _ in arms])
+    beyond = {name: beyond_baseline(values, observed, baseline) for name, values in predicted.items()}
+    predicted[SAME_DOMAIN], noise = baseline, attainable(observed, error)
+    rows = [
+        _row(name, agreement(values, observed), arms, targets) | beside(noise, beyond.get(name))
+        for name, values in predicted.items()
+    ]
+    table = pl.DataFrame(rows, infer_schema_length=None).with_columns(size=pl.lit(results["size"][0]))
     fixed = set(default_candidates())
     p = [row["p"] if row["predictor"] in fixed else np.nan for row in rows]
     return (
@@ -107,6 +116,7 @@ def _row(name: str, result: Agreement, arms: list[tuple[str, float]], targets: l
         "spearman": result.spearman,
         "spearman_low": result.spearman_low,
         "spearman_high": result.spearman_high,
+        "undefined": result.undefined,
         "p": result.p,
         "pearson_without_starcoder_pycode": result.without_pair[dominant] if dominant else np.nan,
         "spearman_without_starcoder_pycode": result.spearman_without_pair[dominant] if dominant else np.nan,

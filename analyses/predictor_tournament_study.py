@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from analyses import Missing, find_table, shipped_profile
+from analyses.advantage_benefit import error_of_mean
 from analyses.predictor_tournament import of_profiles, score
 from simtool.mixture import parse_mixture
 from simtool.prediction.predictors import PREDICTORS, default_candidates
@@ -60,6 +61,6 @@ def mean_cells(effects: pl.DataFrame) -> pl.DataFrame:
     return (
         effects.filter(pl.col("kind") == "midtrain")
         .group_by("size", "mix", "weight", "target", maintain_order=True)
-        .agg(pl.col("control_loss", "loss").mean())
+        .agg(pl.col("control_loss", "loss").mean(), error_of_mean())
         .with_columns(pl.col("size").cast(str))
     )

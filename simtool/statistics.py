@@ -23,7 +23,9 @@ CONFIDENCE = 0.95
 TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 FEWEST_CELLS = 3  # with a result, for a correlation
 FEWEST_FOR_INTERVAL = 4  # cells; of three, a draw holds too few different ones to vary as they should
-EXACT_UP_TO = 50_000  # arrangements of rows and columns; above, so many are drawn
+UNDEFINED_AT_MOST = 0.1  # of a bootstrap's draws may have no correlation; of 3 x 2 cells 6% hold one cell only
+EXACT_UP_TO = 50_000  # arrangements of rows and columns; above, some are drawn
+SAMPLED_ARRANGEMENTS = 9_999
 BOOTSTRAPS = 2_000
 POWER = 0.8  # of the smallest effect that is called detectable
 
@@ -250,7 +252,9 @@ class Agreement:
     """Agreement of one predictor with one table of results.
 
     pearson, spearman    over all cells with a result, with 95% intervals (pearson_low, ...) from a bootstrap that draws
-                         mixtures and targets; NaN where nothing varies, or there are fewer than four cells
+                         mixtures and targets; NaN where nothing varies, there are fewer than four cells, or too many
+                         draws are undefined
+    undefined            share of the draws in which nothing varies
     p                    one-sided: share of the arrangements of rows and columns with a Pearson at least as high
     without_target       {target: Pearson without it}
     without_pair         {(mixture, target): Pearson without it}
@@ -264,6 +268,7 @@ class Agreement:
     spearman: float
     spearman_low: float
     spearman_high: float
+    undefined: float
     p: float
     without_target: dict[int, float]
     without_pair: dict[tuple[int, int], float]
@@ -284,7 +289,8 @@ def agreement(predicted: np.ndarray, observed: np.ndarray, seed: int = 0) -> Agr
     if measured.sum() < FEWEST_CELLS:
         raise SimtoolError(f"Agreement needs at least {FEWEST_CELLS} results. Got {int(measured.sum())}.")
     pearson, spearman = correlations(predicted[measured], observed[measured])
-    low, high = agreement_interval(predicted, observed, np.random.default_rng(seed))
+    drawn = bootstrap(predicted, observed, np.random.default_rng(seed))
+    low, high = interval_of_draws(drawn) if measured.sum() >= FEWEST_FOR_INTERVAL else np.full((2, 2), np.nan)
     without_target, without_pair = {}, {}
     for t in np.flatnonzero(measured.any(axis=0)):
         rest = measured.copy()
@@ -302,6 +308,7 @@ def agreement(predicted: np.ndarray, observed: np.ndarray, seed: int = 0) -> Agr
         spearman=spearman,
         spearman_low=float(low[1]),
         spearman_high=float(high[1]),
+        undefined=float(np.isnan(drawn[:, 0]).mean()),
         p=permutation_p(predicted, observed, np.random.default_rng(seed)),
         without_target=without_target,
         without_pair={pair: both[0] for pair, both in without_pair.items()},
@@ -309,15 +316,14 @@ def agreement(predicted: np.ndarray, observed: np.ndarray, seed: int = 0) -> Agr
     )
 
 
-def agreement_interval(
-    predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 95% intervals of Pearson and Spearman, (2,) each; NaN where there are too few cells."""
-    drawn = bootstrap(predicted, observed, rng)
-    # with few mixtures a draw may hold one cell many times over, and nothing varies: such draws say nothing
-    if np.isfinite(observed).sum() < FEWEST_FOR_INTERVAL or not np.isfinite(drawn).any():
-        return np.full(2, np.nan), np.full(2, np.nan)
-    low, high = np.nanquantile(drawn, TAILS, axis=0)
+def interval_of_draws(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95% intervals of what was drawn, (R, ...) -> (...) each.
+
+    A draw may hold one cell many times over, and have no correlation. Where more than UNDEFINED_AT_MOST of the draws
+    are so (26% for a baseline that is 1 in two cells of 20), the others are a selection, and there is no interval: NaN.
+    """
+    too_few = np.isnan(drawn).mean(axis=0) > UNDEFINED_AT_MOST
+    low, high = np.where(too_few, np.nan, np.nanquantile(np.where(too_few, 0.0, drawn), TAILS, axis=0))
     return low, high
 
 
@@ -337,19 +343,21 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
-def permutation_p(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator) -> float:
+def permutation_p(
+    predicted: np.ndarray, observed: np.ndarray, rng: np.random.Generator, fixed: np.ndarray | None = None
+) -> float:
     """Share of the arrangements of the predictions' rows and columns whose Pearson is at least that of the table.
 
     The table itself is one of the arrangements, so p is never 0. All are tried when there are few enough, else a
     sample. Exchangeable under the null are the mixtures, and the targets: not the single cells.
+
+    Parameters
+    ----------
+    fixed
+        (M, T): only arrangements that leave this table as it is.
     """
-    n_mixtures, n_targets = observed.shape
     measured = np.isfinite(observed)
-    if math.factorial(n_mixtures) * math.factorial(n_targets) <= EXACT_UP_TO:
-        rows, columns = _all_orders(n_mixtures, n_targets)
-    else:
-        drawn = [(rng.permutation(n_mixtures), rng.permutation(n_targets)) for _ in range(9_999)]
-        rows, columns = map(np.array, zip((range(n_mixtures), range(n_targets)), *drawn, strict=True))
+    rows, columns = arrangements(np.zeros(observed.shape) if fixed is None else fixed, rng)
     arranged = predicted[rows[:, :, None], columns[:, None, :]][:, measured]
     arranged = arranged[np.isfinite(arranged).all(axis=1)]  # a cell may have no prediction where it has no result
     y = observed[measured] - observed[measured].mean()
@@ -358,6 +366,29 @@ def permutation_p(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Ge
         r = (x @ y) / np.sqrt((x * x).sum(axis=1) * (y @ y))
     unmoved = r[0]  # the first arrangement is the table as it is
     return math.nan if math.isnan(unmoved) else float((r >= unmoved - 1e-12).mean())
+
+
+def arrangements(fixed: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Orders of rows (R, M) and columns (R, T) that leave a table as it is, the unmoved one first.
+
+    All of them where they can be tried; else a sample of those that move equal rows, and equal columns, only.
+    """
+    n_rows, n_columns = fixed.shape
+    if math.factorial(n_rows) * math.factorial(n_columns) <= EXACT_UP_TO:
+        rows, columns = _all_orders(n_rows, n_columns)
+        same = (fixed[rows[:, :, None], columns[:, None, :]] == fixed).all(axis=(1, 2))
+        return rows[same], columns[same]
+    groups = [np.unique(side, axis=0, return_inverse=True)[1].ravel() for side in (fixed, fixed.T)]
+    drawn = [[_within_groups(of, rng) for _ in range(SAMPLED_ARRANGEMENTS)] for of in groups]
+    rows, columns = (np.array([np.arange(len(orders[0])), *orders]) for orders in drawn)
+    return rows, columns
+
+
+def _within_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random order that moves each only to places of its own group."""
+    order = np.empty(len(groups), np.int64)
+    order[np.argsort(groups, kind="stable")] = np.lexsort((rng.random(len(groups)), groups))
+    return order
 
 
 @functools.cache
@@ -373,15 +404,20 @@ def bootstrap(predicted: np.ndarray, observed: np.ndarray, rng: np.random.Genera
     Drawing both sides ("pigeonhole bootstrap", Owen 2007, doi:10.1214/07-AOAS122) does not pretend that cells of one
     mixture are independent; its intervals are on the wide side.
     """
-    n_mixtures, n_targets = observed.shape
-    rows = rng.integers(n_mixtures, size=(BOOTSTRAPS, n_mixtures, 1))
-    columns = rng.integers(n_targets, size=(BOOTSTRAPS, 1, n_targets))
+    rows, columns = drawn_cells(observed.shape, rng)
     y = observed[rows, columns].reshape(BOOTSTRAPS, -1)
     x = np.where(np.isfinite(y), predicted[rows, columns].reshape(BOOTSTRAPS, -1), np.nan)
-    return np.stack([pearson_of_rows(x, y), pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y))], axis=1)
+    return np.stack([pearson_of_rows(x, y), pearson_of_rows(ranks_of_rows(x), ranks_of_rows(y))], axis=1)
 
 
-def _ranks_of_rows(x: np.ndarray) -> np.ndarray:
+def drawn_cells(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (BOOTSTRAPS, M, 1) and columns (BOOTSTRAPS, 1, T) of a table, drawn with replacement."""
+    n_rows, n_columns = shape
+    rows = rng.integers(n_rows, size=(BOOTSTRAPS, n_rows, 1))
+    return rows, rng.integers(n_columns, size=(BOOTSTRAPS, 1, n_columns))
+
+
+def ranks_of_rows(x: np.ndarray) -> np.ndarray:
     """Ranks within each row, ties sharing theirs, NaN for NaN; for the short rows here quicker than SciPy's.
 
     A rank is 1 + how many are less + half of how many others are equal.
@@ -427,37 +463,8 @@ def cells_agreement(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Cel
     drawn = np.random.default_rng(seed).integers(n, size=(BOOTSTRAPS, n))
     a, b = drawn[:, i], drawn[:, j]
     x, y = (np.where(a == b, np.nan, matrix[np.minimum(a, b), np.maximum(a, b)]) for matrix in (first, second))
-    low, high = np.nanquantile(pearson_of_rows(_ranks_of_rows(x), _ranks_of_rows(y)), TAILS)
+    low, high = np.nanquantile(pearson_of_rows(ranks_of_rows(x), ranks_of_rows(y)), TAILS)
     return CellsAgreement(len(i), correlations(first[i, j], second[i, j])[1], float(low), float(high))
-
-
-def fit_band(
-    predicted: np.ndarray, observed: np.ndarray, grid: np.ndarray, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The least-squares line of results on predictions at the points of a grid, with its 95% band: three of (G,).
-
-    Predictions and results as in `agreement`; the band draws mixtures and targets as there. NaN where nothing varies.
-    """
-    rng = np.random.default_rng(seed)
-    n_mixtures, n_targets = observed.shape
-    rows = rng.integers(n_mixtures, size=(BOOTSTRAPS, n_mixtures, 1))
-    columns = rng.integers(n_targets, size=(BOOTSTRAPS, 1, n_targets))
-    tables = (
-        np.concatenate([predicted[None], predicted[rows, columns]]),
-        np.concatenate([observed[None], observed[rows, columns]]),
-    )
-    y = tables[1].reshape(BOOTSTRAPS + 1, -1)
-    x = np.where(np.isfinite(y), tables[0].reshape(BOOTSTRAPS + 1, -1), np.nan)
-    n = np.isfinite(y).sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        x_mean, y_mean = (np.nansum(side, axis=1, keepdims=True) / n for side in (x, y))
-        spread = np.nansum((x - x_mean) ** 2, axis=1, keepdims=True)
-        slope = np.nansum((x - x_mean) * (y - y_mean), axis=1, keepdims=True) / spread
-    lines = np.where(spread > 1e-24, y_mean + slope * (grid - x_mean), np.nan)
-    if np.isnan(lines[1:]).all():
-        return lines[0], np.full(len(grid), np.nan), np.full(len(grid), np.nan)
-    low, high = np.nanquantile(lines[1:], TAILS, axis=0)
-    return lines[0], low, high
 
 
 def holm(p: np.ndarray) -> np.ndarray:

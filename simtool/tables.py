@@ -93,5 +93,5 @@ def load_table(path: Path) -> tuple["pl.DataFrame", dict[str, Any]]:
     for needed in (path, beside):
         if not needed.exists():
             raise SimtoolError(f"No file {needed}: a table and its provenance (.json) belong together.")
-    table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+    table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
     return table, json.loads(beside.read_text(encoding="utf-8"))

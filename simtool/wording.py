@@ -5,12 +5,13 @@ units that the parameters name; an interval is at 95%, and None or NaN where it 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 PROXY = "*"  # after the name of a corpus that other text of its kind is used for
 ABOVE = "↑"  # before a similarity above the noise ceiling
 INDISTINGUISHABLE = "≈"  # before a similarity that is not distinguishable from the noise ceiling
 UNKNOWN = "not known"
+UNKNOWN_NOISE = "What the noise of the outcomes would leave of a perfect prediction is not known: it needs two seeds"
 SIGNIFICANT = 0.05  # of p after Holm's correction
 SMALL_SAMPLE = 10_000  # tokens of each corpus: below, two samples of one text score far from what they are (README)
 LITTLE_LEFT = 0.5  # of the pretraining corpus in a mixture: below, what is forgotten is worth a warning
@@ -341,9 +342,37 @@ def agreement(
     """How a predictor's numbers agree with what training gave; statistic: Spearman's ρ, Pearson's r."""
     if value is None:
         return f"{predictor}: agreement not measured."
-    bounds = " (too few pairs for an interval)" if low is None else f" {interval(low, high, 2, signed=True)}"
+    bounds = (
+        " (no interval: too few pairs, or too few that vary)"
+        if low is None
+        else f" {interval(low, high, 2, signed=True)}"
+    )
     chance = "" if p is None else f", permutation p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
     return f"{predictor} and the improvement correlate at {statistic} = {value:+.2f}{bounds}{chance} (n = {n})"
+
+
+def attainable(statistic: str, value: float | None, low: float | None, high: float | None) -> str:
+    """What the noise of the outcomes would leave of a perfect prediction."""
+    if value is None:
+        return f"{UNKNOWN_NOISE}."
+    if low is None or high is None:
+        return "The outcomes vary no more than their noise does: no prediction could be seen to agree with them."
+    ends = interval(low, high, 2, signed=True)
+    return f"The noise of the outcomes would leave a perfect prediction {statistic} = {value:+.2f} {ends}."
+
+
+def beyond_baseline(beyond: Mapping[str, float]) -> str:
+    """What a prediction adds to the same-domain baseline; the columns of `BeyondBaseline`."""
+    partial, unmatched = (
+        f"{beyond[name]:+.2f} {interval(beyond[f'{name}_low'], beyond[f'{name}_high'], 2, signed=True)},"
+        f" p = {p_value(beyond[f'{name}_p'])}"
+        for name in ("partial", "unmatched")
+    )
+    return (
+        f"Given the same-domain baseline: partial r = {partial}; within the {beyond['n_unmatched']} pairs of other"
+        f" domains Spearman's ρ = {unmatched} (arrangements that keep the baseline allow no p below"
+        f" {beyond['smallest_p']:.3f})."
+    )
 
 
 def predictor_name(predictor: str) -> str:

@@ -13,13 +13,12 @@ from scipy import stats
 
 from simtool.errors import SimtoolError
 from simtool.statistics import (
-    _ranks_of_rows,
     agreement,
+    arrangements,
     cells_agreement,
     correlations,
     crossed,
     explained_by_folds,
-    fit_band,
     half_sample_interval,
     holm,
     jackknife_interval,
@@ -29,6 +28,7 @@ from simtool.statistics import (
     permutation_p,
     pseudo_values,
     random_halves,
+    ranks_of_rows,
     t_over_z,
     t_quantile,
 )
@@ -104,6 +104,35 @@ def test_a_constant_prediction_has_no_correlation():
     assert math.isnan(found.pearson) and math.isnan(found.p)
 
 
+def test_where_many_draws_vary_in_nothing_there_is_no_interval():
+    """A baseline that is 1 in two cells of 20 is constant in 26% of the draws: the others are a selection."""
+    baseline = np.zeros((5, 4))
+    baseline[0, 0] = baseline[1, 1] = 1.0
+    result = agreement(baseline, baseline + 0.1 * tables(11, 0)[0])
+    assert 0.2 < result.undefined < 0.3 and result.pearson > 0.9
+    assert np.isnan([result.pearson_low, result.pearson_high, result.spearman_low, result.spearman_high]).all()
+    assert agreement(*tables(5, 0.3)).undefined == 0
+
+
+def test_arrangements_leave_a_table_as_it_is():
+    rng = np.random.default_rng(0)
+    small, large = np.zeros((3, 2)), np.zeros((9, 8))
+    small[0, 0] = large[0, 0] = large[4, 7] = 1.0
+    rows, columns = arrangements(small, rng)
+    assert sorted(map(tuple, np.hstack([rows, columns]).tolist())) == [(0, 1, 2, 0, 1), (0, 2, 1, 0, 1)]
+    rows, columns = arrangements(large, rng)  # too many to try all
+    assert (large[rows[:, :, None], columns[:, None, :]] == large).all()
+    assert len(np.unique(rows, axis=0)) > 1_000 and (rows[0] == range(9)).all() and (columns[0] == range(8)).all()
+
+
+def test_in_large_tables_p_is_uniform_under_the_null_too():
+    ps = [
+        permutation_p(*(tables(seed + k, 0, (9, 8))[0] for k in (0, 500)), np.random.default_rng(0))
+        for seed in range(12)
+    ]
+    assert stats.kstest(ps, "uniform").pvalue > 0.01
+
+
 def test_holm_by_hand():
     # sorted .01 .03 .04: 3 x .01 = .03; 2 x .03 = .06; max(.06, 1 x .04) = .06
     np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03, math.nan])), [0.06, 0.03, 0.06, math.nan])
@@ -134,26 +163,11 @@ def test_cells_agreement_is_spearman_of_the_upper_triangle():
     assert cells_agreement(one, np.exp(one)).low == pytest.approx(1)  # the same order, whatever is drawn
 
 
-def test_a_fitted_line_is_numpys_and_its_band_holds_it():
-    predicted, observed = tables(7, 0.5)
-    observed[1, 2] = math.nan
-    grid = np.linspace(-1, 1, 5)
-    line, low, high = fit_band(predicted, observed, grid)
-    there = np.isfinite(observed)
-    assert line == pytest.approx(np.polyval(np.polyfit(predicted[there], observed[there], 1), grid))
-    assert (low < line).all() and (line < high).all()
-
-
-def test_where_predictions_do_not_vary_there_is_no_line():
-    line, low, high = fit_band(np.zeros((3, 2)), tables(8, 1, (3, 2))[1], np.linspace(0, 1, 3))
-    assert np.isnan(line).all() and np.isnan(low).all() and np.isnan(high).all()
-
-
 def test_ranks_of_rows_are_scipys():
     rows = np.random.default_rng(0).integers(0, 6, (250, 9)).astype(float)
     rows[rows == 5] = np.nan
     expected = stats.rankdata(rows, axis=1, nan_policy="omit")
-    np.testing.assert_array_equal(_ranks_of_rows(rows), np.where(np.isnan(rows), np.nan, expected))
+    np.testing.assert_array_equal(ranks_of_rows(rows), np.where(np.isnan(rows), np.nan, expected))
 
 
 def test_three_results_have_no_interval():

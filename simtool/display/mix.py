@@ -24,7 +24,7 @@ from simtool.mixture import Mixture, parse_midtraining
 from simtool.prediction.advantage import Advantage, share_text
 from simtool.prediction.curve import Curve
 from simtool.prediction.predict import Prediction
-from simtool.prediction.verify import Verification
+from simtool.prediction.verify import Score, Verification
 from simtool.profiles.features import hashed_of, symbol_of
 from simtool.similarity.attribution import Explanation
 from simtool.similarity.metrics import METRICS
@@ -246,12 +246,21 @@ def print_verification(result: Verification, form: str) -> None:
                 _known(score.p_value),
             )
             + ".",
+            *_beside(score),
             f"Pairs that it called distinguishable came out in that order {_of(score.apart_right)};"
             f" the other pairs {_of(score.others_right)}."
             f" Brier score of 'it helps at all': {score.brier:.3f} (a coin: 0.250).",
         ]
     lines.append("regret: relative improvement lost by training on the mixture predicted best.")
     print_notes([*lines, f"The prediction is unedited: content hash {result.prediction_hash}."], form)
+
+
+def _beside(score: Score) -> list[str]:
+    """What the noise of the outcomes leaves attainable, and what the prediction adds to the same-domain baseline."""
+    noise = score.attainable
+    ends = (noise.spearman, *map(_known, (noise.spearman_low, noise.spearman_high))) if noise else (None, None, None)
+    beyond = [wording.beyond_baseline(vars(score.beyond))] if score.beyond else []
+    return [wording.attainable("Spearman's ρ", *ends), *beyond]
 
 
 def _known(value: float) -> float | None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simtool.corpora.catalogue import same_domain_pairs
 from simtool.errors import SimtoolError
 from simtool.prediction.predict import Prediction
+from simtool.prediction.scoring import Attainable, BeyondBaseline, attainable, beside, beyond_baseline
 from simtool.results import Tabular
 from simtool.statistics import BOOTSTRAPS, FEWEST_CELLS, agreement, spearman
 from simtool.tables import provenance
@@ -28,6 +30,8 @@ class Score:
 
     spearman        over all cells (mixture and target); low, high its 95% interval, which draws mixtures and targets;
                     NaN where none can be formed
+    attainable      what the spread over seeds would leave of a perfect prediction; None with fewer than two seeds
+    beyond          what the prediction adds to the same-domain baseline; None where no mixture is of a target's domain
     p_value         one-sided: share of the arrangements of whole mixtures and whole targets that correlate as well
                     or better (Pearson), as in a study's results
     regret          by target: what choosing the mixture predicted best loses against the best one, in relative
@@ -51,6 +55,8 @@ class Score:
     apart_right: tuple[int, int]
     others_right: tuple[int, int]
     brier: float
+    attainable: Attainable | None
+    beyond: BeyondBaseline | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Verification(Tabular):
                     "others": score.others_right[1],
                     "brier": score.brier,
                     "n_cells": score.n_cells,
+                    **beside(score.attainable, score.beyond),
                 }
                 for score in self.scores
                 for target in score.regret
@@ -112,12 +119,12 @@ def verify(prediction: Prediction, results: "pl.DataFrame", seed: int = 0) -> Ve
         That lists unknown names and missing cells.
     """
     outcomes = _outcomes(prediction, results)
-    scores = tuple(_score(prediction, size, improvement, seed) for size, improvement in outcomes.items())
+    scores = tuple(_score(prediction, size, *measured, seed) for size, measured in outcomes.items())
     return Verification(prediction.hash, scores, provenance(prediction=prediction.hash, bootstraps=BOOTSTRAPS))
 
 
-def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, np.ndarray]:
-    """Relative improvement by size: float64 (n, m), without a missing cell."""
+def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By size, relative improvement and its standard error over seeds: float64 (n, m) each, no missing improvement."""
     control = "+".join(prediction.content["pretrain"])
     if results.is_empty():
         raise SimtoolError("The results have no rows.")
@@ -135,14 +142,22 @@ def _outcomes(prediction: Prediction, results: "pl.DataFrame") -> dict[str, np.n
             f"The results have several rows for: {'; '.join(repeated)}.\nName the runs in a column `seed`, or keep one."
         )
     mixtures, targets = prediction.mixtures, prediction.targets
-    outcomes = {size: np.array([[np.mean(runs[size, m, t]) for t in targets] for m in mixtures]) for size in sizes}
-    for size, improvement in outcomes.items():
+    outcomes = {
+        size: tuple(np.array([[of(runs[size, m, t]) for t in targets] for m in mixtures]) for of in (np.mean, _error))
+        for size in sizes
+    }
+    for size, (improvement, _) in outcomes.items():
         if improvement.size > 1 and np.ptp(improvement) == 0:
             raise SimtoolError(
                 f"The results do not vary{f' at {size}' if size else ''}: the relative improvement is"
                 f" {improvement.flat[0]:g} in all {improvement.size} cells. There is nothing to rank."
             )
     return outcomes
+
+
+def _error(runs: Sequence[float]) -> float:
+    """The standard error of a mean over runs; NaN of one."""
+    return float(np.std(runs, ddof=1) / math.sqrt(len(runs))) if len(runs) > 1 else math.nan
 
 
 def _check_names(prediction: Prediction, table: "pl.DataFrame", control: str) -> None:
@@ -249,7 +264,7 @@ def _with_improvement(results: "pl.DataFrame", control: str) -> "pl.DataFrame":
     return table.with_columns(relative_improvement=1 - pl.col("loss") / pl.col("control_loss"))
 
 
-def _score(prediction: Prediction, size: str, improvement: np.ndarray, seed: int) -> Score:
+def _score(prediction: Prediction, size: str, improvement: np.ndarray, error: np.ndarray, seed: int) -> Score:
     advantage, share_positive = prediction.of("advantage"), prediction.of("share_positive")
     overall = agreement(advantage, improvement, seed) if advantage.size >= FEWEST_CELLS else None
     targets, mixtures = prediction.targets, prediction.mixtures
@@ -270,7 +285,17 @@ def _score(prediction: Prediction, size: str, improvement: np.ndarray, seed: int
         apart_right=distinguished,
         others_right=others,
         brier=float(np.mean((share_positive - (improvement > 0)) ** 2)),
+        attainable=attainable(improvement, error, seed),
+        beyond=beyond_baseline(advantage, improvement, same_domain(prediction), seed),
     )
+
+
+def same_domain(prediction: Prediction) -> np.ndarray:
+    """float64 (n, m): 1 where a mixture holds, beside the pretraining corpus, text of the target's domain."""
+    content, targets = prediction.content, prediction.targets
+    mixed_in = [set(shares) - set(content["pretrain"]) for shares in content["mixtures"].values()]
+    pairs = set(same_domain_pairs(set().union(*mixed_in), targets))
+    return np.array([[float(any((name, t) in pairs for name in names)) for t in targets] for names in mixed_in])
 
 
 def _orders(

@@ -14,7 +14,7 @@ from simtool.studies.plan import Study
 from simtool.studies.prepare import find_study
 from simtool.studies.records import n_without_hash
 from simtool.tables import atomic_write, provenance, save_table
-from simtool.wording import agreement, difference, effect, predictor_name, regime
+from simtool.wording import agreement, attainable, beyond_baseline, difference, effect, predictor_name, regime
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,11 @@ def _agreement_sentence(row: Mapping[str, Any], agreed: pl.DataFrame) -> str:
     lowest = without_target.sort("pearson").head(1).to_dicts()
     without = f"; at lowest {lowest[0]['pearson']:+.2f} without {lowest[0]['left_out']}" if lowest else ""
     numbers = (row["pearson"], row["pearson_low"], row["pearson_high"], row["n"], row["p"])
-    return f"{row['size']}: {agreement(predictor_name(row['predictor']), 'r', *numbers)}{without}."
+    line = f"{row['size']}: {agreement(predictor_name(row['predictor']), 'r', *numbers)}{without}."
+    if row["predictor"] != "predicted":
+        return line
+    noise = attainable("r", *(row[f"attainable_pearson{end}"] for end in ("", "_low", "_high")))
+    return f"{line} {noise}" if row["partial"] is None else f"{line} {noise} {beyond_baseline(row)}"
 
 
 def _effect(row: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import polars as pl
 
 from simtool.corpora.catalogue import SAME_DOMAIN
 from simtool.errors import SimtoolError
+from simtool.prediction.scoring import attainable, beside, beyond_baseline
 from simtool.statistics import Estimate, agreement, crossed, holm, minimum_detectable, pseudo_values
 from simtool.studies.losses import KEYS
 from simtool.studies.plan import Arm, Study, compared_arms, mix_name
@@ -183,21 +184,26 @@ def agreements(study: Study, table: pl.DataFrame) -> pl.DataFrame:
     """How the prediction, and the same-domain baseline, agree with the effects: all, and with each left out.
 
     Midtraining arms of the design "paper" only, one start: mixtures crossed with targets. One row per size, predictor
-    and what is left out. Empty where fewer than three cells are done.
+    and what is left out; where nothing is, with what the noise of the effects leaves attainable (seeds and documents),
+    and what the prediction adds to the baseline. Empty where fewer than three cells are done.
     """
     arms = compared_arms(study)
     same_domain_MT = np.array([[float((arm.special, t) in study.same_domain) for t in study.targets] for arm in arms])
     rows: list[dict[str, Any]] = []
     for size in study.models:
         cells = table.filter(pl.col("size") == size)
-        observed_MT, predicted_MT = (
-            _crossed_table(cells, column, arms, study.targets) for column in ("relative_improvement", "predicted")
+        observed_MT, predicted_MT, error_MT = (
+            _crossed_table(cells, column, arms, study.targets)
+            for column in ("relative_improvement", "predicted", "standard_error")
         )
         if np.isfinite(observed_MT).sum() < 3:
             continue
-        rows += _agreement_rows(size, "predicted", predicted_MT, observed_MT, arms, study.targets)
+        noise = attainable(observed_MT, error_MT)
+        beyond = beyond_baseline(predicted_MT, observed_MT, same_domain_MT)
+        of_size = observed_MT, arms, study.targets
+        rows += _agreement_rows(size, "predicted", predicted_MT, *of_size, beside(noise, beyond))
         if study.same_domain:
-            rows += _agreement_rows(size, SAME_DOMAIN, same_domain_MT, observed_MT, arms, study.targets)
+            rows += _agreement_rows(size, SAME_DOMAIN, same_domain_MT, *of_size, beside(noise, None))
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.selectors.float().fill_nan(None))
 
 
@@ -217,6 +223,7 @@ def _agreement_rows(
     observed_MT: np.ndarray,
     arms: Sequence[Arm],
     targets: Sequence[str],
+    beside_it: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     whole = agreement(predicted_MT, observed_MT)
     n_by_target = np.isfinite(observed_MT).sum(axis=0).tolist()
@@ -226,7 +233,7 @@ def _agreement_rows(
             **columns, "left_out": "", "n": whole.n,
             "pearson": whole.pearson, "pearson_low": whole.pearson_low, "pearson_high": whole.pearson_high,
             "spearman": whole.spearman, "spearman_low": whole.spearman_low, "spearman_high": whole.spearman_high,
-            "p": whole.p,
+            "p": whole.p, "undefined": whole.undefined, **beside_it,
         }
     ]  # fmt: skip
     for t, r in whole.without_target.items():

@@ -21,7 +21,8 @@ def effects() -> pl.DataFrame:
         rows.append(
             {"size": size, "design": "paper", "arm": f"{mix} {weight:g}", "kind": kind, "mix": mix, "weight": weight,
              "start": 0.1, "target": target, "n_seeds": 3, "control_loss": 2.0, "loss": 2.0 * (1 - gain),
-             "relative_improvement": gain, "low": gain - 0.01, "high": gain + 0.01, "forgetting_difference": 0.05,
+             "relative_improvement": gain, "low": gain - 0.01, "high": gain + 0.01, "standard_error": 0.005,
+             "forgetting_difference": 0.05,
              "forgetting_low": 0.02, "forgetting_high": 0.08, "predicted": gain * 9, "predicted_low": gain * 9 - 0.1,
              "predicted_high": gain * 9 + 0.1}
         )  # fmt: skip

@@ -8,7 +8,8 @@ import pytest
 
 from simtool.errors import SimtoolError
 from simtool.prediction.predict import Prediction
-from simtool.prediction.verify import verify
+from simtool.prediction.scoring import attainable
+from simtool.prediction.verify import same_domain, verify
 from simtool.statistics import agreement
 
 NAMES = ["code", "math", "prose"]
@@ -22,7 +23,8 @@ def made_of(mixtures: list[str], targets: list[str], advantage: np.ndarray, apar
         for i, m in enumerate(mixtures)
         for j, t in enumerate(targets)
     ]
-    content = {"pretrain": {"c4": 1.0}, "mixtures": dict.fromkeys(mixtures), "targets": targets, "cells": cells}
+    shares = {name: {"c4": 0.8, name.split(":")[0]: 0.2} for name in mixtures}
+    content = {"pretrain": {"c4": 1.0}, "mixtures": shares, "targets": targets, "cells": cells}
     return Prediction({**content, "distinguishable": apart or {}})
 
 
@@ -223,10 +225,10 @@ def test_cells_that_are_no_numbers_are_one_message(prediction, value, message):
 
 
 def test_numbers_written_as_text_are_numbers(prediction):
-    assert (
-        verify(prediction, as_text(prediction, " 0.5 ")).scores
-        == verify(prediction, results(perfect(prediction))).scores
+    of_text, of_numbers = (
+        verify(prediction, table).scores for table in (as_text(prediction, " 0.5 "), results(perfect(prediction)))
     )
+    assert repr(of_text) == repr(of_numbers)  # NaN is not equal to itself
 
 
 def test_constant_results_are_one_message(prediction):
@@ -255,3 +257,28 @@ def test_json_of_results_that_vary_on_one_target_only_is_json(prediction, capsys
     assert [row["spearman_target"] for row in rows] == [pytest.approx(1), None]
     print_verification(found, "table")
     assert "nan" not in capsys.readouterr().out
+
+
+def test_the_noise_of_seeds_says_what_a_perfect_prediction_would_have(prediction):
+    rng = np.random.default_rng(0)
+    seeds = [results({cell: x + 0.1 * rng.normal() for cell, x in perfect(prediction).items()}) for _ in range(3)]
+    table = pl.concat([part.with_columns(seed=pl.lit(seed)) for seed, part in enumerate(seeds)])
+    verification = verify(prediction, table)
+    (score,) = verification.scores
+    runs = np.array([part["relative_improvement"].to_numpy().reshape(3, 2) for part in seeds])
+    expected = attainable(runs.mean(axis=0), runs.std(axis=0, ddof=1) / np.sqrt(3))
+    assert score.attainable == expected and 0.5 < expected.spearman < 1
+    assert verification.to_polars()["attainable_spearman"][0] == expected.spearman
+    (of_one,) = verify(prediction, results(perfect(prediction))).scores  # how seeds vary is not known
+    assert of_one.attainable is None
+
+
+def test_the_same_domain_baseline_is_of_what_is_mixed_in(prediction):
+    # math is the domain of gsm8k, and code (no corpus of the catalogue) of nothing
+    assert same_domain(prediction).tolist() == [[0, 0], [0, 1], [0, 0]]
+    (score,) = verify(prediction, results(perfect(prediction))).scores
+    assert score.beyond.n_unmatched == 5
+    assert score.beyond.partial == pytest.approx(1)
+    others = made_of(["code", "prose"], TARGETS, ADVANTAGE[[0, 2]])
+    table = results({(m, t): x for (m, t), x in perfect(prediction).items() if m != "math"})
+    assert verify(others, table).scores[0].beyond is None
