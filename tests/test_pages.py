@@ -1,5 +1,6 @@
 """The documentation's pages: what they show is what comes out, and everything known by name is on its page."""
 
+import dataclasses
 import os
 import re
 import runpy
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import simtool
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.prediction.predictors import PREDICTORS
 from simtool.profiles.features import FEATURES
@@ -100,3 +102,12 @@ def test_aligned_fields_become_a_list():
         "A thing.\n\n- `a`, `b` (float64 (n,)): two numbers, each at least 0\n- `n`: how many\n\n"
         "Parameters\n----------\nx\n    Not a field."
     )
+
+
+@pytest.mark.parametrize("kind", [simtool.Options, simtool.Constraints])
+def test_the_reference_says_what_each_option_is(kind):
+    described = {
+        name.strip() for line in kind.__doc__.splitlines() if (words := re.match(r" +([\w, ]+?)  +\S", line))
+        for name in words[1].split(",")
+    }  # fmt: skip
+    assert {field.name for field in dataclasses.fields(kind)} <= described

@@ -65,9 +65,20 @@ def _corpora_file() -> Path | None:
 class Options:
     """How text is found and counted; the same for every corpus of a command.
 
+    tokenizer      a name from `list_tokenizers`, a tokenizer.json, or a hub id
+    data           folder with corpora as NAME_SPLIT.jsonl.zst and the like; SIMTOOL_DATA by default
+    cache          folder of profiles that were counted before
+    split          which split of the named corpora
+    text_field     of own files and the hub; None: detected from the rows
+    budget         how much of each corpus is counted
+    workers        processes beside each other
+    engine         local: processes on this machine; ray: a Ray cluster
+    skip_bad       leave unreadable rows out, and count them
     corpora        own corpora by the names they are used under: paths, lists of texts, frames, tables, datasets
     corpora_file   more of them, by `corpora.own`
     chat_template  how chats and prompts are written: a file's or a tokenizer's; None or "none": one turn a line
+    sample         tokens counted of a large corpus where no budget is given; None: all
+    report         gets CountingStarted, Counted and CountingFinished, or a sentence; a bar in a notebook by default
     """
 
     tokenizer: str = "default"
@@ -75,15 +86,14 @@ class Options:
     cache: Path = field(default_factory=_cache_folder)
     split: str = "train"
     chat_template: str | None = None
-    text_field: str | None = None  # of own files and the hub; None: detected from the rows
+    text_field: str | None = None
     budget: Budget = Budget()  # noqa: RUF009 (frozen)
     workers: int = 1
     engine: Engine = "local"
     skip_bad: bool = False
     corpora: Mapping[str, Any] = field(default_factory=dict)
     corpora_file: Path | None = field(default_factory=_corpora_file)
-    sample: int | None = SAMPLE_TOKENS  # tokens counted of a large corpus where no budget is given; None: all
-    # gets CountingStarted, Counted and CountingFinished, or a sentence
+    sample: int | None = SAMPLE_TOKENS
     report: Report = field(default_factory=default_report)
 
     def __post_init__(self) -> None:
