@@ -8,9 +8,9 @@ from simtool.api.names import sampling
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, parse_mixture
 from simtool.profiles.features import find_feature
-from simtool.profiles.resolve import Options, find_profiles, first_texts, named, provenance_of
+from simtool.profiles.resolve import Options, find_profiles, named, provenance_of
 from simtool.similarity.attribution import Comparison, difference
-from simtool.similarity.duplicates import DOCUMENTS, n_near_duplicates
+from simtool.similarity.duplicates import pairs_above_ceiling
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
@@ -81,19 +81,7 @@ def matrix(
             if any(profiles[corpus].facts["stand_in"] for corpus in mixture.weights)
         ],
     )
-    return replace(result, facts=facts | {"above_ceiling": _above_ceiling(result, options)})
-
-
-def _above_ceiling(result: SimilarityMatrix, options: Options) -> list[dict[str, Any]]:
-    """The pairs that are more alike than two samples of one text, with how many documents they share nearly whole
-    (None where a text is not at hand)."""
-    pairs = []
-    for i, j in result.above_ceiling():
-        names = result.corpora[i], result.corpora[j]
-        texts = [first_texts(name, options, DOCUMENTS) for name in names]
-        shared = n_near_duplicates(*texts) if all(texts) else None
-        pairs.append({"corpora": list(names), "documents": len(texts[0]), "near_duplicates": shared})
-    return pairs
+    return replace(result, facts=facts | {"above_ceiling": pairs_above_ceiling(result, options)})
 
 
 def compare(

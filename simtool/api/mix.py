@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from simtool.api.names import as_mixture_texts, as_names, as_weights, sampling
 from simtool.errors import SimtoolError, unknown
@@ -18,11 +19,16 @@ from simtool.prediction.predict import Prediction
 from simtool.prediction.predictors import find_measure
 from simtool.prediction.verify import Verification
 from simtool.profiles.features import find_feature
+from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profiles, provenance_of
 from simtool.similarity import attribution
 from simtool.similarity.attribution import Explanation
+from simtool.similarity.duplicates import pairs_above_ceiling
+from simtool.similarity.matrix import similarity_matrix
 from simtool.tables import read_table
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
+
+FEW_RESAMPLES = 20  # tell whether a pair is above the noise ceiling
 
 PAPER = {
     "pretrain": "c4",
@@ -76,7 +82,18 @@ def advantage(
         sizes = {name: profile.size for name, profile in profiles.items()}
         mixtures = {name: convert_weights(mixture.weights, unit, sizes) for name, mixture in mixtures.items()}
     result = proximity.advantage(profiles, general, mixtures, goals, metric, feature, tokens, resamples, seed)
-    return replace(result, facts=provenance_of(corpora, metric=metric, feature=feature, seed=seed))
+    facts = provenance_of(corpora, metric=metric, feature=feature, seed=seed)
+    shared = _shared_with_targets(profiles, goals, feature, seed, options or Options())
+    return replace(result, facts=facts | {"above_ceiling": shared})
+
+
+def _shared_with_targets(
+    profiles: Mapping[str, Profile], targets: Sequence[str], feature: str, seed: int, options: Options
+) -> list[dict[str, Any]]:
+    """The corpora that are more alike to a target than two samples of one text, with what they share: an advantage may
+    then be that the target itself is mixed in."""
+    result = similarity_matrix(profiles, None, "js", feature.split("+")[0], None, FEW_RESAMPLES, seed)
+    return [pair for pair in pairs_above_ceiling(result, options) if set(pair["corpora"]) & set(targets)]
 
 
 def advantage_curve(

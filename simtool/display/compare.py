@@ -18,7 +18,7 @@ from simtool.display.console import (
     print_rows,
     print_warnings,
 )
-from simtool.display.provenance import limiting, marked, provenance_lines, sample_warnings
+from simtool.display.provenance import limiting, marked, notes_above_ceiling, provenance_lines, sample_warnings
 from simtool.profiles.features import hashed_of, symbol_of
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
@@ -80,10 +80,7 @@ def notes(result: SimilarityMatrix) -> list[str]:
         f"{wording.method(metric.label, result.feature, result.resamples, result.tokens, result.facts['tokenizer'])}"
         f" {wording.sense(metric.alike, metric.symmetric)}{limited}",
         wording.SIZE_FREE if metric.by_ceilings else wording.CEILING,
-        *(
-            f"{ABOVE} {wording.above_ceiling(*pair['corpora'], pair['documents'], pair['near_duplicates'])}"
-            for pair in result.facts.get("above_ceiling", [])
-        ),
+        *notes_above_ceiling(result.facts),
         *([wording.hashed(hashed)] if (hashed := hashed_of(result.feature)) else []),
     ]
 

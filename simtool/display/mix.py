@@ -15,7 +15,7 @@ from simtool.display.console import (
     print_saved,
     print_warnings,
 )
-from simtool.display.provenance import limiting, provenance_lines, sample_warnings
+from simtool.display.provenance import limiting, notes_above_ceiling, provenance_lines, sample_warnings
 from simtool.exports.export import Exported
 from simtool.mixing.advice import Advice
 from simtool.mixing.recommend import Recommendation
@@ -82,6 +82,7 @@ def _advantage_notes(result: Advantage) -> list[str]:
         PLACEBO,
         f"Means and 95% intervals over {result.resamples} paired half-splits of {result.tokens:,} tokens of each"
         f" corpus{limited}. better than: significantly better than these, whatever the seed.",
+        *notes_above_ceiling(result.facts),
         *([wording.hashed(hashed)] if (hashed := hashed_of(result.feature)) else []),
         *(f"{name} = {mixture}" for name, mixture in result.mixtures.items() if _converted(name, mixture, result)),
     ]

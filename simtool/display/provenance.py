@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from simtool.wording import PROXY, SMALL_SAMPLE, listed, plural, small_sample
+from simtool.wording import ABOVE, PROXY, SMALL_SAMPLE, above_ceiling, listed, plural, small_sample
 
 Facts = Mapping[str, Any]
 
@@ -62,3 +62,9 @@ def limiting(facts: Facts, tokens: int) -> str:
 def sample_warnings(facts: Facts, tokens: int) -> list[str]:
     """A warning where the samples are too small to say anything, with the corpus that limited all others."""
     return [small_sample(tokens, limiting(facts, tokens))] if tokens < SMALL_SAMPLE else []
+
+
+def notes_above_ceiling(facts: Facts) -> list[str]:
+    """A sentence for each pair above the noise ceiling: what it shares."""
+    pairs = facts.get("above_ceiling", [])
+    return [f"{ABOVE} {above_ceiling(*pair['corpora'], pair['documents'], pair['near_duplicates'])}" for pair in pairs]

@@ -1,7 +1,7 @@
 """Everything a report shows, measured: matrices, what makes each pair differ, advantages, curves, a mixture."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -22,6 +22,7 @@ from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, provenance_of
 from simtool.similarity.attribution import Difference, difference
+from simtool.similarity.duplicates import pairs_above_ceiling
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
@@ -143,13 +144,14 @@ def gather(
     mixtures = {name: parse_mixture(name) for name in corpora}
     closer, curves, advice, left_out = _recommend(profiles, parts, resamples, seed)
     pairs = pair_differences(corpora, profiles, options)
+    matrices = [
+        similarity_matrix(profiles, mixtures, metric, feature, None, resamples, seed) for metric, feature in measures
+    ]
+    matrices[0] = replace(matrices[0], facts={"above_ceiling": pairs_above_ceiling(matrices[0], options)})
     return Findings(
         corpora=tuple(corpora),
         facts=provenance_of(resolved)["corpora"],
-        matrices=tuple(
-            similarity_matrix(profiles, mixtures, metric, feature, None, resamples, seed)
-            for metric, feature in measures
-        ),
+        matrices=tuple(matrices),
         distances=similarity_matrix(profiles, mixtures, "hellinger", "token", None, MAP_RESAMPLES, seed),
         pairs=pairs,
         examples=_examples(corpora, pairs, examples, options) if examples else {},

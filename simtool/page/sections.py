@@ -97,6 +97,9 @@ def alerts_of(findings: Findings, called: Called) -> list[str]:
     for i, j in alike:
         a, b = called.get(matrix.corpora[i], matrix.corpora[i]), called.get(matrix.corpora[j], matrix.corpora[j])
         alerts.append(f"{a} and {b} are not distinguishable: check them for documents in common.")
+    for pair in matrix.facts.get("above_ceiling", []):
+        names = (called.get(name, name) for name in pair["corpora"])
+        alerts.append(wording.above_ceiling(*names, pair["documents"], pair["near_duplicates"]))
     if findings.advantage is not None:
         alerts += unstable(findings.advantage, called)
     return alerts

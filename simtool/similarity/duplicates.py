@@ -5,8 +5,14 @@ holds the same documents. They are found by MinHash (Broder, 1997) over runs of 
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import regex
+
+from simtool.profiles.resolve import Options, first_texts
+
+if TYPE_CHECKING:
+    from simtool.similarity.matrix import SimilarityMatrix
 
 WORDS = 5  # of a run
 PERMUTATIONS = 128  # the standard error of a Jaccard similarity of 0.8 is 0.035
@@ -14,6 +20,18 @@ ALIKE = 0.8  # Jaccard similarity from which on two documents are near-duplicate
 BANDS = 16
 UNICODE_WORDS = regex.compile(r"[\p{L}&&\p{Word_Break=Other}]|\w+", regex.VERSION1)
 DOCUMENTS = 5_000  # of each corpus are compared
+
+
+def pairs_above_ceiling(result: "SimilarityMatrix", options: Options) -> list[dict[str, Any]]:
+    """The pairs that are more alike than two samples of one text, with how many documents they share nearly whole
+    (None where a text is not at hand)."""
+    pairs = []
+    for i, j in result.above_ceiling():
+        names = result.corpora[i], result.corpora[j]
+        texts = [first_texts(name, options, DOCUMENTS) for name in names]
+        shared = n_near_duplicates(*texts) if all(texts) else None
+        pairs.append({"corpora": list(names), "documents": len(texts[0]), "near_duplicates": shared})
+    return pairs
 
 
 def n_near_duplicates(texts: Iterable[str], others: Iterable[str]) -> int:
