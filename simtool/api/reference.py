@@ -11,6 +11,7 @@ from simtool.corpora.corpus import Document
 from simtool.corpora.own import with_entry
 from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError
+from simtool.profiles.array_job import count_part_of, merge_parts
 from simtool.profiles.features import FEATURES, find_feature
 from simtool.profiles.resolve import (
     CORPORA_FILE,
@@ -53,6 +54,39 @@ def profile(
     for name in features:
         find_feature(name)
     return [find_profile(name, features, options, count=True) for name in corpora]
+
+
+def profile_part(
+    corpora: Any,
+    index: int,
+    of: int,
+    parts: str,
+    features: Sequence[str] = ALL_FEATURES,
+    options: Options | None = None,
+) -> None:
+    """Count one of so many parts of each corpus: a task of an array job. Stopped, the same call goes on.
+
+    Parameters
+    ----------
+    index
+        From 0 to of - 1. Tasks that run at one time have the same `of`; later ones may have another.
+    parts
+        A folder that all tasks see, or a URL that fsspec writes to.
+    """
+    if not 0 <= index < of:
+        raise SimtoolError(f"--part {index}/{of}: there is no such part. Write i/n with i from 0 to n - 1.")
+    corpora, options = named(corpora, options or Options())
+    if not options.budget.unlimited:
+        raise SimtoolError("--part divides all of a corpus. Leave --tokens and --documents out.")
+    for name in features:
+        find_feature(name)
+    for name in corpora:
+        count_part_of(name, features, options, index, of, parts)
+
+
+def merge_profiles(parts: str, options: Options | None = None) -> list[ResolvedProfile]:
+    """What all parts in this folder or URL add up to, corpus by corpus; the profiles stay in the cache."""
+    return merge_parts(parts, options or Options())
 
 
 Rows = tuple[list[str], list[list[str]]]  # a header, and rows of text

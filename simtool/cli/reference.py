@@ -6,7 +6,6 @@ import typer
 
 from simtool.cli.options import (
     ChatTemplate,
-    Corpora,
     Data,
     Documents,
     Engine,
@@ -25,7 +24,10 @@ from simtool.errors import SimtoolError
 
 
 def profile(
-    corpora: Corpora,
+    corpora: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="CORPUS...", help="Corpora, as in `simtool matrix`.", show_default=False),
+    ] = None,
     feature: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Count this feature only. May be given several times. All of them by default."),
@@ -44,10 +46,27 @@ def profile(
     skip_bad: SkipBad = False,
     workers: Workers = 0,
     engine: EngineName = Engine.local,
+    part: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--part",
+            help="Count this part only, i/n with i from 0 to n - 1: a task of an array job. Needs --parts.",
+            metavar="I/N",
+        ),
+    ] = None,
+    parts: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--parts", help="Folder that all parts go to, or a URL such as s3://bucket/parts.", metavar="URL"),
+    ] = None,
+    merge: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--merge", help="Add up the parts in this folder or URL; no corpus is named.", metavar="URL"),
+    ] = None,
 ) -> None:
     """Count corpora now and keep the profiles, so that other commands find them.
 
-    Interrupt it with Ctrl-C at any time: the same command goes on where it was.
+    Interrupt it with Ctrl-C at any time: the same command goes on where it was. On many machines: --part, --parts and
+    --merge.
 
     Example: simtool profile ./my_corpus.jsonl.zst --text-field content
     """
@@ -56,6 +75,7 @@ def profile(
     from simtool.display.reference import print_profiles
     from simtool.profiles.count import Budget
 
+    _check_parts(corpora, part, parts, merge)
     with Counting() as progress:
         options = options_of(
             tokenizer,
@@ -69,8 +89,27 @@ def profile(
             engine.value,
             chat_template=chat_template,
         )
-        profiles = api.profile(corpora, feature or api.ALL_FEATURES, options)
+        features = feature or api.ALL_FEATURES
+        if part is not None:
+            api.profile_part(corpora or [], *_numbers(part), parts or "", features, options)
+            return
+        profiles = api.merge_profiles(merge, options) if merge else api.profile(corpora or [], features, options)
     print_profiles(profiles)
+
+
+def _check_parts(corpora: list[str] | None, part: str | None, parts: str | None, merge: str | None) -> None:
+    """What goes together: corpora, with or without --part and --parts; or --merge alone."""
+    if bool(corpora) == bool(merge):
+        raise SimtoolError("Name the corpora to count, or the parts to add up: --merge URL.")
+    if (part is None) != (parts is None) or (merge and part):
+        raise SimtoolError("Write --part i/n and --parts URL together, and --merge URL once all are counted.")
+
+
+def _numbers(part: str) -> tuple[int, int]:
+    index, _, of = part.partition("/")
+    if not (index.isdecimal() and of.isdecimal()):
+        raise SimtoolError(f"--part {part!r} is no part. Write i/n, such as 0/8.")
+    return int(index), int(of)
 
 
 def corpora(

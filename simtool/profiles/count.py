@@ -1,36 +1,37 @@
-"""Counting a corpus: text -> ids -> features -> counts per fold, in shards that add up to the whole.
+"""Counting a corpus: text -> ids -> features -> counts per fold, in parts that add up to the whole.
 
-Each worker reads its own share of the blocks, so nothing large travels between processes, and keeps what it has
-counted in a part file, so that an interrupted count goes on from there.
+Each worker reads its own pieces, so nothing large travels between processes, and keeps one tally, which it writes now
+and then with what it covers, so that an interrupted count goes on from there (`parts`).
 """
 
+import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simtool import executor
 from simtool.corpora.corpus import Corpus, Reading, document_hash, why_empty
-from simtool.corpora.pieces import piece_bytes, pieces_of
+from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
 from simtool.errors import SimtoolError
-from simtool.profiles.features import FEATURES, N_FOLDS, DocumentBatch, add_counts, empty_counts, frequent_ngrams
-from simtool.profiles.profile import Profile, load_profile, save_profile
+from simtool.profiles.parts import Manifest, PartsFolder, Run, Runs, merged, missing, runs_of
+from simtool.profiles.profile import Profile
+from simtool.profiles.tally import CorpusTally
 from simtool.progress import Counted
 from simtool.tables import provenance
 from simtool.tokens.backends import use_one_thread
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over the counts, small beside 2 GB
-LABEL_CHARACTERS = 200_000  # of the first batch are searched for frequent n-grams
-N_LABELS = 500
-SAVE_SECONDS = 30  # how much work an interruption can lose
+SAVE_SECONDS = 60  # how much work an interruption can lose
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,27 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Shard:
-    """One worker's task. It may travel to another process, so the tokenizer goes by name."""
+class PartTask:
+    """One worker's task: its pieces of a corpus. It may travel to another machine, so the tokenizer goes by name.
+
+    elsewhere   what other parts cover of the corpus
+    folder      where its counts are kept while it works; None: nowhere
+    returned    the counts come back; otherwise they stay in the folder
+    """
 
     corpus: Corpus
-    tokenizer: str
-    data: Path | None
-    features: tuple[str, ...]
+    manifest: Manifest
+    pieces: tuple[Piece, ...]
     index: int
     of: int
-    skip_bad: bool
-    part: Path | None  # where its counts are kept until the whole is done
+    data: Path | None = None
+    elsewhere: Runs = field(default_factory=dict)
+    folder: PartsFolder | None = None
+    returned: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.index}-of-{self.of}.parquet"
 
 
 def count_corpus(
@@ -90,7 +101,8 @@ def count_corpus(
     workers
         Processes; the counts do not depend on it. With a budget there is one.
     parts
-        A folder for unfinished work: an interrupted count with the same arguments goes on from there.
+        A folder for unfinished work: an interrupted count with the same arguments goes on from there, whatever the
+        number of workers.
     report
         Is called with a Counted now and then.
 
@@ -101,68 +113,193 @@ def count_corpus(
     """
     features = tuple(features)
     if budget.unlimited:
-        workers = min(workers, _n_pieces(corpus, report)) if workers > 1 else 1
-        tasks = [
-            Shard(corpus, tokenizer.name, data, features, i, workers, skip_bad, _part(parts, i, workers))
-            for i in range(workers)
-        ]
-        shards = executor.run(count_shard, tasks, workers, run_on, report)
-        profile, skipped = reduce(add, shards), [shard.facts["skipped"] for shard in shards]
+        manifest, pieces = manifest_of(corpus, tokenizer, features, skip_bad)
+        folder = None if parts is None else _folder_of(parts, manifest)
+        tasks = parts_of(corpus, manifest, pieces, _n_workers(corpus, pieces, workers, report), data, folder)
+        profile, facts = _add_parts(tasks, run_on, report)
     else:
         profile = _count_sample(corpus, tokenizer, features, budget, skip_bad, report)
-        skipped = [profile.facts["skipped"]]
+        facts = [profile.facts]
+    return finished(profile, corpus.describe(), corpus.stand_in, budget, skip_bad, facts)
+
+
+def finished(
+    profile: Profile,
+    source: str,
+    stand_in: str | None,
+    budget: Budget,
+    skip_bad: bool,
+    facts: Sequence[Mapping[str, Any]],
+) -> Profile:
+    """A profile that says where it comes from; `facts` are those of the parts that it is the sum of.
+
+    Raises
+    ------
+    SimtoolError
+        When it is empty.
+    """
+    skipped = [part["skipped"] for part in facts]
+    reasons = [reason for part in skipped for reason in part["reasons"]]
+    n_skipped, n_empty = sum(part["count"] for part in skipped), sum(part["empty"] for part in skipped)
     if not profile.size["documents"]:
-        reasons = [reason for part in skipped for reason in part["reasons"]]
-        why = why_empty(sum(part["count"] for part in skipped), reasons, sum(part["empty"] for part in skipped))
-        raise SimtoolError(f"{corpus.name} is empty: {corpus.describe()} holds no text.{why}")
-    facts = {
-        "source": corpus.describe(),
-        "stand_in": corpus.stand_in,
-        "budget": {"tokens": budget.tokens, "documents": budget.documents, "seed": budget.seed},
-        "skipped": {
-            "count": sum(part["count"] for part in skipped),
-            "reasons": [reason for part in skipped for reason in part["reasons"]][:5],
-        }
-        if skip_bad
-        else None,
-        "empty": sum(part["empty"] for part in skipped),
-    }
-    return replace(profile, facts=provenance(**facts))
+        why = why_empty(n_skipped, reasons, n_empty)
+        raise SimtoolError(f"{profile.corpus} is empty: {source} holds no text.{why}")
+    return replace(
+        profile,
+        facts=provenance(
+            source=source,
+            stand_in=stand_in,
+            budget={"tokens": budget.tokens, "documents": budget.documents, "seed": budget.seed},
+            skipped={"count": n_skipped, "reasons": reasons[:5]} if skip_bad else None,
+            empty=n_empty,
+        ),
+    )
 
 
-def _n_pieces(corpus: Corpus, report: executor.Report) -> int:
-    """How many pieces a corpus has, which more workers cannot share; says where a large one cannot be divided."""
+# ---- parts -----------------------------------------------------------------------------------------------
+
+
+def manifest_of(
+    corpus: Corpus, tokenizer: Tokenizer, features: tuple[str, ...], skip_bad: bool, profile: str = ""
+) -> tuple[Manifest, list[Piece]]:
+    """What there is to count, and the pieces of it."""
     pieces = pieces_of(corpus.source)
+    manifest = Manifest(
+        corpus.name,
+        f"{version_of(corpus.source)} {corpus.reading_identity()}",
+        tokenizer.name,
+        tokenizer.fingerprint,
+        features,
+        BATCH_BYTES,
+        tuple((piece.name, piece.n_bytes) for piece in pieces),
+        profile,
+        {"source": corpus.describe(), "stand_in": corpus.stand_in, "skip_bad": skip_bad},
+    )
+    return manifest, pieces
+
+
+def _folder_of(path: Path, manifest: Manifest) -> PartsFolder:
+    """A folder of this machine; parts of another count in it, or of an earlier layout, are removed."""
+    folder = PartsFolder(str(path))
+    if folder.manifest() != manifest:
+        shutil.rmtree(path, ignore_errors=True)
+        folder.save_manifest(manifest)
+    return folder
+
+
+def parts_of(
+    corpus: Corpus,
+    manifest: Manifest,
+    pieces: Sequence[Piece],
+    of: int,
+    data: Path | None,
+    folder: PartsFolder | None,
+) -> list[PartTask]:
+    """The tasks of so many workers: every n-th piece, the largest first."""
+    by_size = sorted(pieces, key=lambda piece: -piece.n_bytes)
+    facts = folder.facts() if folder else {}
+    tasks = [PartTask(corpus, manifest, tuple(by_size[i::of]), i, of, data, {}, folder) for i in range(of)]
+    others = [{name: part for name, part in facts.items() if name != task.name} for task in tasks]
+    return [
+        replace(task, elsewhere=dict(runs_of(other.values())), returned=folder is None or (of == 1 and not other))
+        for task, other in zip(tasks, others, strict=True)
+    ]
+
+
+def _n_workers(corpus: Corpus, pieces: Sequence[Piece], workers: int, report: executor.Report) -> int:
+    """As many as there are pieces at most; says where a large one cannot be divided."""
     size = piece_bytes(getattr(corpus.source, "n_bytes", None))
-    if whole := [piece.name for piece in pieces if piece.n_bytes > 2 * size]:
+    if workers > 1 and (n := sum(piece.n_bytes > 2 * size for piece in pieces)):
         report(
-            f"{corpus.name}: {len(whole)} of {len(pieces)} pieces can be read from the beginning only, each by one"
+            f"{corpus.name}: {n} of {len(pieces)} pieces can be read from the beginning only, each by one"
             " worker. JSON lines, parquet and zstd in frames (pzstd) are divided."
         )
-    return len(pieces)
+    return max(1, min(workers, len(pieces)))
 
 
-def count_shard(shard: Shard, report: executor.Report) -> Profile:
-    """The profile of one worker's share of the blocks. Goes on from the part file, if there is one."""
-    if shard.of > 1:
+def _add_parts(
+    tasks: Sequence[PartTask], run_on: executor.Engine, report: executor.Report
+) -> tuple[Profile, list[Mapping[str, Any]]]:
+    """The sum of all parts, those counted before included, and the facts of each."""
+    folder, manifest = tasks[0].folder, tasks[0].manifest
+    if run_on == "ray":  # the folder may be another on each machine
+        tasks = [replace(task, returned=True) for task in tasks]
+    profiles = [profile for profile in executor.run(count_part, tasks, len(tasks), run_on, report) if profile]
+    if not profiles:
+        assert folder is not None
+        return merged(folder, manifest)
+    own = {task.name for task in tasks}
+    before = [folder.load(name, manifest.features) for name in folder.facts() if name not in own] if folder else []
+    profiles += [profile for profile in before if profile is not None]
+    return reduce(add, profiles), [profile.facts for profile in profiles]
+
+
+def count_part(part: PartTask, report: executor.Report) -> Profile | None:
+    """The counts of one worker's pieces. Goes on where its file in the folder, and the other parts, end."""
+    if part.of > 1:
         use_one_thread()  # a process a core: more threads would be in each other's way
-    tally = _Tally(shard.corpus, load_tokenizer(shard.tokenizer, shard.data), shard.features, shard.index == 0)
-    done = tally.resume(shard.part)
-    if done:
-        report(Counted(shard.index, int(tally.n_bytes.sum()), int(tally.n_tokens.sum()), 0.0))
-    reading = Reading(shard.skip_bad)
-    saved = time.monotonic()
+    manifest = part.manifest
+    tally = CorpusTally(part.corpus.name, load_tokenizer(manifest.tokenizer, part.data), manifest.features)
+    if part.folder and (saved := part.folder.load(part.name, manifest.features)):
+        tally.resume(saved)
+        report(Counted(part.index, int(tally.n_bytes.sum()), int(tally.n_tokens.sum()), 0.0))
+    n_bytes = sum(piece.n_bytes for piece in part.pieces)
+    before = 0
     with _stop_asked() as stop:
-        for n, texts in enumerate(_text_batches(shard.corpus, shard.index, shard.of, reading, BATCH_BYTES), 1):
-            if n <= done:
-                continue
-            report(Counted(shard.index, *tally.add(texts), reading.fraction))
-            if shard.part and (stop.is_set() or time.monotonic() - saved > SAVE_SECONDS):
-                save_profile(tally.profile({"batches": n}), shard.part)
-                saved = time.monotonic()
-            if stop.is_set():
-                raise KeyboardInterrupt
-    return tally.profile({"skipped": _skipped(reading)})
+        saving = _Saving(part, tally, stop)
+        for piece in part.pieces:
+            gaps = missing([*part.elsewhere.get(piece.name, []), *tally.covers.get(piece.name, [])])
+            for n_new, n_tokens, fraction in _count_piece(part, piece, gaps, tally):
+                share = (before + piece.n_bytes * (fraction or 0)) / n_bytes if n_bytes else fraction
+                report(Counted(part.index, n_new, n_tokens, share))
+                saving.after_batch()
+            before += piece.n_bytes
+    if part.returned:
+        return tally.profile()
+    saving.save()
+    return None
+
+
+def _count_piece(
+    part: PartTask, piece: Piece, gaps: list[Run], tally: CorpusTally
+) -> Iterator[tuple[int, int, float | None]]:
+    """Add the batches of a piece that are missing: bytes and tokens of each, and how far the piece is read."""
+    if not gaps:
+        return
+    reading = Reading(part.manifest.facts["skip_bad"])
+    is_first = piece.name == part.manifest.pieces[0][0]
+    n = 0
+    for texts in _text_batches(replace(part.corpus, source=piece.source), reading, BATCH_BYTES):
+        skipped = _taken(reading)
+        if any(first <= n and (stop is None or n < stop) for first, stop in gaps):
+            size = tally.add(texts, label=is_first and n == 0)
+            tally.cover(piece.name, n, skipped)
+            yield *size, reading.fraction
+        n += 1
+    if gaps[-1][1] is None:
+        tally.cover_rest(piece.name, n, _taken(reading))
+
+
+class _Saving:
+    """Writes a worker's part now and then, and when it is asked to stop."""
+
+    def __init__(self, part: PartTask, tally: CorpusTally, stop: threading.Event):
+        self.part, self.tally, self.stop = part, tally, stop
+        self.saved_at = time.monotonic()
+
+    def after_batch(self) -> None:
+        if self.part.folder and (self.stop.is_set() or time.monotonic() - self.saved_at > SAVE_SECONDS):
+            self.save()
+        if self.stop.is_set():
+            raise KeyboardInterrupt
+
+    def save(self) -> None:
+        assert self.part.folder is not None
+        self.part.folder.save(self.tally.profile(), self.part.name)
+        self.saved_at = time.monotonic()
+
+
+# ---- samples ---------------------------------------------------------------------------------------------
 
 
 def _count_sample(
@@ -175,8 +312,8 @@ def _count_sample(
 ) -> Profile:
     """The profile of as many whole documents as the budget holds. A corpus that cannot fill it is an error."""
     reading = Reading(skip_bad)
-    tally = _Tally(corpus, tokenizer, features)
-    batches = _text_batches(corpus, 0, 1, reading, 1 << 20)
+    tally = CorpusTally(corpus.name, tokenizer, features)
+    batches = _text_batches(corpus, reading, 1 << 20)
     choose = _first if budget.seed is None else _random
     n_documents = n_tokens = 0
     more = False
@@ -187,7 +324,7 @@ def _count_sample(
         n_fitting = int(fits.sum())
         n_documents, n_tokens = n_documents + n_fitting, n_tokens + int(sizes[:n_fitting].sum())
         share = max(n_documents / (budget.documents or np.inf), n_tokens / (budget.tokens or np.inf))
-        report(Counted(0, *tally.add(texts[:n_fitting]), share))
+        report(Counted(0, *tally.add(texts[:n_fitting], label=not tally.labels), share))
         if more := n_fitting < len(texts):
             break
     short = n_documents != budget.documents and n_tokens != budget.tokens and not more
@@ -204,7 +341,8 @@ def _count_sample(
             f"The first document of {corpus.name} holds {int(sizes[0]):,} tokens,"
             f" more than --tokens {budget.tokens:,}. Whole documents are counted: ask for more."
         )
-    return tally.profile({"skipped": _skipped(reading)})
+    tally.skipped = _taken(reading)
+    return tally.profile()
 
 
 Sized = tuple[list[str], np.ndarray]  # texts, and how many tokens each has
@@ -250,80 +388,11 @@ def _fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:
     return n_documents <= (budget.documents or n_documents) and n_tokens <= (budget.tokens or n_tokens)
 
 
-class _Tally:
-    """Counts that grow, batch by batch, and become a Profile."""
-
-    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, features: tuple[str, ...], label: bool = True):
-        self.corpus, self.tokenizer, self.label = corpus, tokenizer, label
-        self.counts = empty_counts(features, tokenizer.vocabulary_size)
-        self.n_documents, self.n_tokens, self.n_bytes = np.zeros((3, N_FOLDS), np.int64)
-        self.labels: dict[str, dict[int, tuple[int, ...]]] = {}
-
-    def add(self, texts: list[str]) -> tuple[int, int]:
-        """Count these documents; how many bytes and tokens they have."""
-        data = [text.encode("utf-8", "replace") for text in texts]
-        folds = np.array([document_hash(utf8) % N_FOLDS for utf8 in data], np.int64)
-        order = np.argsort(folds, kind="stable")  # counts of one fold lie together in memory
-        folds, texts = folds[order], [texts[i] for i in order]
-        n_bytes = np.array([len(data[i]) for i in order], np.int64)
-        ids, offsets = self.tokenizer.encode(texts)
-        batch = DocumentBatch(texts, ids, offsets, folds)
-        if self.label and not self.labels:
-            self.labels = self._label(texts)
-        add_counts(self.counts, batch, self.tokenizer.vocabulary_size)
-        self.n_documents += np.bincount(folds, minlength=N_FOLDS)
-        self.n_tokens += np.bincount(folds, np.diff(offsets), N_FOLDS).astype(np.int64)
-        self.n_bytes += np.bincount(folds, n_bytes, N_FOLDS).astype(np.int64)
-        return int(n_bytes.sum()), len(ids)
-
-    def _label(self, texts: list[str]) -> dict[str, dict[int, tuple[int, ...]]]:
-        """Frequent n-grams of the first texts, by the bucket they are counted in: names for people to read."""
-        lengths = np.cumsum([len(text) for text in texts])
-        texts = texts[: int(np.searchsorted(lengths, LABEL_CHARACTERS)) + 1]
-        batch = DocumentBatch(texts, *self.tokenizer.encode(texts), np.zeros(len(texts), np.int64))
-        labels: dict[str, dict[int, tuple[int, ...]]] = {}
-        for name in self.counts:
-            if FEATURES[name].order > 1:
-                labels[name] = {}
-                for ngram in frequent_ngrams(batch, name, N_LABELS, self.tokenizer.vocabulary_size):
-                    labels[name].setdefault(ngram.bucket, ngram.symbols)  # the most frequent comes first
-        return labels
-
-    def profile(self, facts: dict[str, object]) -> Profile:
-        return Profile(
-            self.corpus.name,
-            self.tokenizer.name,
-            self.tokenizer.fingerprint,
-            self.n_documents.copy(),
-            self.n_tokens.copy(),
-            self.n_bytes.copy(),
-            {name: counts.view() for name, counts in self.counts.items()},
-            self.labels,
-            facts,
-        )
-
-    def resume(self, part: Path | None) -> int:
-        """Take over the counts of a part file; how many batches they hold."""
-        if part is None or not part.exists():
-            return 0
-        try:
-            saved = load_profile(part, list(self.counts))
-        except SimtoolError:  # an older layout, or damaged: count from the start
-            return 0
-        for name, counts in self.counts.items():
-            counts += saved.features[name]
-        self.n_documents += saved.n_documents
-        self.n_tokens += saved.n_tokens
-        self.n_bytes += saved.n_bytes
-        self.labels = {name: dict(labels) for name, labels in saved.labels.items()}
-        return int(saved.facts["batches"])
-
-
-def _text_batches(corpus: Corpus, shard: int, of: int, reading: Reading, n_bytes: int) -> Iterator[list[str]]:
+def _text_batches(corpus: Corpus, reading: Reading, n_bytes: int) -> Iterator[list[str]]:
     """Texts, about n_bytes at a time."""
     texts: list[str] = []
     size = 0
-    for documents in corpus.batches(shard, of, reading):
+    for documents in corpus.batches(reading=reading):
         for document in documents:
             texts.append(document.text)
             size += len(texts[-1])
@@ -334,12 +403,12 @@ def _text_batches(corpus: Corpus, shard: int, of: int, reading: Reading, n_bytes
         yield texts
 
 
-def _part(parts: Path | None, index: int, of: int) -> Path | None:
-    return None if parts is None else parts / f"{index}-of-{of}.parquet"
-
-
-def _skipped(reading: Reading) -> dict[str, object]:
-    return {"count": reading.n_skipped, "reasons": reading.reasons, "empty": reading.n_empty}
+def _taken(reading: Reading) -> dict[str, Any]:
+    """What was left out since this was last asked."""
+    skipped = {"count": reading.n_skipped, "reasons": list(reading.reasons), "empty": reading.n_empty}
+    reading.n_skipped, reading.n_empty = 0, 0
+    reading.reasons.clear()
+    return skipped
 
 
 @contextmanager

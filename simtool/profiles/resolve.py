@@ -322,7 +322,7 @@ def in_data_folder(corpus: Corpus, data: Path, split: str) -> Corpus | None:
 
 def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> ResolvedProfile:
     """The profile of this text: from the cache if it was counted before, else counted now and cached."""
-    path = _cache_path(corpus, tokenizer, options)
+    path = cache_path(corpus, tokenizer, options)
     if profile := _usable(path, features):
         return ResolvedProfile(profile, "cached")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -398,10 +398,10 @@ def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], opti
     if not options.budget.unlimited or options.sample is None:
         return options
     size = getattr(corpus.source, "n_bytes", None)
-    if (size is not None and size < LARGE_BYTES) or _usable(_cache_path(corpus, tokenizer, options), features):
+    if (size is not None and size < LARGE_BYTES) or _usable(cache_path(corpus, tokenizer, options), features):
         return options
     sampled = replace(options, budget=Budget(tokens=options.sample, at_most=True))
-    if not _usable(_cache_path(corpus, tokenizer, sampled), features):
+    if not _usable(cache_path(corpus, tokenizer, sampled), features):
         options.report(
             f"{corpus.name}: its first {options.sample:,} tokens at most are counted."
             " All of it: --all, or Options(sample=None)."
@@ -411,7 +411,7 @@ def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], opti
 
 def cached(name: str, tokenizer: Tokenizer, features: list[str], options: Options) -> Profile | None:
     """The newest profile of a catalogue name that was counted here before."""
-    paths = options.cache.glob(f"{_slug(name)}-{tokenizer.fingerprint[:8]}-*.parquet")
+    paths = options.cache.glob(f"{slug(name)}-{tokenizer.fingerprint[:8]}-*.parquet")
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         profile = _usable(path, features)
         if profile is not None and profile.corpus == name:
@@ -446,7 +446,7 @@ def _usable(path: Path, features: list[str]) -> Profile | None:
     return None
 
 
-def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
+def cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
     """One file for one answer to: which text, cut into which tokens, how much of it."""
     assert corpus.source is not None
     settings = (
@@ -461,7 +461,7 @@ def _cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
     key = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     # text that is not at hand is served under its name alone: never from what a chat template wrote
     written = ".chat" if corpus.template else ""
-    return options.cache / f"{_slug(corpus.name)}{written}-{tokenizer.fingerprint[:8]}-{key}.parquet"
+    return options.cache / f"{slug(corpus.name)}{written}-{tokenizer.fingerprint[:8]}-{key}.parquet"
 
 
 def _workers_for(corpus: Corpus, options: Options) -> int:
@@ -469,5 +469,6 @@ def _workers_for(corpus: Corpus, options: Options) -> int:
     return 1 if size is not None and size < WORTH_WORKERS else options.workers
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A name as a part of a file name."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[-60:].lstrip("._-") or "corpus"

@@ -39,6 +39,20 @@ BAD = {
     ),
     "an unwritable folder": (["matrix", "c4", "gsm8k", "--resamples", "20", "--save", "/proc/x"], r"simtool: Cannot write /proc/x"),
     "too few resamples": (["matrix", "c4", "--resamples", "3"], r"simtool: '3' is too few: 20 or more\.\n"),
+    "no such part": (["profile", "a.jsonl", "--part", "8/8", "--parts", "x"], r"simtool: --part 8/8: there is no such part\."),
+    "no part": (["profile", "a.jsonl", "--part", "one", "--parts", "x"], r"simtool: --part 'one' is no part\. Write i/n"),
+    "a part without a folder": (["profile", "a.jsonl", "--part", "0/8"], r"simtool: Write --part i/n and --parts URL together"),
+    "a part of a sample": (
+        ["profile", "a.jsonl", "--part", "0/8", "--parts", "x", "--tokens", "1k"],
+        r"simtool: --part divides all of a corpus\. Leave --tokens and --documents out\.\n",
+    ),
+    "a part of what is no file": (
+        ["profile", "gsm8k", "--part", "0/8", "--parts", "x"],
+        r"simtool: --part divides files, and gsm8k has none here\.",
+    ),
+    "nothing to merge": (["profile", "--merge", "/no/where"], r"simtool: No parts in /no/where\. Count some: "),
+    "corpora beside parts": (["profile", "c4", "--merge", "x"], r"simtool: Name the corpora to count, or the parts to add up"),
+    "nothing to count": (["profile"], r"simtool: Name the corpora to count, or the parts to add up: --merge URL\.\n"),
     "no corpus": (["matrix"], r"(?s).*Missing argument 'CORPUS\.\.\.'"),
 }  # fmt: skip
 

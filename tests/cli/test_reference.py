@@ -23,6 +23,18 @@ def test_profile_then_cached(mine):
     assert "cached" in simtool("matrix", mine, "c4", "--metric", "kl", "--feature", "skeleton3").stdout
 
 
+def test_parts_are_merged_into_what_other_commands_find(mine, tmp_path):
+    parts = tmp_path / "parts"
+    for index in range(2):
+        done = simtool("profile", mine, "--feature", "token", "--part", f"{index}/2", "--parts", parts)
+        assert done.returncode == 0 and done.stdout == "", done.stderr
+    merged = simtool("profile", "--merge", parts)
+    assert "merged" in merged.stdout and "400" in merged.stdout, merged.stdout + merged.stderr
+    assert "cached" in simtool("profile", mine, "--feature", "token").stdout
+    refused = simtool("profile", mine, "--feature", "token2", "--part", "0/2", "--parts", parts)
+    assert refused.returncode == 2 and "holds parts of another count" in refused.stderr
+
+
 def test_a_data_folder_serves_a_catalogue_name(tmp_path):
     (tmp_path / "gsm8k_train.jsonl").write_text(
         "".join(json.dumps({"question": text, "answer": "#### 7"}) + "\n" for text in sentences(300))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from simtool.corpora import files, pieces
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles import count as build
-from simtool.profiles.count import Budget, Shard, count_corpus, count_shard
+from simtool.profiles.count import Budget, count_corpus, count_part, manifest_of, parts_of
 from simtool.profiles.features import FEATURES
+from simtool.profiles.parts import PartsFolder
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profile
 from simtool.progress import Counted
@@ -42,6 +44,10 @@ def same_counts(a: Profile, b: Profile) -> bool:
     )
 
 
+def described(corpus) -> tuple:
+    return manifest_of(corpus, DEFAULT, FEW, False)
+
+
 def test_the_counts_are_those_of_a_plain_count(corpus):
     profile = count_corpus(corpus, DEFAULT, ["token"])
     texts = [document.text for document in corpus.documents()]
@@ -56,15 +62,16 @@ def test_the_counts_are_those_of_a_plain_count(corpus):
     }
 
 
-@pytest.mark.parametrize("n_shards", [2, 3, 5])
-def test_shards_add_up_to_the_whole(corpus, n_shards):
+@pytest.mark.parametrize("n_parts", [2, 3, 5])
+def test_parts_add_up_to_the_whole(corpus, n_parts):
     whole = count_corpus(corpus, DEFAULT, FEW)
-    shards = [
-        count_shard(Shard(corpus, "default", None, FEW, index, n_shards, False, None), lambda message: None)
-        for index in range(n_shards)
+    parts = [
+        count_part(part, lambda message: None) for part in parts_of(corpus, *described(corpus), n_parts, None, None)
     ]
-    assert same_counts(sum(shards[1:], shards[0]), whole)
-    assert all(0 < shard.size["documents"] < 600 for shard in shards)
+    assert same_counts(sum(parts[1:], parts[0]), whole)
+    assert all(0 < part.size["documents"] < 600 for part in parts)
+    labels = sum(parts[1:], parts[0]).labels
+    assert {name: of for name, of in labels.items() if of} == whole.labels  # of the first piece, whoever counts it
 
 
 def test_processes_count_the_same(tmp_path):
@@ -186,7 +193,7 @@ def test_an_interrupted_count_goes_on_where_it_was(corpus, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         count_corpus(corpus, DEFAULT, FEW, parts=parts, report=interrupt_at_the_third)
-    assert [path.name for path in parts.iterdir()] == ["0-of-1.parquet"]
+    assert sorted(path.name for path in parts.iterdir()) == ["0-of-1.parquet", "manifest.json"]
 
     again: list[Counted] = []
     resumed = count_corpus(corpus, DEFAULT, FEW, parts=parts, report=again.append)
@@ -195,9 +202,20 @@ def test_an_interrupted_count_goes_on_where_it_was(corpus, tmp_path):
 
 
 def test_a_damaged_part_is_not_used(corpus, tmp_path):
-    (tmp_path / "0-of-1.parquet").write_bytes(b"cut")
     whole = count_corpus(corpus, DEFAULT, FEW)
-    assert same_counts(count_corpus(corpus, DEFAULT, FEW, parts=tmp_path), whole)
+    folder = PartsFolder(str(tmp_path / "parts"))
+    folder.save_manifest(described(corpus)[0])
+    (tmp_path / "parts" / "0-of-1.parquet").write_bytes(b"cut")
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, parts=tmp_path / "parts"), whole)
+
+
+def test_parts_of_another_text_are_not_used(corpus, tmp_path):
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    other = file_corpus(str(write_jsonl(tmp_path / "other.jsonl", sentences(90, seed=7))))
+    parts = parts_of(other, *described(other), 1, None, PartsFolder(str(tmp_path / "parts")))
+    parts[0].folder.save_manifest(parts[0].manifest)
+    count_part(replace(parts[0], returned=False), lambda message: None)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, parts=tmp_path / "parts"), whole)
 
 
 COUNT = """
@@ -205,9 +223,10 @@ import sys, time
 from pathlib import Path
 from simtool.profiles import count as build
 from simtool.profiles.resolve import Options, find_profile
+from simtool.profiles.tally import CorpusTally
 build.BATCH_BYTES = 200_000
-add = build._Tally.add
-build._Tally.add = lambda tally, texts: time.sleep(float(sys.argv[4])) or add(tally, texts)
+add = CorpusTally.add
+CorpusTally.add = lambda *given, **named: time.sleep(float(sys.argv[4])) or add(*given, **named)
 found = find_profile(sys.argv[1], ["token", "token2"], Options(cache=Path(sys.argv[2]), workers=int(sys.argv[3])))
 print(found.how, found.profile.size)
 """

@@ -1,0 +1,63 @@
+"""Counting a corpus as the tasks of an array job: one part each into a folder that all see, and then their sum."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from simtool.errors import SimtoolError
+from simtool.profiles.count import Budget, count_part, finished, manifest_of, parts_of
+from simtool.profiles.parts import PartsFolder, merged
+from simtool.profiles.profile import Profile, save_profile
+from simtool.profiles.resolve import Options, ResolvedProfile, cache_path, local_text, slug
+from simtool.progress import CountingFinished, CountingStarted
+from simtool.tokens.tokenizer import load_tokenizer
+
+
+def count_part_of(name: str, features: Sequence[str], options: Options, index: int, of: int, parts: str) -> None:
+    """Count one of so many parts of a corpus into a folder or URL; `merge_parts` makes the whole of them.
+
+    Raises
+    ------
+    SimtoolError
+        Where there is no text to divide, or the folder holds parts of something else.
+    """
+    corpus = local_text(name, options)
+    if corpus is None:
+        raise SimtoolError(f"--part divides files, and {name} has none here. Name a file, a folder, a glob or a URL.")
+    tokenizer = load_tokenizer(options.tokenizer, options.data)
+    folder = PartsFolder(f"{parts.rstrip('/')}/{slug(name)}-{tokenizer.fingerprint[:8]}")
+    manifest, pieces = manifest_of(corpus, tokenizer, tuple(features), options.skip_bad)
+    existing = folder.manifest()
+    if existing is None:
+        folder.save_manifest(replace(manifest, profile=cache_path(corpus, tokenizer, options).name))
+    elif replace(existing, profile="") != manifest:
+        raise SimtoolError(
+            f"{folder.url} holds parts of another count of {existing.corpus}: its files, features or options differ.\n"
+            "Remove it, or name another folder with --parts."
+        )
+    options.report(CountingStarted(f"{corpus.name}, part {index} of {of}", corpus.describe()))
+    part = parts_of(corpus, manifest, pieces, of, options.data, folder)[index]
+    count_part(replace(part, returned=False), options.report)
+    options.report(CountingFinished())
+
+
+def merge_parts(parts: str, options: Options) -> list[ResolvedProfile]:
+    """The profiles that the parts under a folder or URL add up to; they go into the cache. The parts stay.
+
+    Raises
+    ------
+    SimtoolError
+        Where there are none, or some are not counted yet.
+    """
+    if not (folders := PartsFolder(parts).folders()):
+        raise SimtoolError(f"No parts in {parts}. Count some: simtool profile CORPUS --part 0/8 --parts {parts}.")
+    return [ResolvedProfile(_merge(folder, options), "merged now") for folder in folders]
+
+
+def _merge(folder: PartsFolder, options: Options) -> Profile:
+    manifest = folder.manifest()
+    assert manifest is not None
+    profile, facts = merged(folder, manifest)
+    whole = finished(profile, budget=Budget(), facts=facts, **manifest.facts)
+    save_profile(whole, options.cache / manifest.profile)
+    folder.sweep()
+    return whole

@@ -1,0 +1,212 @@
+"""Parts of a count: profiles in one folder, or under one URL, that say what they cover and add up to the whole.
+
+A part covers runs of batches of pieces (`corpora.pieces`). Whoever counts, in whatever number, counts of its own pieces
+what no part covers yet; so work goes on where it was, on as many machines as there then are, and nothing is counted
+twice. A damaged part is as if it were not there.
+"""
+
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+from simtool.errors import SimtoolError
+from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
+from simtool.tables import atomic_write
+
+MANIFEST = "manifest.json"
+Run = tuple[int, int | None]  # batches of a piece: the first, and the one behind the last (None: to its end)
+Runs = Mapping[str, list[Run]]  # by piece
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is counted in a folder of parts: the same for all who count there.
+
+    version      of the source: changes when its files do
+    batch_bytes  of text in a batch
+    pieces       (name, bytes on disk) of each
+    profile      the file name of the whole in the cache
+    facts        of the whole: source, stand_in, skip_bad
+    """
+
+    corpus: str
+    version: str
+    tokenizer: str
+    fingerprint: str
+    features: tuple[str, ...]
+    batch_bytes: int
+    pieces: tuple[tuple[str, int], ...]
+    profile: str
+    facts: Mapping[str, Any]
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> "Manifest":
+        content = json.loads(text)
+        pieces = tuple((name, n_bytes) for name, n_bytes in content["pieces"])
+        return Manifest(**content | {"features": tuple(content["features"]), "pieces": pieces})
+
+
+@dataclass(frozen=True)
+class PartsFolder:
+    """A folder of parts: a local path, or a URL that fsspec writes to."""
+
+    url: str
+
+    @property
+    def _place(self) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs
+
+        return url_to_fs(self.url)
+
+    @property
+    def local(self) -> Path | None:
+        """Where it is on this machine; None of a URL."""
+        system, root = self._place
+        return Path(root) if "file" in _names_of(system.protocol) else None
+
+    def names(self, suffix: str = ".parquet") -> list[str]:
+        """The parts, in the order of their names."""
+        system, root = self._place
+        system.invalidate_cache()
+        try:
+            paths = system.ls(root, detail=False)
+        except FileNotFoundError:
+            return []
+        names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
+        return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
+
+    def folders(self) -> list["PartsFolder"]:
+        """Those below it that hold parts."""
+        return [
+            folder
+            for name in self.names("")
+            if (folder := PartsFolder(f"{self.url.rstrip('/')}/{name}")).manifest() is not None
+        ]
+
+    def manifest(self) -> Manifest | None:
+        system, root = self._place
+        try:
+            return Manifest.from_json(system.cat_file(f"{root}/{MANIFEST}").decode())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise SimtoolError(f"{self.url}/{MANIFEST} is damaged. Remove the folder and count again.") from error
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        if (folder := self.local) is not None:
+            with atomic_write(folder / MANIFEST) as temporary:
+                temporary.write_text(manifest.as_json())
+            return
+        system, root = self._place
+        system.makedirs(root, exist_ok=True)
+        system.pipe_file(f"{root}/{MANIFEST}", manifest.as_json().encode())
+
+    def save(self, profile: Profile, name: str) -> None:
+        """Write a part, whole or not at all: in one move where files can be moved, in one request elsewhere."""
+        if (folder := self.local) is not None:
+            save_profile(profile, folder / name)
+            return
+        system, root = self._place
+        with tempfile.TemporaryDirectory() as near:
+            save_profile(profile, Path(near) / name)
+            system.put_file(str(Path(near) / name), f"{root}/{name}")
+
+    def load(self, name: str, features: Iterable[str]) -> Profile | None:
+        """A part; None where it is not there or damaged."""
+        try:
+            with self._at_hand(name) as path:
+                return load_profile(path, features)
+        except (SimtoolError, FileNotFoundError):
+            return None
+
+    @contextmanager
+    def _at_hand(self, name: str) -> Iterator[Path]:
+        if (folder := self.local) is not None:
+            yield folder / name
+            return
+        system, root = self._place
+        with tempfile.TemporaryDirectory() as near:
+            system.get_file(f"{root}/{name}", str(Path(near) / name))
+            yield Path(near) / name
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What each part that is not damaged says of itself, without its counts."""
+        facts = {}
+        for name in self.names():
+            try:
+                with self._at_hand(name) as path:
+                    facts[name] = profile_facts(path)["facts"]
+            except (SimtoolError, FileNotFoundError):
+                continue
+        return facts
+
+    def sweep(self) -> None:
+        """Remove what writers that were killed left half written."""
+        for leftover in self.local.glob(".*.parquet") if self.local else ():
+            leftover.unlink(missing_ok=True)
+
+
+def _names_of(protocol: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (protocol,) if isinstance(protocol, str) else protocol
+
+
+def runs_of(facts: Iterable[Mapping[str, Any]]) -> Runs:
+    """What parts cover together, from their facts."""
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for part in facts:
+        for piece, first, stop in part["covers"]:
+            runs[piece].append((first, stop))
+    return runs
+
+
+def missing(runs: Iterable[Run]) -> list[Run]:
+    """The batches of a piece that no run covers.
+
+    Raises
+    ------
+    SimtoolError
+        Where two runs cover the same batch.
+    """
+    place: int | None = 0
+    gaps: list[Run] = []
+    for first, stop in sorted(runs, key=lambda run: run[0]):
+        if place is None or first < place:
+            raise SimtoolError(
+                "Two parts hold the same text: workers of different numbers ran at the same time.\n"
+                "Remove the folder of parts and count again. All that run at one time have the same n in --part i/n."
+            )
+        if first > place:
+            gaps.append((place, first))
+        place = stop
+    return gaps if place is None else [*gaps, (place, None)]
+
+
+def merged(folder: PartsFolder, manifest: Manifest) -> tuple[Profile, list[dict[str, Any]]]:
+    """The sum of all parts, and the facts of each.
+
+    Raises
+    ------
+    SimtoolError
+        Where they do not hold all of the corpus, or some of it twice.
+    """
+    facts = folder.facts()
+    runs = runs_of(facts.values())
+    lacking = [name for name, _ in manifest.pieces if missing(runs.get(name, []))]
+    if lacking:
+        raise SimtoolError(
+            f"{manifest.corpus}: {len(lacking)} of {len(manifest.pieces)} pieces are not counted yet ({lacking[0]}"
+            f"{', ...' if len(lacking) > 1 else ''}).\nRun `simtool profile --part i/n --parts` for each i from 0 to"
+            " n - 1, with any n, then merge again."
+        )
+    profiles = (folder.load(name, manifest.features) for name in facts)
+    return reduce(add, (profile for profile in profiles if profile is not None)), list(facts.values())

@@ -1,0 +1,52 @@
+"""A tally is the plain count of its batches, and knows which they are."""
+
+from collections import Counter
+
+import numpy as np
+
+from simtool.profiles.tally import CorpusTally
+from simtool.tokens.tokenizer import load_tokenizer
+from tests.conftest import sentences
+
+DEFAULT = load_tokenizer("default")
+NOTHING = {"count": 0, "reasons": [], "empty": 0}
+TEXTS = sentences(60)
+
+
+def test_batches_add_up():
+    tally = CorpusTally("a", DEFAULT, ("token",))
+    sizes = [tally.add(TEXTS[:25]), tally.add(TEXTS[25:])]
+    ids, _ = DEFAULT.encode(TEXTS)
+    counts = tally.profile().features["token"].sum(axis=0)
+    assert dict(enumerate(counts.tolist())) == {i: Counter(ids.tolist())[i] for i in range(len(counts))}
+    assert np.sum(sizes, axis=0).tolist() == [sum(len(text.encode()) for text in TEXTS), len(ids)]
+
+
+def test_runs_of_batches_are_joined():
+    tally = CorpusTally("a", DEFAULT, ())
+    for batch in (0, 1, 4):
+        tally.cover("x", batch, {"count": 1, "reasons": [f"bad {batch}"], "empty": 2})
+    tally.cover_rest("x", 5, NOTHING)
+    tally.cover_rest("y", 0, NOTHING)
+    assert tally.covers == {"x": [(0, 2), (4, None)], "y": [(0, None)]}
+    assert tally.skipped == {"count": 3, "reasons": ["bad 0", "bad 1", "bad 4"], "empty": 6}
+
+
+def test_it_goes_on_from_a_part():
+    first, whole = CorpusTally("a", DEFAULT, ("token", "token2")), CorpusTally("a", DEFAULT, ("token", "token2"))
+    first.add(TEXTS[:30], label=True)
+    first.cover("x", 0, NOTHING)
+    again = CorpusTally("a", DEFAULT, ("token", "token2"))
+    again.resume(first.profile())
+    again.add(TEXTS[30:])
+    whole.add(TEXTS)
+    assert all((again.counts[name] == whole.counts[name]).all() for name in whole.counts)
+    assert again.covers == {"x": [(0, 1)]} and again.labels == first.labels
+
+
+def test_hashed_ngrams_have_names():
+    tally = CorpusTally("a", DEFAULT, ("token", "token2"))
+    tally.add(TEXTS, label=True)
+    bucket, ngram = next(iter(tally.labels["token2"].items()))
+    assert tally.counts["token2"][:, bucket].sum() > 0
+    assert DEFAULT.decode(ngram).strip()
