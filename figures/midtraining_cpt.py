@@ -30,10 +30,11 @@ def draw(midtraining_cpt: pl.DataFrame) -> Figure:
 
 
 def most_helped(table: pl.DataFrame) -> pl.DataFrame:
-    """Of each special corpus, the rows of the target that midtraining on it helps most."""
+    """Of each special corpus, the rows of the target that midtraining on it helps most, at the lower end of the
+    interval where there is one: a target whose loss is noise would come first by chance."""
     helped = (
         table.filter(pl.col("kind") == "midtrain")
-        .sort("relative_improvement", descending=True, maintain_order=True)
+        .sort(pl.coalesce("low", "relative_improvement"), descending=True, maintain_order=True)
         .unique(["source", "size", "mix"], keep="first", maintain_order=True)
     )
     return table.join(helped, on=["source", "size", "mix", "target"], how="semi", maintain_order="left")

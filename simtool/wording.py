@@ -368,10 +368,11 @@ def beyond_baseline(beyond: Mapping[str, float]) -> str:
         f" p = {p_value(beyond[f'{name}_p'])}"
         for name in ("partial", "unmatched")
     )
+    least = beyond["smallest_p"]
+    limit = "" if least < 0.001 else f" (arrangements that keep the baseline allow no p below {least:.3f})"
     return (
         f"Given the same-domain baseline: partial r = {partial}; within the {beyond['n_unmatched']} pairs of other"
-        f" domains Spearman's ρ = {unmatched} (arrangements that keep the baseline allow no p below"
-        f" {beyond['smallest_p']:.3f})."
+        f" domains Spearman's ρ = {unmatched}{limit}."
     )
 
 
