@@ -63,7 +63,7 @@ def test_what_is_missing_is_one_message(sweep, tmp_path):
         (sweep, "has no text for math."),
         ([*sweep, "--target", "maths"], "simtool: Unknown target 'maths'. Did you mean 'math'?"),
         ([*sweep, "--test-losses", tmp_path / "l.csv"], "simtool: Give both tables of the runs to rank"),
-        ([*sweep[:2], "--losses", tmp_path / "none.csv", *sweep[4:]], f"simtool: Cannot read {tmp_path / 'none.csv'}"),
+        ([*sweep[:2], "--losses", tmp_path / "none.csv", *sweep[4:]], f"simtool: No file {tmp_path / 'none.csv'}"),
     ):
         done = simtool("sweep", *arguments)
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from simtool.plots.scatter import FEWEST, correlation_text, scatter, separate_names
+from simtool.plots.style import colors_of
 
 
 def points(n: int) -> pl.DataFrame:
@@ -15,6 +16,7 @@ def points(n: int) -> pl.DataFrame:
     ).with_columns(low=pl.lit(None, pl.Float64))  # fmt: skip
 
 
+COLORS = {"math": "#D55E00"}
 AGREEMENT = pl.DataFrame({"left_out": [""], "n": [12], "pearson": [0.9], "pearson_low": [0.5], "pearson_high": [1.0]})
 FIT = pl.DataFrame({"predicted": [0.0, 1.0], "fitted": [0.0, 0.01], "low": [-0.01, 0.0], "high": [0.01, 0.02]})
 
@@ -24,13 +26,13 @@ FIT = pl.DataFrame({"predicted": [0.0, 1.0], "fitted": [0.0, 0.01], "low": [-0.0
 )
 def test_too_few_points_have_no_correlation_and_no_band(n, title, bands):
     axes = Figure().subplots()
-    scatter(points(n), FIT, AGREEMENT, axes)
+    scatter(points(n), FIT, AGREEMENT, axes, COLORS)
     assert axes.get_title() == title and len(axes.collections) == bands
 
 
 def test_the_largest_improvements_are_named():
     axes = Figure().subplots()
-    scatter(points(12), FIT, AGREEMENT, axes, labels=2)
+    scatter(points(12), FIT, AGREEMENT, axes, COLORS, labels=2)
     assert [text.get_text() for text in axes.texts] == ["Math → GSM8K"] * 2
     assert [text.xy[0] for text in axes.texts] == [11.0, 10.0]
 
@@ -43,7 +45,7 @@ def test_names_do_not_lie_over_each_other():
         predicted=pl.Series([0.0] * 10 + [4.0, 6.5]), relative_improvement=pl.Series([0.0] * 10 + [0.09, 0.091])
     )
     axes.set_xlim(0, 10)
-    scatter(crowd, pl.DataFrame(), AGREEMENT, axes, labels=2)
+    scatter(crowd, pl.DataFrame(), AGREEMENT, axes, colors_of(crowd["mix"]), labels=2)
     before, after = [], []
     for boxes in (before, after):
         boxes += [text.get_window_extent() for text in axes.texts]
