@@ -70,7 +70,7 @@ def test_a_chat_is_shown_as_a_template_writes_it_and_added_with_it(tmp_path, mon
     simtool("corpora", "add", "talk", "chat.jsonl", "--chat-template", "chatml.jinja")
     assert (tmp_path / "simtool.toml").read_text().endswith('chat_template = "chatml.jinja"\n')
     assert "<|im_end|>" in simtool("corpora", "show", "talk").stdout
-    done = simtool("tokenize", "chat.jsonl", "--chat-template", "chatml", "--stores", "stores")
+    done = simtool("profile", "chat.jsonl", "--chat-template", "chatml")
     assert done.returncode == 2 and "--chat-template chatml: no such file" in done.stderr
 
 
