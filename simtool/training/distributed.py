@@ -6,6 +6,7 @@ Each takes its part of every batch's rows. Weights are either whole in every pro
 
 import atexit
 import ctypes
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from simtool.tokens.batches import IGNORED, Batch
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 BUCKET_BYTES = 25 << 20  # as DistributedDataParallel's
 RECOMPILE_LIMIT = 64  # shapes of a layer; torch's own is 8
+MESHES: "list[dist.DeviceMesh]" = []  # of sharded models
 
 
 class Processes:
@@ -42,7 +44,7 @@ class Processes:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
             # kept for the next run of this process: a second group would read the first one's addresses and may wait
             # for a connection that never comes
-            atexit.register(dist.destroy_process_group)
+            atexit.register(end_group)
         settings = torch.utils.deterministic
         self.before = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
         if self.deterministic:
@@ -70,6 +72,7 @@ class Processes:
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         mesh = init_device_mesh(self.device.type, (self.size,))
+        MESHES.append(mesh)
         # weights travel in bf16, gradients are summed in fp32; inputs stay: angles of positions need all their digits
         policy = MixedPrecisionPolicy(cast_forward_inputs=False)
         if precision == "bf16":
@@ -120,6 +123,18 @@ class Processes:
     def buckets(self, parameters: Sequence[nn.Parameter]) -> "GradientBuckets | None":
         """What sums gradients over processes; None where the backward pass does so, or there is nothing to sum."""
         return None if self.size == 1 or self.shard else GradientBuckets(parameters)
+
+
+def end_group() -> None:
+    """End the process group and its threads, before the interpreter goes down.
+
+    A thread that outlives it now and then aborts a process whose work is done ("terminate called without an active
+    exception"). torch's caches of sharded tensors hold their mesh, and a mesh holds the group.
+    """
+    gc.collect()  # models that nobody uses hold the group too
+    while MESHES:
+        getattr(MESHES.pop(), "_pg_registry", {}).clear()  # older versions of torch keep names only
+    dist.destroy_process_group()
 
 
 class GradientBuckets:

@@ -180,7 +180,9 @@ def test_deterministic_mode_fills_no_memory_and_is_left_again():
 # ---- two processes ---------------------------------------------------------------------------------------
 
 TWO = """
-import sys, torch
+import atexit, os, sys, torch
+threads = lambda: [Path(f"/proc/self/task/{{i}}/comm").read_text() for i in os.listdir("/proc/self/task")]
+atexit.register(lambda: (folder / f"threads{{os.environ['RANK']}}").write_text("".join(threads())))  # the last to run
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 import toys
@@ -214,6 +216,13 @@ def two_processes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def single_run(tmp_path_factory):
     return train(SHORT, STORES, tmp_path_factory.mktemp("single"), QUIET)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_no_thread_of_the_group_outlives_it(two_processes, rank):
+    """One that did now and then aborted a process that had done its work."""
+    assert "gloo" not in (two_processes / f"threads{rank}").read_text()
 
 
 def test_two_processes_train_as_one(two_processes, single_run):
