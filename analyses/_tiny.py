@@ -18,7 +18,8 @@ import polars as pl
 from analyses import Missing
 from simtool.corpora.catalogue import find_corpus
 from simtool.mixture import Mixture
-from simtool.tokens.store import TokenStore, tokenize_corpus
+from simtool.tokens.store import TokenStore
+from simtool.tokens.tokenize import tokenize_corpus
 from simtool.tokens.tokenizer import load_tokenizer
 
 try:

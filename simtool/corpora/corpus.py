@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from simtool.errors import SimtoolError
 
 Row = dict[str, Any]
+Columns = tuple[str, ...] | None  # those that are needed; None: all
 Role = Literal["general", "specialised", "sft"]
 SegmentRole = Literal["text", "system", "user", "assistant", "tool", "reasoning", "template", "markup"]
 VIEWS: tuple[SegmentRole, ...] = ("text", "system", "user", "assistant", "tool", "reasoning")
@@ -138,6 +139,13 @@ class Reading:
         self.n_skipped += 1
         if len(self.reasons) < 5:
             self.reasons.append(reason)
+
+
+class Block(NamedTuple):
+    """Records that have been read but not parsed, because most may belong to other shards."""
+
+    parse: Callable[[Reading], list[Row]]
+    position: int  # bytes of the file, as it lies on disk, read so far
 
 
 class Template(Protocol):

@@ -1,48 +1,36 @@
 """Files as bytes: where they lie, which version they are, and what they hold once decompressed.
 
 A pipe (`<(...)`, `/dev/stdin`, `-`) can be read only once, so it is copied to a temporary file first and read from
-there as often as needed. To read another compression, name its suffix and its first bytes in `COMPRESSIONS`.
+there as often as needed. Compressed bytes: `compression`; zip and tar: `archives`.
 """
 
 import atexit
-import bz2
-import codecs
-import gzip
-import io
-import lzma
 import os
 import shutil
 import stat
 import sys
-import tarfile
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import xxhash
-import zstandard
 
 from simtool.addresses import without_home, without_secrets
+from simtool.corpora.compression import BLOCK, BROKEN, BY_SUFFIX, COMPRESSIONS, ZSTD_WINDOW, Transcoded
 from simtool.errors import SimtoolError
 
-BLOCK = 4 << 20  # bytes of decompressed text a block
 HEAD = 1 << 16  # bytes that tell what a file holds
 LONGEST_DOCUMENT = 64  # MB: a longer line is not a document but a file that lost its line breaks
 LARGEST_WHOLE = 4  # times as long may be what can only be read whole: one JSON value
-UNPACKED_TIMES, UNPACKED_FREE = 100, 1 << 30  # an archive may be so many times its size, or so many bytes
-PACKED_STEP = 1 << 12  # bytes: zstd unpacks a byte to 32 kB at most, so no step makes more than 128 MB (free of cost)
 HASHED_WHOLE = 64 << 20  # bytes; of a larger file so many are hashed, in pieces spread evenly (64 MB take 15 ms)
 PIECES = 64
 STAMPS = (  # what servers and fsspec's file systems say of a version
     "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modified", "updated", "created",
     "blob_id", "sha", "CRC",
 )  # fmt: skip
-ZSTD_WINDOW = 1 << 31  # bytes of memory that a zstd frame may ask for: --long=31, the most there is
 
 
 class Span(NamedTuple):
@@ -224,134 +212,7 @@ def spooled(spec: str) -> File:
     return local_file(Path(name), label=spec)
 
 
-# ---- archives ---------------------------------------------------------------------------------------------
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or a tar, compressed or not, by its content; an office document is none."""
-    name = path.name.lower()
-    if name.endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")):
-        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-    return False
-
-
-@cache
-def unpacked(location: str, size: int, stamp: str) -> Path:
-    """An archive's files in a temporary folder that is gone when this process ends; links and odd paths are refused."""
-    folder = Path(tempfile.mkdtemp(prefix="simtool-archive-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        if zipfile.is_zipfile(location):
-            with zipfile.ZipFile(location) as archive:
-                _check_unpacked(location, size, sum(member.file_size for member in archive.infolist()))
-                archive.extractall(folder)
-        else:
-            with tarfile.open(location) as archive:
-                n_bytes = 0
-                for member in archive:  # sizes are known as it is read
-                    _check_unpacked(location, size, n_bytes := n_bytes + member.size)
-                    archive.extract(member, folder, filter="data")
-    except (OSError, tarfile.TarError, zipfile.BadZipFile, *BROKEN) as error:
-        raise SimtoolError(f"Cannot unpack {without_home(location)}: {error}. It may be damaged.") from error
-    return folder
-
-
-def _check_unpacked(location: str, size: int, n_bytes: int) -> None:
-    if n_bytes > max(UNPACKED_FREE, UNPACKED_TIMES * size):
-        raise SimtoolError(
-            f"{without_home(location)} unpacks to more than {n_bytes >> 20:,} MB, {UNPACKED_TIMES} times its size.\n"
-            "Unpack it yourself, if that is as it should be, and name the folder."
-        )
-
-
-# ---- compression -----------------------------------------------------------------------------------------
-
-
-class Compression(NamedTuple):
-    """How compressed bytes begin, and what reads them."""
-
-    magic: bytes
-    open: Callable[[BinaryIO], Any]
-
-
-def _open_lz4(raw: BinaryIO) -> Any:
-    try:
-        import lz4.frame
-    except ImportError as error:
-        raise SimtoolError("Reading .lz4 needs the package lz4.\nInstall it: python -m pip install lz4") from error
-    return lz4.frame.open(raw)
-
-
-COMPRESSIONS: dict[str, Compression] = {
-    "gzip": Compression(b"\x1f\x8b", gzip.open),
-    "zstd": Compression(b"\x28\xb5\x2f\xfd", lambda raw: ZstdReader(raw)),
-    "bzip2": Compression(b"BZh", bz2.open),
-    "xz": Compression(b"\xfd7zXZ\x00", lzma.open),
-    "lz4": Compression(b"\x04\x22\x4d\x18", _open_lz4),
-}
-BY_SUFFIX = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bzip2", ".xz": "xz", ".lz4": "lz4"}
-BROKEN = (EOFError, zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, RuntimeError)
-
-
-class ZstdReader(io.RawIOBase):
-    """Frames of zstd, one after another; a last frame that stops early is an error.
-
-    zstandard's own stream reader ends quietly there, and a truncated download would pass for a corpus.
-    """
-
-    def __init__(self, raw: BinaryIO):
-        self.raw, self.ready, self.fresh = raw, memoryview(b""), True
-        self.packed, self.frame = memoryview(b""), self._new_frame()
-
-    @staticmethod
-    def _new_frame() -> Any:
-        return zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.raw.close()
-        super().close()
-
-    def read(self, size: int = -1) -> bytes:
-        """`size` bytes, or what is left, without the copies of a buffered reader."""
-        if size is None or size < 0:
-            return b"".join(iter(lambda: self.read(BLOCK), b""))
-        parts, n = [], 0
-        while n < size:
-            if not self.ready:
-                unpacked = self._step()
-                if unpacked is None:
-                    break
-                self.ready = memoryview(unpacked)
-            parts.append(self.ready[: size - n])
-            self.ready = self.ready[size - n :]
-            n += len(parts[-1])
-        return b"".join(parts)
-
-    def _step(self) -> bytes | None:
-        """What the next packed bytes hold; None at the end of the last frame."""
-        packed = (self.frame.unused_data if self.frame.eof else b"") or self._next_packed()
-        if not packed:
-            if self.fresh or self.frame.eof:
-                return None
-            raise EOFError("it ends in the middle of a zstd frame")
-        if self.frame.eof:
-            self.frame = self._new_frame()
-        self.fresh = False
-        return self.frame.decompress(packed)
-
-    def _next_packed(self) -> memoryview:
-        if not self.packed:
-            self.packed = memoryview(self.raw.read(1 << 20))
-        packed, self.packed = self.packed[:PACKED_STEP], self.packed[PACKED_STEP:]
-        return packed
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+# ---- what they hold ---------------------------------------------------------------------------------------
 
 
 def compression_of(file: File) -> str | None:
@@ -371,40 +232,6 @@ def decompressed(file: File, raw: BinaryIO) -> Any:
     kind = compression_of(file)
     stream = COMPRESSIONS[kind].open(raw) if kind else raw
     return Transcoded(stream, file.encoding) if file.encoding else stream
-
-
-class Transcoded(io.RawIOBase):
-    """Text in another encoding as UTF-8."""
-
-    def __init__(self, stream: BinaryIO, encoding: str):
-        self.stream, self.encoding, self.ready = stream, encoding, b""
-        self.decoder = codecs.getincrementaldecoder(encoding)()
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.stream.close()
-        super().close()
-
-    def read(self, size: int = -1) -> bytes:
-        if size is None or size < 0:
-            return b"".join(iter(lambda: self.read(BLOCK), b""))
-        while not self.ready:
-            chunk = self.stream.read(1 << 20)
-            try:
-                self.ready = self.decoder.decode(chunk, final=not chunk).encode("utf-8", "replace")
-            except UnicodeDecodeError as error:
-                raise OSError(f"it is not {self.encoding} ({error.reason})") from error
-            if not chunk:
-                break
-        data, self.ready = self.ready[:size], self.ready[size:]
-        return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def broken(file: File, error: Exception) -> SimtoolError:
@@ -464,7 +291,7 @@ def whole_content(file: File, times: int = 1) -> bytes:
     content = bytearray()
     try:
         with file.open() as raw:
-            for chunk in _chunks(file, raw):
+            for chunk in _chunks(file, raw, BLOCK):
                 content += chunk
                 if len(content) > times * longest_document():
                     what = f"{file.name}, which can only be read whole," if times > 1 else file.name
@@ -489,7 +316,7 @@ class Bounded:
         """The file stays open: what follows may be read too."""
 
 
-def _chunks(file: File, raw: Any, size: int = BLOCK) -> Iterator[bytes]:
+def _chunks(file: File, raw: Any, size: int) -> Iterator[bytes]:
     stream = decompressed(file, raw)
     while chunk := stream.read(size):
         yield chunk
@@ -499,7 +326,7 @@ def _chunks_of_span(file: File, span: Span, raw: BinaryIO) -> Iterator[bytes]:
     """From behind the first line break of a span to the first one behind its end: each line is in one span only."""
     raw.seek(span.start)
     begun = span.start == 0
-    for chunk in _chunks(file, Bounded(raw, span.stop - span.start)):
+    for chunk in _chunks(file, Bounded(raw, span.stop - span.start), BLOCK):
         if begun:
             yield chunk
         elif cut := chunk.find(b"\n") + 1:
@@ -521,7 +348,7 @@ def line_blocks(file: File) -> Iterator[tuple[int, bytes, int]]:
     try:
         with file.open() as raw:
             start = file.span.start if file.span else 0
-            for chunk in _chunks_of_span(file, file.span, raw) if file.span else _chunks(file, raw):
+            for chunk in _chunks_of_span(file, file.span, raw) if file.span else _chunks(file, raw, BLOCK):
                 cut = chunk.rfind(b"\n") + 1
                 if not cut:
                     rest += chunk

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from simtool.corpora.files import BY_SUFFIX, File, local_file
-from simtool.corpora.formats import BY_NAME, LONGEST_SOURCE_FILE, format_of, is_text, named_format, suffix_of
+from simtool.corpora.compression import BY_SUFFIX, suffix_of
+from simtool.corpora.files import File, local_file
+from simtool.corpora.formats import BY_NAME, LONGEST_SOURCE_FILE, format_of, is_text, named_format
 from simtool.errors import SimtoolError
 
 SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev", "test": "test|testing|eval|evaluation"}

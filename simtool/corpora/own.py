@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.corpus import VIEWS, Role, Row, SegmentRole
-from simtool.corpora.formats import Dialect
+from simtool.corpora.delimited import Dialect
 from simtool.corpora.layouts import columns_of, value_at
 from simtool.errors import SimtoolError, unknown
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import zstandard
 
+from simtool.corpora.compression import BROKEN
 from simtool.corpora.corpus import Reading, Row, Source
-from simtool.corpora.files import BROKEN, File, Span, broken, compression_of
+from simtool.corpora.files import File, Span, broken, compression_of
 
 LARGEST, SMALLEST = 256 << 20, 8 << 20  # bytes on disk
 N_PIECES = 64  # of what lies between: enough for the workers of one machine to end together

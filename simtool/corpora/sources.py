@@ -10,31 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simtool.addresses import opening, public_name, without_home, without_secrets
-from simtool.corpora.corpus import Corpus, Reading, Row
-from simtool.corpora.files import (
-    COMPRESSIONS,
-    File,
-    is_archive,
-    is_pipe,
-    local_file,
-    remote_file,
-    spooled,
-    unpacked,
-    unreadable,
-)
+from simtool.corpora.archives import is_archive, unpacked
+from simtool.corpora.compression import COMPRESSIONS
+from simtool.corpora.corpus import Block, Corpus, Reading, Row
+from simtool.corpora.delimited import ONE_COLUMN, Dialect, csv_blocks, dialect_of
+from simtool.corpora.files import File, is_pipe, local_file, remote_file, spooled, unreadable
 from simtool.corpora.folders import contents_of, split_of
-from simtool.corpora.formats import (
-    BY_NAME,
-    FORMATS,
-    ONE_COLUMN,
-    Block,
-    Dialect,
-    csv_blocks,
-    dialect_of,
-    document_blocks,
-    format_of,
-    named_format,
-)
+from simtool.corpora.formats import BY_NAME, FORMATS, document_blocks, format_of, named_format
 from simtool.corpora.layouts import find_layout
 from simtool.corpora.pieces import Piece, in_groups, piece_bytes, spans_of
 from simtool.errors import SimtoolError

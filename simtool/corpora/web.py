@@ -6,8 +6,9 @@ Requests, images and answers that are no pages are passed over. Resiliparse and 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from simtool.corpora.compression import BROKEN
 from simtool.corpora.corpus import Reading, Row
-from simtool.corpora.files import BROKEN, File, broken, decompressed
+from simtool.corpora.files import File, broken, decompressed
 from simtool.errors import SimtoolError
 
 RECORDS = 100  # pages in a block: about 10 MB of HTML

@@ -19,8 +19,8 @@ import platformdirs
 from simtool.addresses import public_name
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.chat import turns_of
+from simtool.corpora.compression import BY_SUFFIX
 from simtool.corpora.corpus import Corpus, Source
-from simtool.corpora.files import BY_SUFFIX
 from simtool.corpora.formats import BY_NAME
 from simtool.corpora.hub import Hub, Hubs, parse_hub_id
 from simtool.corpora.memory import corpus_in_memory

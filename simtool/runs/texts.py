@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simtool.errors import SimtoolError
-from simtool.tokens.store import SHARES, Overlap, TokenStore, find_store, overlap, text_identity, tokenize_corpus
+from simtool.tokens.overlap import Overlap, overlap
+from simtool.tokens.store import TokenStore, find_store, text_identity
+from simtool.tokens.tokenize import SHARES, tokenize_corpus
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from simtool.errors import SimtoolError
 from simtool.studies.plan import REPORTED, SELECTED_ON, Plan, Study
-from simtool.tokens.store import TokenStore, overlap
+from simtool.tokens.overlap import overlap
+from simtool.tokens.store import TokenStore
 
 if TYPE_CHECKING:
     from simtool.corpora.corpus import Corpus

@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import io
 import lzma
 import os
 import shutil
@@ -13,54 +12,11 @@ import pytest
 import zstandard
 
 from simtool.corpora import files
-from simtool.corpora.files import compression_of, decompressed, head_of, is_pipe, local_file, spooled
+from simtool.corpora.files import is_pipe, local_file, spooled
 from simtool.corpora.sources import find_files
 from simtool.errors import SimtoolError
 
 TEXT = b"one line\n" * 1000
-lz4_frame = pytest.importorskip("lz4.frame")
-PACKED = {
-    "gz": gzip.compress(TEXT),
-    "zst": zstandard.compress(TEXT),
-    "zstd": zstandard.compress(TEXT),
-    "bz2": bz2.compress(TEXT),
-    "xz": lzma.compress(TEXT),
-    "lz4": lz4_frame.compress(TEXT),
-}
-
-
-@pytest.mark.parametrize("ending", PACKED)
-@pytest.mark.parametrize("named", [True, False])
-def test_compressed_bytes_are_read_whatever_they_are_called(tmp_path, ending, named):
-    path = tmp_path / (f"a.{ending}" if named else "part-00000")
-    path.write_bytes(PACKED[ending])
-    file = local_file(path)
-    with file.open() as raw, decompressed(file, raw) as stream:
-        assert stream.read(1 << 20) == TEXT
-    assert head_of(file, 20) == TEXT[:20]
-
-
-def test_a_long_window_is_read(tmp_path):
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        3, window_log=28, enable_ldm=True, write_content_size=False
-    )
-    path = tmp_path / "long.zst"
-    path.write_bytes(zstandard.ZstdCompressor(compression_params=parameters).compress(TEXT))
-    assert head_of(local_file(path), len(TEXT)) == TEXT
-
-
-def test_a_dictionary_is_said_to_be_needed(tmp_path):
-    dictionary = zstandard.train_dictionary(1000, [b"line %d of a text\n" % n * 9 for n in range(500)])
-    path = tmp_path / "a.zst"
-    path.write_bytes(zstandard.ZstdCompressor(dict_data=dictionary).compress(b"line 3 of a text\n" * 9))
-    with pytest.raises(SimtoolError) as error:
-        head_of(local_file(path))
-    assert str(error.value) == f"{path} was compressed with a dictionary. Decompress it first: zstd -d -D DICTIONARY."
-
-
-def test_plain_bytes_are_not_compressed(tmp_path):
-    (tmp_path / "a").write_bytes(TEXT)
-    assert compression_of(local_file(tmp_path / "a")) is None
 
 
 def test_an_identity_sees_another_content_of_the_same_size_and_time(tmp_path):
@@ -201,28 +157,6 @@ def test_secrets_of_a_url_are_in_no_name_and_open_it(served):
 # ---- bombs -----------------------------------------------------------------------------------------------
 
 
-def zstd_of(chunks) -> bytes:
-    compressor = zstandard.ZstdCompressor().compressobj()
-    return b"".join([compressor.compress(chunk) for chunk in chunks]) + compressor.flush()
-
-
-def test_no_step_of_zstd_makes_more_than_its_bound():
-    reader = files.ZstdReader(io.BytesIO(zstd_of([bytes(1 << 20)] * 300)))
-    steps = [len(reader.read(1000))]
-    while (unpacked := reader._step()) is not None:
-        steps.append(len(unpacked))
-    assert max(steps) <= files.PACKED_STEP * (128 << 10) // 4 and sum(steps) <= 300 << 20
-
-
-@pytest.mark.parametrize("size", [1, 7, 4096, 1 << 20, -1])
-def test_zstd_is_read_in_any_steps(size):
-    text = bytes(range(256)) * 2_000
-    reader = files.ZstdReader(io.BytesIO(zstandard.compress(text[:99]) + zstd_of([text]) + zstandard.compress(b"")))
-    assert reader.read(300) == (text[:99] + text)[:300]
-    rest = reader.read(-1) if size < 0 else b"".join(iter(lambda: reader.read(size), b""))
-    assert rest == (text[:99] + text)[300:]
-
-
 BOMBS = {  # 3 MB each, where 1 MB is the most
     "one.jsonl.zst": (b'{"text": "', b'"}', "Line 1 of .* is longer than the 1 MB"),
     "one.txt.gz": (b"", b"", "Line 1 of .* is longer than the 1 MB"),
@@ -246,13 +180,3 @@ def test_what_unpacks_to_more_than_a_document_is_one_message(tmp_path, monkeypat
         list(find_files(str(tmp_path / name)).read())
     monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "64")
     assert sum(len(rows) for rows in find_files(str(tmp_path / name)).read()) >= 1
-
-
-@pytest.mark.parametrize("kind", ["zip", "gztar"])
-def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch, kind):
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "a.txt").write_bytes(bytes(3 << 20))
-    path = shutil.make_archive(str(tmp_path / "a"), kind, tmp_path / "texts")
-    monkeypatch.setattr(files, "UNPACKED_FREE", 1 << 20)
-    with pytest.raises(SimtoolError, match=r"unpacks to more than .* MB, 100 times its size\.\nUnpack it yourself"):
-        find_files(path)

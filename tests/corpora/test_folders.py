@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from simtool.corpora import files
+from simtool.corpora import archives
 from simtool.corpora.folders import contents_of, split_of
 from simtool.corpora.sources import file_corpus, find_files
 from simtool.errors import SimtoolError
@@ -152,5 +152,5 @@ def test_an_archive_is_read_like_the_folder_in_it(dataset, tmp_path, ending):
     found = find_files(archive)
     assert [file.name for file in found.files] == [f"{archive}/train-00000-of-00001.parquet"]
     before = found.identity()
-    files.unpacked.cache_clear()
+    archives.unpacked.cache_clear()
     assert find_files(archive).identity() == before  # wherever it is unpacked

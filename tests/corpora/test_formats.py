@@ -11,7 +11,7 @@ import zstandard
 
 from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
-from simtool.corpora.formats import FORMATS, ONE_COLUMN, Dialect, dialect_of, format_of
+from simtool.corpora.formats import FORMATS, format_of
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 
@@ -34,48 +34,6 @@ def test_json_lines_by_any_name_are_json_lines(tmp_path, name):
     (tmp_path / name).write_text(LINES)
     assert format_of(local_file(tmp_path / name)) == "jsonl"
     assert texts_of(tmp_path / name) == [row["text"] for row in ROWS]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        json.dumps(ROWS),
-        json.dumps(ROWS, indent=2),
-        json.dumps({"data": ROWS}),
-        json.dumps({"version": 1, "rows": ROWS}, indent=1),
-    ],
-)
-@pytest.mark.parametrize("name", ["a.json", "a"])
-def test_one_json_value_that_holds_rows(tmp_path, text, name):
-    (tmp_path / name).write_text(text)
-    assert texts_of(tmp_path / name) == [row["text"] for row in ROWS]
-
-
-def test_a_single_row_is_a_row_and_not_what_is_inside(tmp_path):
-    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
-    (tmp_path / "a.json").write_text(json.dumps({"messages": messages}) + "\n")
-    assert texts_of(tmp_path / "a.json") == ["hi\nhello"]
-
-
-def test_json_that_holds_no_rows_says_what_it_holds(tmp_path):
-    (tmp_path / "a.json").write_text('{\n"name": "x",\n "version": 2}')
-    with pytest.raises(SimtoolError) as error:
-        texts_of(tmp_path / "a.json")
-    assert str(error.value) == (
-        f"{tmp_path / 'a.json'} must hold a list of objects or of texts, or an object with one list of objects in it."
-        " It holds an object with name, version."
-    )
-
-
-def test_nan_and_half_a_surrogate_pair_are_read(tmp_path):
-    lines = [
-        '{"text": "fine"}',
-        '{"text": "a b", "score": NaN}',
-        '{"text": "caf\\udbc0 here"}',
-        '{"text": "\\ud83d\\ude00"}',
-    ]
-    (tmp_path / "a.jsonl").write_text("\n".join(lines))
-    assert texts_of(tmp_path / "a.jsonl") == ["fine", "a b", "caf\ufffd here", "\U0001f600"]
 
 
 def test_text_that_begins_with_a_brace_is_text(tmp_path):
@@ -122,46 +80,6 @@ def test_only_the_columns_that_are_needed_are_read(tmp_path, write):
     assert [row for block in blocks for row in block.parse(Reading())] == [{"text": row["text"]} for row in ROWS]
 
 
-# ---- tables ----
-
-
-def test_raw_quotes_in_a_table_of_tabs_are_characters(tmp_path):
-    # the quote that opens in row 10 closes in row 40: read as quoting, the 31 rows between are one cell
-    quotes = {10: ('"', ""), 40: ("", '"')}
-    texts = [f"plain sentence {n}".join(quotes.get(n % 50, ("", ""))) for n in range(200)]
-    (tmp_path / "a.tsv").write_text("id\ttext\n" + "".join(f"{n}\t{text}\n" for n, text in enumerate(texts)))
-    assert texts_of(tmp_path / "a.tsv") == texts
-
-
-def test_a_quoted_word_is_not_a_quoted_cell(tmp_path):
-    (tmp_path / "a.tsv").write_text('subject\ttitle\njava\tLorem ipsum\npython\t"Lorem Ipsum" dolor sit\n')
-    assert texts_of(tmp_path / "a.tsv", "title") == ["Lorem ipsum", '"Lorem Ipsum" dolor sit']
-
-
-@pytest.mark.parametrize(
-    ("text", "dialect"),
-    [
-        ("id;text\n1;hello\n", Dialect(";", "")),
-        ('text,n\n"one, two",1\n"three\nfour",2\n', Dialect(",", '"')),
-        ("text|n\none|1\ntwo|2\n", Dialect("|", "")),
-        ("text\none, two\nthree; four\n", Dialect(ONE_COLUMN, "")),  # the header has no delimiter
-    ],
-)
-def test_the_dialect_of_a_table_is_told_from_it(tmp_path, text, dialect):
-    (tmp_path / "a.csv").write_text(text)
-    assert dialect_of(local_file(tmp_path / "a.csv")) in (dialect, Dialect(dialect.delimiter, '"'))
-
-
-def test_a_single_column_is_read_whole(tmp_path):
-    (tmp_path / "a.csv").write_text("sentence\none, two\nthree; four\n")
-    assert texts_of(tmp_path / "a.csv") == ["one, two", "three; four"]
-
-
-def test_utf_16_with_a_mark_is_read(tmp_path):
-    (tmp_path / "a.csv").write_text("id,text\n1,caf\u00e9 au lait\n2,th\u00e9\n", encoding="utf-16")
-    assert texts_of(tmp_path / "a.csv") == ["caf\u00e9 au lait", "th\u00e9"]
-
-
 # ---- encodings ----
 
 WRITTEN = ["caf\u00e9 au lait", "th\u00e9 \u00e0 la menthe"]
@@ -194,11 +112,3 @@ def test_text_in_another_encoding_than_is_declared_is_an_error(tmp_path):
     hint = r'is not UTF-8 .*; say another encoding in the corpora file: encoding = "latin-1"'
     with pytest.raises(SimtoolError, match=hint):
         list(file_corpus(str(tmp_path / "a.txt")).documents())
-
-
-def test_a_list_of_texts_is_a_document_each(tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(WRITTEN, indent=1))
-    assert texts_of(tmp_path / "a.json") == WRITTEN
-    (tmp_path / "a.json").write_text("[1, 2]")
-    with pytest.raises(SimtoolError, match="must hold a list of objects or of texts, or an object with one list"):
-        texts_of(tmp_path / "a.json")

@@ -1,0 +1,119 @@
+"""Rows of JSON: one object a line, or one value that holds a list of them."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import orjson
+
+from simtool.corpora.corpus import Block, Columns, Reading, Row
+from simtool.corpora.files import LARGEST_WHOLE, File, line_blocks, whole_content
+from simtool.errors import SimtoolError
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def parsed(line: bytes) -> Any:
+    """The JSON value of a line, NaN and half surrogate pairs (as U+FFFD) included; None where it is none."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return _without_surrogates(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+    return value
+
+
+def json_lines_blocks(file: File, columns: Columns) -> Iterator[Block]:
+    for line, block, position in line_blocks(file):
+        yield Block(partial(_parse_json_lines, _place_of(file), line, block), position)
+
+
+def _place_of(file: File) -> str:
+    """What lines are counted from."""
+    return f"{file.name} from byte {file.span.start:,} on" if file.span and file.span.start else file.name
+
+
+def _parse_json_lines(name: str, line: int, block: bytes, reading: Reading) -> list[Row]:
+    lines = block.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    try:
+        rows = [orjson.loads(record) for record in lines if record]
+        if all(type(row) is dict for row in rows):
+            return rows
+    except orjson.JSONDecodeError:
+        pass
+    rows = []  # the slow way round, to say which line it was
+    for n, record in enumerate(lines, line):
+        if not record.strip():
+            continue
+        row = parsed(record)
+        if type(row) is dict:
+            rows.append(row)
+        else:
+            reading.bad(f"Line {n} of {name} is not a JSON object ({_json_problem(record)}).")
+    return rows
+
+
+def _json_problem(record: bytes) -> str:
+    try:
+        return f"it is a {type(orjson.loads(record)).__name__}, not an object"
+    except orjson.JSONDecodeError as error:
+        return str(error).split(": line ")[0]
+
+
+def json_blocks(file: File, columns: Columns) -> Iterator[Block]:
+    data = whole_content(file, LARGEST_WHOLE)
+    value = parsed(data.removeprefix(b"\xef\xbb\xbf"))
+    if value is None:
+        try:
+            orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise SimtoolError(f"{file.name} is not JSON: {error}.") from error
+    rows = value if isinstance(value, list) else rows_inside(value)
+    if rows and isinstance(rows, list) and all(type(row) is str for row in rows):
+        rows = [{"text": text} for text in rows]
+    if not isinstance(rows, list) or not all(type(row) is dict for row in rows):
+        raise SimtoolError(
+            f"{file.name} must hold a list of objects or of texts, or an object with one list of objects in it."
+            f" It holds {_shape(value)}."
+        )
+    for start in range(0, len(rows), 1000):
+        yield Block(partial(same_rows, rows[start : start + 1000]), file.size or 0)
+
+
+def rows_inside(value: Any) -> list[Row] | None:
+    """The one list of objects in an object such as {"data": [...]}."""
+    if not isinstance(value, dict):
+        return None
+    lists = [item for item in value.values() if isinstance(item, list) and item and type(item[0]) is dict]
+    return lists[0] if len(lists) == 1 and not _is_row(value) else None
+
+
+def _is_row(value: Row) -> bool:
+    """Whether an object is a record of its own: it has a text beside its list, or its list holds messages."""
+    nested = next(item for item in value.values() if isinstance(item, list) and item and type(item[0]) is dict)
+    return bool({"role", "from"} & set(nested[0]))
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"an object with {', '.join(map(str, list(value)[:8]))}"
+    return f"a {type(value).__name__}"
+
+
+def same_rows(rows: list[Row], reading: Reading) -> list[Row]:
+    """The parse of a block whose rows are there already."""
+    return rows

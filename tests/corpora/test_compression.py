@@ -1,0 +1,80 @@
+"""Compressed bytes are read whatever they are called, and in bounded memory."""
+
+import bz2
+import gzip
+import io
+import lzma
+
+import pytest
+import zstandard
+
+from simtool.corpora.compression import PACKED_STEP, ZstdReader
+from simtool.corpora.files import compression_of, decompressed, head_of, local_file
+from simtool.errors import SimtoolError
+
+TEXT = b"one line\n" * 1000
+lz4_frame = pytest.importorskip("lz4.frame")
+PACKED = {
+    "gz": gzip.compress(TEXT),
+    "zst": zstandard.compress(TEXT),
+    "zstd": zstandard.compress(TEXT),
+    "bz2": bz2.compress(TEXT),
+    "xz": lzma.compress(TEXT),
+    "lz4": lz4_frame.compress(TEXT),
+}
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize("named", [True, False])
+def test_compressed_bytes_are_read_whatever_they_are_called(tmp_path, ending, named):
+    path = tmp_path / (f"a.{ending}" if named else "part-00000")
+    path.write_bytes(PACKED[ending])
+    file = local_file(path)
+    with file.open() as raw, decompressed(file, raw) as stream:
+        assert stream.read(1 << 20) == TEXT
+    assert head_of(file, 20) == TEXT[:20]
+
+
+def test_a_long_window_is_read(tmp_path):
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        3, window_log=28, enable_ldm=True, write_content_size=False
+    )
+    path = tmp_path / "long.zst"
+    path.write_bytes(zstandard.ZstdCompressor(compression_params=parameters).compress(TEXT))
+    assert head_of(local_file(path), len(TEXT)) == TEXT
+
+
+def test_a_dictionary_is_said_to_be_needed(tmp_path):
+    dictionary = zstandard.train_dictionary(1000, [b"line %d of a text\n" % n * 9 for n in range(500)])
+    path = tmp_path / "a.zst"
+    path.write_bytes(zstandard.ZstdCompressor(dict_data=dictionary).compress(b"line 3 of a text\n" * 9))
+    with pytest.raises(SimtoolError) as error:
+        head_of(local_file(path))
+    assert str(error.value) == f"{path} was compressed with a dictionary. Decompress it first: zstd -d -D DICTIONARY."
+
+
+def test_plain_bytes_are_not_compressed(tmp_path):
+    (tmp_path / "a").write_bytes(TEXT)
+    assert compression_of(local_file(tmp_path / "a")) is None
+
+
+def zstd_of(chunks) -> bytes:
+    compressor = zstandard.ZstdCompressor().compressobj()
+    return b"".join([compressor.compress(chunk) for chunk in chunks]) + compressor.flush()
+
+
+def test_no_step_of_zstd_makes_more_than_its_bound():
+    reader = ZstdReader(io.BytesIO(zstd_of([bytes(1 << 20)] * 300)))
+    steps = [len(reader.read(1000))]
+    while (unpacked := reader._step()) is not None:
+        steps.append(len(unpacked))
+    assert max(steps) <= PACKED_STEP * (128 << 10) // 4 and sum(steps) <= 300 << 20
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096, 1 << 20, -1])
+def test_zstd_is_read_in_any_steps(size):
+    text = bytes(range(256)) * 2_000
+    reader = ZstdReader(io.BytesIO(zstandard.compress(text[:99]) + zstd_of([text]) + zstandard.compress(b"")))
+    assert reader.read(300) == (text[:99] + text)[:300]
+    rest = reader.read(-1) if size < 0 else b"".join(iter(lambda: reader.read(size), b""))
+    assert rest == (text[:99] + text)[300:]
