@@ -13,12 +13,12 @@ from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError
 from simtool.profiles.array_job import count_part_of, merge_parts
 from simtool.profiles.features import FEATURES, find_feature
+from simtool.profiles.many import count_many
 from simtool.profiles.resolve import (
     CORPORA_FILE,
     Options,
     ResolvedProfile,
     cached,
-    find_profile,
     find_text_or_hub,
     local_text,
     named,
@@ -41,6 +41,9 @@ def profile(
 ) -> list[ResolvedProfile]:
     """Count all of these corpora now, or find what was counted before; the profiles stay in the cache.
 
+    Small corpora are counted beside each other, by `options.workers` processes. Counts are read from the cache when
+    they are used, so that hundreds of corpora need no more memory than a few.
+
     Parameters
     ----------
     corpora
@@ -53,7 +56,7 @@ def profile(
     corpora, options = named(corpora, replace(options or Options(), sample=None))
     for name in features:
         find_feature(name)
-    return [find_profile(name, features, options, count=True) for name in corpora]
+    return count_many(corpora, features, options)
 
 
 def profile_part(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from simtool.errors import SimtoolError
 from simtool.profiles.count import Budget, count_part, finished, manifest_of, parts_of
 from simtool.profiles.parts import PartsFolder, merged
-from simtool.profiles.profile import Profile, save_profile
+from simtool.profiles.profile import Profile, released, save_profile
 from simtool.profiles.resolve import Options, ResolvedProfile, cache_path, local_text, slug
 from simtool.progress import CountingFinished, CountingStarted
 from simtool.tokens.tokenizer import load_tokenizer
@@ -58,6 +58,7 @@ def _merge(folder: PartsFolder, options: Options) -> Profile:
     assert manifest is not None
     profile, facts = merged(folder, manifest)
     whole = finished(profile, budget=Budget(), facts=facts, **manifest.facts)
-    save_profile(whole, options.cache / manifest.profile)
+    path = options.cache / manifest.profile
+    save_profile(whole, path)
     folder.sweep()
-    return whole
+    return released(whole, path)

@@ -7,11 +7,12 @@ less than fold and bucket, and the profiles that ship must be small.
 """
 
 import json
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xxhash
@@ -25,7 +26,50 @@ FORMAT = 1  # raised when a file of an older layout would be read wrongly
 METADATA = b"simtool_profile"
 REMEDY = "Remove it and count the text again: nothing but time is lost."
 SIZES = ("n_documents", "n_tokens", "n_bytes")
+HELD_BYTES = 1 << 28  # of counts read from files, over all profiles: the features of a few corpora
 FACTS = frozenset({"format", "corpus", "tokenizer", "fingerprint", *SIZES, "features", "labels", "facts"})
+
+
+class SavedCounts(Mapping[str, np.ndarray]):
+    """Counts that stay in their files until they are used: a corpus with all features would take 0.36 GB.
+
+    Those that were used last are held, HELD_BYTES in all.
+
+    places   {name: (file, dimension)}
+    """
+
+    _held: ClassVar[OrderedDict[tuple[Path, int, str], np.ndarray]] = OrderedDict()
+
+    def __init__(self, places: Mapping[str, tuple[Path, int]]):
+        self.places = dict(places)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        path, _ = self.places[name]
+        counts = self._held.get(self._key(name))
+        if counts is None:
+            counts = load_profile(path, [name]).features[name]
+        self.hold(name, counts)
+        return counts
+
+    def hold(self, name: str, counts: np.ndarray) -> None:
+        """Keep what was read or counted just now, and let go of what was not used for longest."""
+        self._held[self._key(name)] = counts
+        self._held.move_to_end(self._key(name))
+        while sum(array.nbytes for array in self._held.values()) > HELD_BYTES:
+            self._held.popitem(last=False)
+
+    def _key(self, name: str) -> tuple[Path, int, str]:
+        path, _ = self.places[name]
+        return path, path.stat().st_mtime_ns if path.exists() else 0, name
+
+    def __or__(self, other: "SavedCounts") -> "SavedCounts":
+        return SavedCounts(self.places | other.places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
 
 
 @dataclass(frozen=True)
@@ -50,19 +94,24 @@ class Profile:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for array in (self.n_documents, self.n_tokens, self.n_bytes, *self.features.values()):
+        counts = () if isinstance(self.features, SavedCounts) else self.features.values()
+        for array in (self.n_documents, self.n_tokens, self.n_bytes, *counts):
             if array.shape[0] != N_FOLDS:
                 raise ValueError(f"counts must have {N_FOLDS} folds, got shape {array.shape}")
             array.flags.writeable = False
 
     def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self.features, SavedCounts):
+            return vars(self)
         # between processes counts travel in as few bytes as they need: 335 MB for all features would take a second
         narrow = {name: counts.astype(np.min_scalar_type(counts.max())) for name, counts in self.features.items()}
         return {**vars(self), "features": narrow}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        wide = {name: counts.astype(np.int64) for name, counts in state["features"].items()}
-        self.__dict__.update({**state, "features": wide})
+        features = state["features"]
+        if not isinstance(features, SavedCounts):
+            features = {name: counts.astype(np.int64) for name, counts in features.items()}
+        self.__dict__.update({**state, "features": features})
         self.__post_init__()
 
     def __add__(self, other: "Profile") -> "Profile":
@@ -80,6 +129,11 @@ class Profile:
             features={name: counts + other.features[name] for name, counts in self.features.items()},
             labels={name: {**other.labels.get(name, {}), **self.labels.get(name, {})} for name in self.features},
         )
+
+    def dimension(self, feature: str) -> int:
+        """How many columns the counts of a feature have."""
+        saved = self.features
+        return saved.places[feature][1] if isinstance(saved, SavedCounts) else saved[feature].shape[1]
 
     @property
     def size(self) -> dict[str, int]:
@@ -192,6 +246,19 @@ def load_profile(path: Path, features: Iterable[str] | None = None) -> Profile:
             labels={name: {bucket: tuple(ngram) for bucket, *ngram in facts["labels"].get(name, [])} for name in names},
             facts=facts["facts"],
         )
+
+
+def open_profile(path: Path, features: Iterable[str] | None = None) -> Profile:
+    """As `load_profile`, but the counts, once checked, are read again when they are used."""
+    return released(load_profile(path, features), path)
+
+
+def released(profile: Profile, path: Path) -> Profile:
+    """A profile whose counts are read from its file when they are used."""
+    saved = SavedCounts({name: (path, counts.shape[1]) for name, counts in profile.features.items()})
+    for name, counts in profile.features.items():
+        saved.hold(name, counts)
+    return replace(profile, features=saved)
 
 
 def profile_facts(path: Path) -> dict[str, Any]:

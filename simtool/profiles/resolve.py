@@ -32,7 +32,14 @@ from simtool.executor import Engine, Report
 from simtool.mixture import Mixture
 from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.features import FEATURES, N_FOLDS, split_by_tokenizer
-from simtool.profiles.profile import Profile, check_counted, load_profile, profile_facts, save_profile
+from simtool.profiles.profile import (
+    Profile,
+    check_counted,
+    open_profile,
+    profile_facts,
+    released,
+    save_profile,
+)
 from simtool.progress import CountingFinished, CountingStarted, default_report
 from simtool.published import PUBLISHED
 from simtool.tables import provenance
@@ -355,7 +362,7 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
         options.report(CountingFinished())
         save_profile(profile, path)
         shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)
-    return ResolvedProfile(profile, "counted now")
+    return ResolvedProfile(released(profile, path), "counted now")
 
 
 def _hub_corpus(name: str, options: Options) -> Corpus:
@@ -425,13 +432,13 @@ def shipped(name: str, tokenizer: Tokenizer, features: Iterable[str] = ()) -> Pr
     if not path.exists() or profile_facts(path)["fingerprint"] != tokenizer.fingerprint:
         return None
     of_text, of_tokens = split_by_tokenizer(features)
-    profile = load_profile(path, of_tokens)
+    profile = open_profile(path, of_tokens)
     if not of_text:
         return profile
-    text = load_profile(REFERENCE / f"{name}.text.parquet", of_text)
+    text = open_profile(REFERENCE / f"{name}.text.parquet", of_text)
     return replace(
         profile,
-        features={**profile.features, **text.features},
+        features=profile.features | text.features,
         labels={**profile.labels, **text.labels},
     )
 
@@ -440,7 +447,7 @@ def _usable(path: Path, features: list[str]) -> Profile | None:
     """The cached profile, if it is there with these features; a damaged one is counted again."""
     try:
         if path.exists() and set(features) <= set(profile_facts(path)["features"]):
-            return load_profile(path, features)
+            return open_profile(path, features)
     except SimtoolError:
         path.unlink()
     return None

@@ -240,6 +240,6 @@ def ngram_names(profiles: list[Profile], feature: str, dimension: int, token_tex
     for profile in reversed(profiles):
         for bucket, ngram in profile.labels.get(feature, {}).items():
             # labels are kept at the profile's own number of buckets
-            entry = bucket * dimension // profile.features[feature].shape[1]
+            entry = bucket * dimension // profile.dimension(feature)
             names[entry] = join(symbol(part) for part in ngram)
     return names

@@ -10,7 +10,7 @@ import numpy as np
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.profiles.features import coarsen
+from simtool.profiles.features import N_FOLDS, coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.results import Tabular, html_table, read_only
 from simtool.similarity.kernels import on_splits
@@ -25,6 +25,7 @@ RESAMPLES = 200
 JACKKNIFE_SPLITS = 8  # and their mirror images, for each fold left out; 4 and 16 gave the same widths within 3%
 BIAS_SPLITS = 40  # of half of the documents
 PERMUTATIONS = 199  # of folds; p is then a multiple of 1 / 200
+TILE_CORPORA = 128  # rows and columns compared at once: 400 splits of them are 50 MB, and of 1,000 corpora 3 GB
 EQUAL_DOCUMENTS = 0.1  # document counts that differ by less are taken as equal
 Name = TypeVar("Name")
 
@@ -167,11 +168,20 @@ def cells_of(
     metric: Metric, samples: np.ndarray, first: np.ndarray, second: np.ndarray | None = None, groups: int = 1
 ) -> np.ndarray:
     """The mean over half-splits of every pair: float64 (n, n); or (groups, n, n) over consecutive splits."""
-    (measured,) = on_splits([metric], samples, samples, first, second)
-    if metric.symmetric:  # both ways to pair the halves
-        measured = (measured + measured.mT) / 2
-    n = len(samples)
-    means = measured.reshape(groups, -1, n, n).mean(axis=1)
+    n, second = len(samples), ~first if second is None else second
+    means = np.empty((groups, n, n))
+    tiles = [slice(start, min(start + TILE_CORPORA, n)) for start in range(0, n, TILE_CORPORA)]
+    for rows, columns in itertools.product(tiles, tiles):
+        if metric.symmetric and columns.start < rows.start:
+            means[:, rows, columns] = means[:, columns, rows].mT
+            continue
+        (measured,) = on_splits([metric], samples[rows], samples[columns], first, second)
+        if metric.symmetric:  # both ways to pair the halves
+            back = measured
+            if rows != columns:
+                (back,) = on_splits([metric], samples[columns], samples[rows], first, second)
+            measured = (measured + back.mT) / 2
+        means[:, rows, columns] = measured.reshape(groups, -1, *measured.shape[1:]).mean(axis=1)
     if metric.by_ceilings:
         ceilings = np.diagonal(means, axis1=1, axis2=2)
         means = means / np.sqrt(ceilings[:, :, None] * ceilings[:, None, :])
@@ -284,7 +294,7 @@ def equal_samples(
     counts = feature_counts({corpus: profiles[corpus] for corpus in used}, feature)
     n_tokens = {corpus: profiles[corpus].size["tokens"] for corpus in used}
     tokens = common_size(n_tokens, {name: mixture.weights for name, mixture in mixtures.items()}, tokens)
-    samples = np.zeros((len(mixtures), *next(iter(counts.values())).shape), np.float32)
+    samples = np.zeros((len(mixtures), N_FOLDS, counts.dimension), np.float32)
     for i, _, part in thin_equally(counts, n_tokens, [mixture.weights for mixture in mixtures.values()], tokens, rng):
         samples[i] += part
     return samples, tokens
@@ -349,12 +359,39 @@ def common_size(n_tokens: Mapping[str, int], mixtures: Mapping[str, Mapping[str,
     return tokens
 
 
-def feature_counts(profiles: Mapping[str, Profile], feature: str) -> dict[str, np.ndarray]:
-    """Counts of one feature, or of several joined with "+" side by side, at the fewest buckets among the profiles."""
-    joined: dict[str, list[np.ndarray]] = {corpus: [] for corpus in profiles}
-    for name in feature.split("+"):
-        dimension = min(profile.features[name].shape[1] for profile in profiles.values())
-        for corpus, profile in profiles.items():
-            counts = profile.features[name]
-            joined[corpus].append(counts if counts.shape[1] == dimension else coarsen(counts, dimension))
-    return {corpus: np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0] for corpus, parts in joined.items()}
+@dataclass(frozen=True)
+class FeatureCounts(Mapping[str, np.ndarray]):
+    """Counts of one feature, or of several joined with "+" side by side, at the fewest buckets among the profiles.
+
+    A corpus's are put together when they are used: those of many corpora need not fit into memory.
+    """
+
+    profiles: Mapping[str, Profile]
+    dimensions: Mapping[str, int]
+
+    def __getitem__(self, corpus: str) -> np.ndarray:
+        profile = self.profiles[corpus]
+        parts = [
+            profile.features[name] if profile.dimension(name) == n else coarsen(profile.features[name], n)
+            for name, n in self.dimensions.items()
+        ]
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.profiles)
+
+    def __len__(self) -> int:
+        return len(self.profiles)
+
+    @property
+    def dimension(self) -> int:
+        """Columns in all."""
+        return sum(self.dimensions.values())
+
+
+def feature_counts(profiles: Mapping[str, Profile], feature: str) -> FeatureCounts:
+    """The counts of a feature of every corpus: int64 (n_folds, dimension)."""
+    names = feature.split("+")
+    return FeatureCounts(
+        profiles, {name: min(profile.dimension(name) for profile in profiles.values()) for name in names}
+    )

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from simtool.corpora.corpus import MarkedText
 from simtool.errors import SimtoolError
-from simtool.tokens.backends import Backend, Reader, Reference, joined
+from simtool.tokens.backends import BACKEND_VARIABLE, Backend, Reader, Reference, joined
 from simtool.tokens.catalogue import ALIASES, EMBEDDED_FILES, TOKENIZERS, embedded_identity
 from simtool.tokens.definitions import Definition, read_definition
 from simtool.tokens.files import fetch_tokenizer_file, find_tokenizer_file
@@ -118,7 +118,7 @@ class Tokenizer:
                 f"{path} is not the tokenizer {self.name!r}: its fingerprint is {identity.fingerprint},"
                 f" not {self.fingerprint}.\nName the file itself to use it: --tokenizer {path}"
             )
-        return definition.backends()
+        return _backends_of(definition, os.environ.get(BACKEND_VARIABLE, ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Backends hold native memory and threads: the other process makes its own.
@@ -158,6 +158,12 @@ def _definition(name: str, data_dir: Path | None) -> tuple[Path, Definition]:
     path = find_tokenizer_file(name, data_dir) or fetch_tokenizer_file(name, data_dir)
     entry = TOKENIZERS.get(name)
     return path, read_definition(path, entry.end_of_text or None if entry else None)
+
+
+@lru_cache(maxsize=4)
+def _backends_of(definition: Definition, requested: str) -> tuple[Backend, Reader]:
+    """Made once in a process (0.25 s), for all corpora that it counts; `requested` is what the environment says."""
+    return definition.backends()
 
 
 def readable_tokens(tokenizer: Tokenizer) -> tuple[Callable[[int], str] | None, str | None]:

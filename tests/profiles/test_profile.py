@@ -1,6 +1,10 @@
 """Profiles add exactly; their files are whole, checked and read back as they were."""
 
 import json
+import os
+import pickle
+from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 
 from simtool.errors import SimtoolError
 from simtool.profiles.features import N_FOLDS
-from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
+from simtool.profiles.profile import Profile, SavedCounts, load_profile, open_profile, profile_facts, save_profile
 
 
 def profile_of(counts: np.ndarray, fingerprint: str = "f" * 64, **facts) -> Profile:
@@ -181,3 +185,31 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path, monkeypatch):
         save_profile(profile_of(some_counts(1)), tmp_path / "a.parquet")
     assert str(caught.value) == f"Cannot write {tmp_path / 'a.parquet'}: No space left on device."
     assert not list(tmp_path.iterdir())
+
+
+def test_counts_stay_in_their_file_and_few_are_held(tmp_path, monkeypatch):
+    profiles = [profile_of(some_counts(seed)) for seed in range(5)]
+    one = profiles[0].features["token"].nbytes
+    monkeypatch.setattr("simtool.profiles.profile.HELD_BYTES", 3 * one)
+    monkeypatch.setattr(SavedCounts, "_held", OrderedDict())
+    for n, profile in enumerate(profiles):
+        save_profile(profile, tmp_path / f"{n}.parquet")
+    saved = [open_profile(tmp_path / f"{n}.parquet") for n in range(5)]
+    for whole, profile in zip(profiles, saved, strict=True):
+        assert same(whole, profile) and same(whole, pickle.loads(pickle.dumps(profile)))
+        assert profile.dimension("token") == 50
+        assert sum(counts.nbytes for counts in SavedCounts._held.values()) <= 3 * one
+    assert same(saved[0] + saved[1], profiles[0] + profiles[1])
+
+
+def test_counts_of_a_file_that_was_replaced_are_read_again(tmp_path):
+    path = tmp_path / "a.parquet"
+    save_profile(profile_of(some_counts(0)), path)
+    saved = open_profile(path)
+    new = profile_of(some_counts(1))
+    save_profile(new, path)
+    os.utime(path, ns=(1, 1))
+    assert same(saved, replace(new, n_tokens=saved.n_tokens, n_documents=saved.n_documents, n_bytes=saved.n_bytes))
+    path.unlink()
+    with pytest.raises(SimtoolError, match=r"^No profile .*a\.parquet"):
+        saved.features["token"]

@@ -256,3 +256,14 @@ def test_too_few_documents_for_halves():
     lone = corpus_of("lone", zipf(), 100, 1)
     with pytest.raises(SimtoolError, match=r"^lone has documents in only 1 of 16 folds: too few for an interval\.\n"):
         matrix_of(lone, corpus_of("other", zipf(), 10_000, 2))
+
+
+@pytest.mark.parametrize("metric", ["js", "kl", "size_free"])
+def test_tiles_of_many_corpora_are_the_matrix_of_all(metric, monkeypatch):
+    profiles = [corpus_of(f"c{k}", zipf(40 * k), 20_000, k) for k in range(5)]
+    whole = matrix_of(*profiles, metric=metric, feature="token", resamples=20)
+    monkeypatch.setattr("simtool.similarity.matrix.TILE_CORPORA", 2)
+    tiled = matrix_of(*profiles, metric=metric, feature="token", resamples=20)
+    for name in ("values", "low", "high"):
+        np.testing.assert_allclose(getattr(tiled, name), getattr(whole, name), atol=1e-5)
+    assert (tiled.at_ceiling == whole.at_ceiling).all()
