@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from simtool.plots.panels import empty_figure, headline, legend_below
 from simtool.plots.scatter import FEWEST, scatter, scatter_legend, separate_names
 from simtool.plots.style import DOUBLE, colors_of, title_of
-from simtool.plots.titles import predictor_title, size_title
+from simtool.plots.titles import predictor_title, setting_title, size_title
 
 LABELS = 3  # points named in each panel
 
@@ -27,7 +27,7 @@ def draw(advantage_benefit: pl.DataFrame, advantage_fit: pl.DataFrame, advantage
         for axes, (source, size) in zip(grid, sizes, strict=True):
             points, fit, agreement = (table.filter(source=source, size=size) for table in tables)
             panel(points, fit, agreement, axes, colors)
-            axes.set_title(f"{size_title(size)}, {source}\n{axes.get_title()}", fontsize=6.5)
+            axes.set_title(f"{setting_title(source, size)}\n{axes.get_title()}", fontsize=6.5)
         grid[0].set_ylabel("relative improvement (%)")
         part.supxlabel(f"proximity advantage by {predictor_title(predictor)}", fontsize=7)
     headline(figure, finding(advantage_agreement))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from simtool.plots.panels import empty_figure, headline
 from simtool.plots.style import COLORS, DOUBLE, title_of
-from simtool.plots.titles import predictor_title, size_title
+from simtool.plots.titles import predictor_title, setting_title
 
 PAIRS = 4  # that matter most, of each predictor
 
@@ -22,7 +22,7 @@ def draw(advantage_agreement: pl.DataFrame) -> Figure:
     for axes, (source, size, predictor) in zip(grid, panels, strict=False):
         own = advantage_agreement.filter(source=source, size=size, predictor=predictor)
         left_out(own, axes)
-        axes.set_title(f"{predictor_title(predictor)}\n{size_title(size)}, {source}")
+        axes.set_title(f"{predictor_title(predictor)}\n{setting_title(source, size)}")
         axes.set_xlabel("correlation with improvement")
     headline(figure, finding(advantage_agreement))
     handles, labels = grid[0].get_legend_handles_labels()
@@ -57,12 +57,12 @@ def left_out(own: pl.DataFrame, axes: Axes) -> None:
 
 def finding(agreement: pl.DataFrame) -> str:
     """The least that is left of r, panel by panel."""
-    parts = []
+    parts: dict[str, list[str]] = {}
     for source, size, predictor in panels_of(agreement):
         own = agreement.filter(source=source, size=size, predictor=predictor).drop_nulls("pearson").sort("pearson")
-        least = f"{own['pearson'][0]:.2f} {readable(own['left_out'][0])}"
-        parts.append(f"{predictor_title(predictor)} at {size_title(size)} {least}")
-    return f"Lowest r: {'; '.join(parts)}"
+        least = f"{own['pearson'][0]:.2f} ({predictor_title(predictor)}; {setting_title(source, size)})"
+        parts.setdefault(readable(own["left_out"][0]), []).append(least)
+    return "; ".join(f"Lowest r, {left_out}: {', '.join(least)}" for left_out, least in parts.items())
 
 
 def readable(left_out: str) -> str:

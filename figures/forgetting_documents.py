@@ -22,7 +22,7 @@ def draw(forgetting_documents: pl.DataFrame) -> Figure:
             "similarity of its tokens to the target's\n(bits per token against general text; right: more similar)"
         )
     first = next(iter(panels.values()))
-    first.set_ylabel("rise of a document's loss (nats per token)")
+    first.set_ylabel("rise of its loss (nats per token)")
     headline(figure, finding(rows))
     legend_below(figure, *first.get_legend_handles_labels(), columns=4)
     return figure
@@ -33,8 +33,8 @@ def finding(rows: pl.DataFrame) -> str:
     groups = rows.group_by("arm", "target", maintain_order=True)
     order = groups.agg(rho=pl.corr("likeness", "change", method="spearman"))["rho"]
     share = (rows["change"] > 0).mean()
-    like = f"Spearman {order.min():.2f} to {order.max():.2f} with similarity to the target"
-    return f"{share:.0%} of documents are forgotten in SFT: {like}"
+    more = "more if they are like the target" if order.min() > 0 else "whether like the target or not"
+    return f"SFT raises the loss of {share:.0%} of documents, {more} (Spearman {order.min():.2f} to {order.max():.2f})"
 
 
 def documents(rows: pl.DataFrame, axes: Axes, arms: list[str]) -> None:

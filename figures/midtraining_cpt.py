@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from simtool.plots.panels import empty_figure, headline, legend_below
 from simtool.plots.style import DOUBLE, color_of, title_of
-from simtool.plots.titles import size_title
+from simtool.plots.titles import setting_title
 
 MARKERS = {"control": "s", "midtrain": "o", "cpt": "X"}
 NAMES = {"control": "control", "midtrain": "midtraining", "cpt": "continued pretraining"}
@@ -22,7 +22,7 @@ def draw(midtraining_cpt: pl.DataFrame) -> Figure:
     panels = figure.subplots(1, len(groups), squeeze=False)[0]
     for axes, (source, size) in zip(panels, groups, strict=True):
         trade(rows.filter(source=source, size=size), axes)
-        axes.set_title(f"{size_title(size)}, {source}")
+        axes.set_title(setting_title(source, size))
     panels[0].set_ylabel("improvement on target (%)")
     headline(figure, finding(rows))
     legend_below(figure, *legend(rows), columns=3)
@@ -47,7 +47,7 @@ def finding(rows: pl.DataFrame) -> str:
         pairs = own.pivot("kind", index=["mix", "target"], values=["relative_improvement", "general_difference"])
         target = (pairs["relative_improvement_midtrain"] > pairs["relative_improvement_cpt"]).sum()
         general = (pairs["general_difference_midtrain"] < pairs["general_difference_cpt"]).sum()
-        where = f"{size_title(size)}, {source}"
+        where = setting_title(source, size)
         parts.append(f"on general text in {general} of {pairs.height}, on the target in {target} ({where})")
     return f"Midtraining ends better than continued pretraining {'; '.join(parts)}"
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from simtool.corpora.catalogue import SAME_DOMAIN
 from simtool.plots.panels import empty_figure, headline, legend_below
 from simtool.plots.style import COLORS, DOUBLE
-from simtool.plots.titles import predictor_title, size_title
+from simtool.plots.titles import predictor_title, setting_title
 
 PUBLISHED_SIZE = "410m"  # the one that was published whole
 
@@ -26,10 +26,10 @@ def draw(predictor_tournament: pl.DataFrame, predictor_tournament_study: pl.Data
     correlations(published, order, left)
     correlations(study, order, right)
     left.set_yticks(list(order.values()), [predictor_title(name) for name in order])
-    left.set_title(f"published, {size_title(PUBLISHED_SIZE)} (proxy corpora)")
-    right.set_title(f"our study, {size_title(study_size)}")
-    comparison = f"published {finding(published)}; in our study {finding(study)}"
-    headline(figure, f"Best candidate and same-domain baseline, by the lowest r without one target: {comparison}")
+    left.set_title(f"{setting_title('published', PUBLISHED_SIZE)} (proxy corpora): {published['n'][0]} pairs")
+    right.set_title(f"{setting_title('study', study_size)}: {study['n'][0]} pairs")
+    remaining = f"r = {finding(published)} published, {finding(study)} in our study"
+    headline(figure, f"Best candidate without the target that helps it most: {remaining}")
     for axes in (left, right):
         axes.set_xlabel("Pearson's r with improvement after SFT")
     legend_below(figure, *left.get_legend_handles_labels(), columns=4)
@@ -45,7 +45,7 @@ def correlations(rows: pl.DataFrame, order: dict[str, int], axes: Axes) -> None:
     places = [order[name] for name in rows["predictor"]]
     axes.hlines(places, rows["pearson_low"], rows["pearson_high"], color="0.8", linewidth=2.6, label="95%, bootstrap")
     for column, label, marker, color in (
-        ("pearson", f"all {rows['n'][0]} pairs", "o", COLORS[0]),
+        ("pearson", "all pairs", "o", COLORS[0]),
         ("pearson_without_starcoder_pycode", "without StarCoder → PyCode", "s", COLORS[1]),
         ("lowest_without_a_target", "lowest without one target", "|", "black"),
     ):
@@ -59,4 +59,5 @@ def finding(rows: pl.DataFrame) -> str:
     lowest = dict(rows.select("predictor", "lowest_without_a_target").iter_rows())
     baseline = lowest.pop(SAME_DOMAIN)
     best = max(lowest, key=lambda name: lowest[name] if lowest[name] is not None else -1.0)
-    return f"{lowest[best]:.2f} ({predictor_title(best)}) and {baseline:.2f}"
+    known = "no value" if baseline is None else f"{baseline:.2f}"
+    return f"{lowest[best]:.2f} ({predictor_title(best)}; same-domain baseline {known})"

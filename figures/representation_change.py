@@ -22,9 +22,9 @@ def draw(representation_change: pl.DataFrame) -> Figure:
         layers(rows.filter(pl.col("target") == target), axes, arms)
         axes.set_title(f"SFT on {title_of(target)}, {size_title(rows['size'][0])}")
         seeds = rows["seed"].n_unique()
-        axes.set_xlabel(f"layer (bands: 95% over documents, all of {seeds} seeds)")
+        axes.set_xlabel(f"layer (bands: 95% over documents, {seeds} seeds)")
     first = next(iter(panels.values()))
-    first.set_ylabel("CKA before and after SFT (1: unchanged)")
+    first.set_ylabel("CKA before and after SFT\n(1: unchanged)")
     headline(figure, finding(rows))
     legend_below(figure, *first.get_legend_handles_labels(), columns=3)
     return figure

@@ -49,7 +49,7 @@ def most_similar_pair(table: pl.DataFrame) -> str:
         return "Noise ceiling (split-half)"
     best = pairs.row(0, named=True)
     ceilings = dict(table.filter(pl.col("row") == pl.col("column")).select("row", "value").iter_rows())
-    ends = sorted(short(ceilings[corpus]) for corpus in (best["row"], best["column"]))
+    ends = [short(ceilings[corpus]) for corpus in (best["row"], best["column"])]
     pair = f"{title_of(best['row'])} and {title_of(best['column'])}"
     return f"Most similar: {pair}, {short(best['value'])}; their noise ceilings: {' and '.join(ends)}"
 
@@ -94,9 +94,9 @@ def ink_on(image, value: float) -> str:
 
 
 def short(value: float, digits: int = 2) -> str:
-    """.87 for 0.87 and -.14 for -0.14: in a cell, every letter counts."""
-    text = f"{value:.{digits}f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+    """.87 for 0.87 and −.14 for -0.14: in a cell, every letter counts."""
+    text = f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # a hyphen reads as a dash between two numbers
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "\N{MINUS SIGN}0.")) else text
 
 
 def cells_by(table: pl.DataFrame, metric: str, feature: str) -> pl.DataFrame:

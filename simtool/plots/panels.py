@@ -94,6 +94,22 @@ def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
     axes.set_ylabel("improvement over\nthe control (%)")
 
 
+def limit_to_bars(rows: pl.DataFrame, axes: Axes) -> bool:
+    """The height that the bars need, where intervals reach much farther; whether any interval leaves the panel.
+
+    Parameters
+    ----------
+    rows
+        As of `improvement_bars`, which drew them.
+    """
+    values = rows["relative_improvement"].cast(pl.Float64) * 100
+    lowest, highest = min(values.min(), 0.0), max(values.max(), 0.0)
+    room = 0.35 * (highest - lowest)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(max(bottom, lowest - room), min(top, highest + room))
+    return axes.get_ylim() != (bottom, top)
+
+
 def largest_improvement(rows: pl.DataFrame) -> str:
     """The finding of such bars: the arm of midtraining that improves its target most.
 

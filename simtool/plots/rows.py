@@ -7,9 +7,9 @@ from simtool.plots.style import title_of
 DESIGNS = {
     "paper": "as in the paper",
     "confounded": "as in the paper (confounded)",
-    "exposure": "with equal special tokens",
-    "rate": "with equal learning rate",
-    "both": "with equal tokens and rate",
+    "exposure": "with exposure held fixed",
+    "rate": "with rate held fixed",
+    "both": "with both held fixed",
 }
 
 
@@ -35,6 +35,13 @@ def designs_of(rows: pl.DataFrame) -> list[str]:
     """The designs that were run, in the order in which one more thing is held fixed."""
     run = rows["design"].unique(maintain_order=True).to_list()
     return sorted(run, key=lambda name: list(DESIGNS).index(name) if name in DESIGNS else len(DESIGNS))
+
+
+def held_fixed(designs: list[str], mixed_in: str) -> str:
+    """What the names of the designs mean; empty where only the paper's was run."""
+    meanings = {"exposure": f"exposure: tokens of {mixed_in} read", "rate": "rate: the learning rate they are read at"}
+    named = [name for name in meanings if name in designs or "both" in designs]
+    return "; ".join(meanings[name] for name in named)
 
 
 def timing_finding(rows: pl.DataFrame) -> str:

@@ -14,6 +14,8 @@ from simtool.plots.style import marker_of, title_of
 
 FEWEST = 10  # points, for a correlation and a band: of fewer, the intervals are the whole range
 
+BAR = 0.5  # how opaque an interval is: of many points, the points are to be seen
+
 
 def scatter(
     points: pl.DataFrame,
@@ -55,8 +57,8 @@ def scatter(
 def draw_point(point: dict, axes: Axes, color: str) -> None:
     x, y = point["predicted"], point["relative_improvement"] * 100
     if point["low"] is not None:
-        axes.plot([x, x], [point["low"] * 100, point["high"] * 100], color=color, linewidth=0.7)
-    axes.plot([point["predicted_low"], point["predicted_high"]], [y, y], color=color, linewidth=0.7)
+        axes.plot([x, x], [point["low"] * 100, point["high"] * 100], color=color, linewidth=0.7, alpha=BAR)
+    axes.plot([point["predicted_low"], point["predicted_high"]], [y, y], color=color, linewidth=0.7, alpha=BAR)
     face = color if point["weight"] < 1 else "white"
     axes.plot(x, y, marker_of(point["target"]), color=color, markerfacecolor=face, markersize=3.6)
 

@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from simtool.plots.latex import latex_table
-from simtool.plots.panels import empty_figure, improvement_bars, largest_improvement, legend_below
+from simtool.plots.panels import empty_figure, improvement_bars, largest_improvement, legend_below, limit_to_bars
 from simtool.plots.rows import earliest, first_design
 from simtool.plots.style import DOUBLE, title_of
 from simtool.plots.titles import size_title
@@ -27,8 +27,9 @@ def draw(study_effects: pl.DataFrame) -> Figure:
         improvement_bars(own, axes)
         fewest, most = own["n_seeds"].min(), own["n_seeds"].max()
         seeds = plural(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
-        axes.set_title(f"{size_title(size)}: {largest_improvement(own)}")
-        axes.set_xlabel(f"target (control's loss, nats per token); bars: 95% over documents and {seeds}")
+        cut = ", cut where they leave the panel" if limit_to_bars(own, axes) else ""
+        axes.set_title(f"Model {size_title(size)}: {largest_improvement(own)}")
+        axes.set_xlabel(f"target (control's loss, nats per token); bars: 95% over documents and {seeds}{cut}")
     legend_below(figure, *panels[0].get_legend_handles_labels(), columns=5)
     return figure
 

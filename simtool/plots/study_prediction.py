@@ -26,7 +26,7 @@ def draw(study_effects: pl.DataFrame, study_agreement: pl.DataFrame) -> Figure:
     for axes, size in zip(panels, sizes, strict=True):
         agreement = study_agreement.filter(pl.col("size").cast(str) == size, pl.col("predictor") == "predicted")
         scatter(earliest(rows.filter(size=size)), pl.DataFrame(), agreement, axes, colors, LABELS)
-        axes.set_title(f"{size_title(size)}: {axes.get_title()}")
+        axes.set_title(f"Model {size_title(size)}: {axes.get_title()}")
         axes.set_xlabel("proximity advantage, predicted before training")
     panels[0].set_ylabel("relative improvement after SFT (%)")
     headline(figure, finding(earliest(rows.filter(size=sizes[-1]))))

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simtool.plots.panels import empty_figure, headline
-from simtool.plots.rows import DESIGNS, designs_of, largest_size, timing_finding
+from simtool.plots.rows import DESIGNS, designs_of, held_fixed, largest_size, timing_finding
 from simtool.plots.style import DOUBLE, title_of
 
 
@@ -25,7 +25,7 @@ def draw(study_timing: pl.DataFrame) -> Figure:
         grid[i, 0].set_ylabel(f"{title_of(target)}:\nimprovement (%)")
     mixed_in = " and ".join(map(title_of, rows["mix"].unique(maintain_order=True)))
     note = f"start of midtraining (share of pretraining); numbers: share of {mixed_in}; bars: 95%"
-    figure.supxlabel(note, fontsize=7)
+    figure.supxlabel(f"{note}\n{held_fixed(designs, mixed_in)}".rstrip(), fontsize=7)
     headline(figure, timing_finding(rows))
     return figure
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simtool.plots.panels import empty_figure, headline
-from simtool.plots.rows import DESIGNS, designs_of, largest_size, timing_finding
+from simtool.plots.rows import DESIGNS, designs_of, held_fixed, largest_size, timing_finding
 from simtool.plots.style import DOUBLE, title_of
 
 
@@ -26,7 +26,7 @@ def draw(study_timing: pl.DataFrame) -> Figure:
                 grid[i, j].set_title(DESIGNS.get(design, design))
         grid[i, 0].set_ylabel(f"share of {mixed_in}\n(target {title_of(target)})")
     note = "start of midtraining (share of pretraining); bold: the 95% interval leaves 0 out; blank: not trained"
-    figure.supxlabel(note, fontsize=7)
+    figure.supxlabel(f"{note}\n{held_fixed(designs, mixed_in)}".rstrip(), fontsize=7)
     figure.colorbar(image, ax=grid, shrink=0.8, pad=0.01, label="improvement over the control (%)")
     headline(figure, timing_finding(rows))
     return figure

@@ -64,6 +64,11 @@ def predictor_title(predictor: str) -> str:
     return similarity_title(metric, feature) if feature else metric_title(metric)
 
 
+def setting_title(source: str, size: str) -> str:
+    """ "410M, published", and "our study, nano" for what a study measured."""
+    return f"our study, {size_title(size)}" if source == "study" else f"{size_title(size)}, {source}"
+
+
 def size_title(size: str) -> str:
     """ "410M" for "410m"; nano and its like stay as they are."""
     return size.upper() if re.fullmatch(r"[\d.]+[mb]", size) else size

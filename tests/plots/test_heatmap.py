@@ -9,7 +9,7 @@ from tests.plots.example_tables import matrix
 
 
 def test_a_value_has_no_letter_too_many():
-    assert [short(value) for value in (0.87, -0.14, 1.0, 12.345)] == [".87", "-.14", "1.00", "12.35"]
+    assert [short(value) for value in (0.87, -0.14, 1.0, 12.345)] == [".87", "\N{MINUS SIGN}.14", "1.00", "12.35"]
     assert short(0.0041, 3) == ".004"
 
 

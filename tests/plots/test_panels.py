@@ -4,7 +4,14 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from simtool.plots.panels import empty_figure, improvement_bars, single_panel, spread_labels, target_panels
+from simtool.plots.panels import (
+    empty_figure,
+    improvement_bars,
+    limit_to_bars,
+    single_panel,
+    spread_labels,
+    target_panels,
+)
 from simtool.plots.style import DOUBLE, SINGLE
 from tests.plots.example_tables import effects
 
@@ -34,6 +41,17 @@ def test_bars_are_relative_improvements_with_intervals_where_there_are_any():
     spans = [segment for lines in axes.collections for segment in lines.get_segments()]
     assert len(spans) == (rows["mix"] == "math").sum()  # none where an end is not known
     assert [label.get_text() for label in axes.get_xticklabels()] == ["PyCode (2.000)", "GSM8K (2.000)"]
+
+
+def test_an_interval_far_beyond_all_bars_is_cut():
+    rows = effects().filter(pl.col("size") == "tiny")
+    wide = rows.with_columns(high=pl.when(pl.int_range(pl.len()) == 0).then(9.0).otherwise("high"))
+    for table, is_cut in ((rows, False), (wide, True)):
+        axes = Figure().subplots()
+        improvement_bars(table, axes)
+        assert limit_to_bars(table, axes) is is_cut
+    values = [0.0, *(rows["relative_improvement"] * 100)]
+    assert axes.get_ylim()[1] == pytest.approx(max(values) + 0.35 * (max(values) - min(values)))
 
 
 def test_labels_move_up_until_none_is_too_near():

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from simtool.plots.rows import designs_of, earliest, first_design, largest_size, timing_finding
+from simtool.plots.rows import designs_of, earliest, first_design, held_fixed, largest_size, timing_finding
 from tests.plots.example_tables import effects, timing
 
 
@@ -13,6 +13,12 @@ def test_the_largest_size_is_the_last():
 def test_the_design_of_the_paper_is_first_where_it_was_run():
     assert first_design(effects()) == "paper"
     assert first_design(timing()) == "confounded"
+
+
+def test_names_of_designs_are_explained_where_they_were_run():
+    assert held_fixed(["paper"], "Math") == ""
+    assert held_fixed(["paper", "exposure"], "Math") == "exposure: tokens of Math read"
+    assert held_fixed(["both"], "Math").endswith("; rate: the learning rate they are read at")
 
 
 def test_a_mixture_with_several_starts_counts_by_its_earliest():
@@ -31,4 +37,4 @@ def test_the_finding_of_timing_is_the_first_and_the_last_start():
     text = timing_finding(timing().filter(pl.col("weight") == 0.2))
     # improvement = 0.1 (1 - start) where confounded, + 0.1 weight: 9% + 2% and 3% + 2%; fixed: 2% and 2%
     assert text.startswith("From a start at 10% to 70%, improvement on PyCode goes from 11.0% to 5.0% as in the paper")
-    assert text.endswith("2.0% to 2.0% with equal tokens and rate")
+    assert text.endswith("2.0% to 2.0% with both held fixed")

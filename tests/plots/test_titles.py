@@ -2,7 +2,7 @@
 
 import pytest
 
-from simtool.plots.titles import feature_title, metric_title, predictor_title, size_title, symbol_of
+from simtool.plots.titles import feature_title, metric_title, predictor_title, setting_title, size_title, symbol_of
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,9 @@ def test_symbols_and_sizes():
     ]  # fmt: skip
     assert [size_title(size) for size in ("410m", "1.4b", "nano", "pooled")] == ["410M", "1.4B", "nano", "pooled"]
     assert feature_title("skeleton1") == "syntax" and metric_title("cosine") == "cosine"
+
+
+def test_where_results_are_from():
+    assert (
+        setting_title("published", "410m") == "410M, published" and setting_title("study", "nano") == "our study, nano"
+    )

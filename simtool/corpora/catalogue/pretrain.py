@@ -82,6 +82,7 @@ PRETRAIN = (
     ),
     Corpus(
         name="wikipedia",
+        title="Wikipedia",
         about="English Wikipedia articles as plain text: edited prose on everything.",
         role="general",
         licence="CC BY-SA 3.0",
@@ -92,6 +93,7 @@ PRETRAIN = (
     ),
     Corpus(
         name="imdb_reviews",
+        title="IMDB reviews",
         about="Whole film reviews by viewers: prose of the same domain as `mr`, and much more of it.",
         role="general",
         licence="research use (Maas et al., 2011)",
@@ -102,6 +104,7 @@ PRETRAIN = (
     ),
     Corpus(
         name="openstax_textbooks",
+        title="OpenStax textbooks",
         about="College textbooks of all subjects but maths: long, edited, instructive prose.",
         role="general",
         licence="CC BY-NC-SA 4.0, some books CC BY 4.0",
@@ -112,6 +115,7 @@ PRETRAIN = (
     ),
     Corpus(
         name="novels",
+        title="Novels",
         about="English novels of the 19th and early 20th century in pieces of a few pages.",
         role="general",
         licence="public domain",
@@ -122,6 +126,7 @@ PRETRAIN = (
     ),
     Corpus(
         name="news",
+        title="News",
         about="English news articles of 2016 and 2017, each after its title.",
         role="general",
         licence="articles remain their publishers'; research use",
@@ -132,6 +137,7 @@ PRETRAIN = (
     ),
     Corpus(
         name="digitalgov",
+        title="Digital.gov",
         about="Advice of the United States government on building websites: plain, practical prose.",
         role="general",
         licence="CC0",
