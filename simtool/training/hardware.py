@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from simtool.errors import SimtoolError
+from simtool.training.products import product
 
 PEAK_SECONDS = 1.0  # spent on measuring how fast a matrix product is; on a GPU half of it to leave idle clocks
 # dense bf16 operations a second, by the beginning of the name that CUDA gives a card; NVIDIA's data sheets
@@ -88,7 +89,7 @@ def cpu_product_seconds(matrix: torch.Tensor) -> float:
     began = time.perf_counter()
     while not times or (time.perf_counter() - began < PEAK_SECONDS and len(times) < 40):
         start = time.perf_counter()
-        matrix @ matrix
+        product(matrix, matrix)
         times.append(time.perf_counter() - start)
     return min(times)
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from simtool.tokens.batches import IGNORED
 from simtool.training.hardware import can_compile
+from simtool.training.products import product, takes_onednn
 
 # E members of an ensemble (no such dimension for a single model), N tokens of a batch, C of a chunk, D width,
 # V vocabulary
@@ -35,10 +36,10 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         penalty_E = torch.zeros_like(cross_entropy_E)
         of_chunk = chunk_function(h.device.type)
         for rows in chunks(h.shape[-2], cross_entropy_E.numel() * w.shape[-2], h.device.type):
-            loss_E, z_E, grad_ECV = of_chunk(h[..., rows, :] @ w.mT, targets_EN[..., rows], z_loss, dtype)
+            loss_E, z_E, grad_ECV = of_chunk(product(h[..., rows, :], w.mT), targets_EN[..., rows], z_loss, dtype)
             cross_entropy_E = cross_entropy_E + loss_E
             penalty_E = penalty_E + z_E
-            grad_h[..., rows, :] = grad_ECV @ w
+            grad_h[..., rows, :] = product(grad_ECV, w)
             accumulate_product(grad_w, grad_ECV.mT, h[..., rows, :])
         ctx.save_for_backward(grad_h.to(hidden_END.dtype), grad_w.to(head_EVD.dtype))
         ctx.mark_non_differentiable(cross_entropy_E)
@@ -81,7 +82,7 @@ def token_losses(hidden: Tensor, head_VD: Tensor, targets: Tensor) -> Tensor:
     h, w, flat = h.to(dtype), head_VD.to(dtype), targets.reshape(-1)
     losses = torch.empty(len(h), device=h.device)
     for rows in chunks(len(h), len(w), h.device.type):
-        logits = (h[rows] @ w.T).float()
+        logits = product(h[rows], w.T).float()
         losses[rows] = F.cross_entropy(logits, flat[rows], ignore_index=IGNORED, reduction="none")
     return losses.view(targets.shape)
 
@@ -125,7 +126,9 @@ def chunk_function(device: str) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
 
 def accumulate_product(total: Tensor, a: Tensor, b: Tensor) -> None:
     """total += a @ b, without rounding the product to the type of its factors where the device can do so."""
-    if a.dtype == total.dtype:
+    if total.dim() == 2 and takes_onednn(a, b):
+        total += product(a, b)
+    elif a.dtype == total.dtype:
         total.addmm_(a, b) if total.dim() == 2 else total.baddbmm_(a, b)
     elif a.is_cuda and total.dim() == 2:
         total += torch.mm(a, b, out_dtype=total.dtype)

@@ -23,6 +23,7 @@ except ImportError:
 from simtool.errors import SimtoolError, unknown
 from simtool.integrity import damage_as_message
 from simtool.training.position import check_checkpoint
+from simtool.training.products import Linear
 from simtool.training.sizes import SIZES, Shape, padded_vocabulary
 
 # B row, T position, D width, H heads, K width of a head, V vocabulary
@@ -38,8 +39,8 @@ class Attention(nn.Module):
     def __init__(self, shape: Shape):
         super().__init__()
         self.n_heads = shape.n_heads
-        self.query_key_value = nn.Linear(shape.width, 3 * shape.width)
-        self.dense = nn.Linear(shape.width, shape.width)
+        self.query_key_value = Linear(shape.width, 3 * shape.width)
+        self.dense = Linear(shape.width, shape.width)
 
     def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
         return self.dense(attend(self.query_key_value(x_BTD), self.n_heads, cos, sin, mask))
@@ -90,8 +91,8 @@ class LayerNorm(nn.LayerNorm):
 class FeedForward(nn.Module):
     def __init__(self, shape: Shape):
         super().__init__()
-        self.dense_h_to_4h = nn.Linear(shape.width, 4 * shape.width)
-        self.dense_4h_to_h = nn.Linear(4 * shape.width, shape.width)
+        self.dense_h_to_4h = Linear(shape.width, 4 * shape.width)
+        self.dense_4h_to_h = Linear(4 * shape.width, shape.width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dense_4h_to_h(F.gelu(self.dense_h_to_4h(x)))
@@ -181,7 +182,7 @@ class GPTNeoX(nn.Module):
         super().__init__()
         self.shape, self.vocabulary_size = shape, vocabulary_size
         self.gpt_neox = Body(shape, vocabulary_size)
-        self.embed_out = nn.Linear(shape.width, vocabulary_size, bias=False)
+        self.embed_out = Linear(shape.width, vocabulary_size, bias=False)
 
     def hidden(self, ids_BT: Tensor, documents: Tensor | None = None) -> Tensor:
         """The last hidden states (B, T, D).
