@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 class Tabular:
-    """What a result offers in a notebook: it shows itself as a table, becomes a data frame, and is drawn.
+    """What a result offers: it shows itself in short, in a notebook as a table, becomes a data frame, and is drawn.
 
-    A subclass has `to_polars`, and names its table: the figure of that name draws it.
+    A subclass has `to_polars`, and names its table: the figure of that name draws it. It is a dataclass without a
+    `repr` of its own, which would write out all of its arrays.
     """
 
     table: ClassVar[str]
+    columns_printed: ClassVar[tuple[str, ...]] = ()  # of the table, where it has too many for a line
     rows_shown: ClassVar[int] = 40  # in a notebook
     rows_printed: ClassVar[int] = 8
 
@@ -59,9 +61,16 @@ class Tabular:
         return save_tables({self.table: self.to_polars()}, getattr(self, "facts", {}), folder)
 
     def __str__(self) -> str:
-        """What it is, and its first rows."""
+        """What it is, and its first rows, in the columns that are read first."""
         frame = self.to_polars()
-        return f"{type(self).__name__}, {frame.height:,} rows\n{frame.head(self.rows_printed)}"
+        shown = frame.select(self.columns_printed or frame.columns).head(self.rows_printed)
+        more = (
+            "" if shown.shape == frame.shape else f"\nAll {frame.width} columns and {frame.height:,} rows: to_polars()"
+        )
+        return f"{type(self).__name__}, {frame.height:,} rows\n{text_table(shown.columns, shown.rows())}{more}"
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What IPython shows in a terminal: as short as `print`."""
@@ -95,13 +104,33 @@ def read_only(result: object) -> None:
             array.flags.writeable = False
 
 
+def cell_text(value: Any) -> str:
+    """A value as short as it can be read."""
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table of plain text: words from the left, numbers to the right."""
+    columns = []
+    for j, name in enumerate(header):
+        values = [row[j] for row in rows]
+        texts = [name, *map(cell_text, values)]
+        width = max(map(len, texts))
+        is_right = any(map(is_number, values))
+        columns.append([text.rjust(width) if is_right else text.ljust(width) for text in texts])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+
+
 def html_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
     """An HTML table; every cell is text, whatever a corpus is called."""
 
     def cell(value: Any, tag: str = "td") -> str:
-        text = f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
-        side = "right" if isinstance(value, int | float) and not isinstance(value, bool) else "left"
-        return f'<{tag} style="text-align: {side}">{html.escape(text)}</{tag}>'
+        side = "right" if is_number(value) else "left"
+        return f'<{tag} style="text-align: {side}">{html.escape(cell_text(value))}</{tag}>'
 
     head = "".join(cell(name, "th") for name in header)
     body = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)

@@ -1,10 +1,13 @@
 """What results offer in a notebook: they show themselves with every name escaped, convert, and are drawn."""
 
 import builtins
+import importlib
+import pkgutil
 from types import SimpleNamespace
 
 import pytest
 
+import simtool
 from simtool.errors import SimtoolError
 from simtool.mixing.frontier import frontier
 from simtool.mixing.recommend import recommend
@@ -12,10 +15,11 @@ from simtool.mixture import Mixture
 from simtool.prediction.advantage import advantage
 from simtool.prediction.curve import curve
 from simtool.profiles.resolve import shipped
-from simtool.results import html_table
+from simtool.results import Tabular, html_table, text_table
 from simtool.similarity.matrix import similarity_matrix
 from simtool.tokens.tokenizer import load_tokenizer
 
+LAST = ("simtool.studies.conclusions", "simtool.api.reference")
 EVIL = "<script>alert('x')</script>"
 
 
@@ -46,11 +50,40 @@ def test_every_result_shows_converts_and_plots_itself(results):
 def test_a_result_prints_itself_in_short(results):
     for result in results:
         lines = str(result).splitlines()
+        assert repr(result) == str(result) and max(map(len, lines)) < 100 and len(str(result)) < 2_000
         assert lines[0] == f"{type(result).__name__}, {result.to_polars().height:,} rows"
         assert len(lines) < 30
         written = []
         result._repr_pretty_(SimpleNamespace(text=written.append), False)
         assert written == [str(result)]
+
+
+def test_no_result_writes_out_its_arrays():
+    """A dataclass makes a `repr` of its own unless it is told not to: 560,000 letters of a comparison."""
+    for module in pkgutil.walk_packages(simtool.__path__, "simtool."):
+        room = module.name.split(".")[1]
+        if room in ("mixing", "prediction", "similarity") or module.name in LAST:
+            importlib.import_module(module.name)
+    types = set(subclasses(Tabular))
+    assert {"SimilarityMatrix", "Advice", "Comparison", "Conclusions", "Listing"} <= {kind.__name__ for kind in types}
+    for kind in types:
+        assert kind.__repr__ is Tabular.__repr__, kind
+
+
+def subclasses(kind):
+    for child in kind.__subclasses__():
+        yield child
+        yield from subclasses(child)
+
+
+def test_a_table_of_text_has_numbers_to_the_right():
+    rows = [("c4", 0.5, None), ("gsm8k", 12, True)]
+    assert text_table(("corpus", "value", "tested"), rows).splitlines() == [
+        "corpus  value  tested",
+        "c4        0.5",
+        "gsm8k      12  True",
+    ]
+    assert text_table(("corpus", "value"), []) == "corpus  value"
 
 
 def test_what_has_no_drawing_says_so():

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simtool.corpora.catalogue import CATALOGUE, find_corpus
 from simtool.corpora.corpus import Document
@@ -26,12 +26,16 @@ from simtool.profiles.resolve import (
     shipped,
 )
 from simtool.published import PUBLISHED, PublishedMixture
+from simtool.results import Tabular
 from simtool.similarity.metrics import METRICS
 from simtool.tables import atomic_write
 from simtool.tokens.catalogue import TOKENIZERS
 from simtool.tokens.chat_templates import load_chat_template
 from simtool.tokens.files import find_tokenizer_file
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ALL_FEATURES = tuple(FEATURES)
 
@@ -92,10 +96,28 @@ def merge_profiles(parts: str, options: Options | None = None) -> list[ResolvedP
     return merge_parts(parts, options or Options())
 
 
-Rows = tuple[list[str], list[list[str]]]  # a header, and rows of text
+class _Rows(NamedTuple):
+    header: list[str]
+    rows: list[list[str]]
 
 
-def list_corpora(options: Options | None = None) -> Rows:
+class Listing(Tabular, _Rows):
+    """What is known by name: a header, and rows of text."""
+
+    table = "listing"
+
+    @property
+    def columns_printed(self) -> tuple[str, ...]:
+        """The first ones: the others are sentences."""
+        return tuple(self.header[:4])
+
+    def to_polars(self) -> "pl.DataFrame":
+        import polars as pl
+
+        return pl.DataFrame(self.rows, schema=self.header, orient="row")
+
+
+def list_corpora(options: Options | None = None) -> Listing:
     """Every corpus known by name: what it is, and whether it can be compared without a network."""
     options = options or Options()
     tokenizer = load_tokenizer(options.tokenizer, options.data)
@@ -112,7 +134,7 @@ def list_corpora(options: Options | None = None) -> Rows:
         is_ready = "yes" if set(published.weights) <= ready else "no"
         parts = f"{len(published.weights)} corpora"
         rows.append([name, "mixture", is_ready, published.title, published.about, parts, "no", "each corpus its own"])
-    return header, rows
+    return Listing(header, rows)
 
 
 def describe_corpus(name: str, options: Options | None = None) -> dict[str, str]:
@@ -196,10 +218,10 @@ def add_corpus(name: str, spec: str, options: Options | None = None) -> dict[str
     return {**preview, "corpus": name, "written to": str(path)}
 
 
-def list_metrics() -> Rows:
+def list_metrics() -> Listing:
     """Every similarity: its range, which end means more similar, symmetry, when to use it, source."""
     header = ["metric", "range", "more similar", "symmetric", "when to use it", "source"]
-    return header, [
+    rows = [
         [
             metric.name,
             f"{metric.low:.3g} to {metric.high:.3g}",
@@ -210,9 +232,10 @@ def list_metrics() -> Rows:
         ]
         for metric in METRICS.values()
     ]
+    return Listing(header, rows)
 
 
-def list_tokenizers(data: Path | None = None) -> Rows:
+def list_tokenizers(data: Path | None = None) -> Listing:
     """Every tokenizer known by name, and where its file would be read from."""
     header = ["tokenizer", "what it is", "ends a text with", "entries", "fingerprint", "file"]
     rows = []
@@ -229,7 +252,7 @@ def list_tokenizers(data: Path | None = None) -> Rows:
                 str(path.name) if path else f"hub {entry.hub}{' (gated)' if entry.gated else ''}",
             ]
         )
-    return header, rows
+    return Listing(header, rows)
 
 
 def _text_at_hand(name: str, options: Options) -> str:

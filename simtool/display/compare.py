@@ -116,10 +116,10 @@ def _matrix_table(result: SimilarityMatrix, columns: range) -> Table:
 
 
 def _print_compact(out: Console, result: SimilarityMatrix) -> None:
-    """Two digits in each cell, shaded, the columns by number; intervals are left out."""
+    """Two or three digits in each cell, shaded, the columns by number; intervals are left out."""
     n = len(result.corpora)
-    cells = [[_short(result, i, j) for j in range(n)] for i in range(n)]
-    width = max(len(cell) for row in cells for cell in row) + 1
+    cells = [[_mark(result, i, j) + _short(result.values[i, j]) for j in range(n)] for i in range(n)]
+    width = max(len(_short(value)) for value in result.values.flat) + 1  # a mark stands in the gap
     names = [f"{i + 1:2} {marked(name, result.facts)}" for i, name in enumerate(result.corpora)]
     left = max(map(len, names)) + 1
     per_part = max((out.width - left) // width, 1)
@@ -132,10 +132,9 @@ def _print_compact(out: Console, result: SimilarityMatrix) -> None:
     out.print("\nIntervals: --full, or --save and --format csv.", style="dim")
 
 
-def _short(result: SimilarityMatrix, i: int, j: int) -> str:
-    value = result.values[i, j]
-    number = f"{value:.2f}".removeprefix("0") if abs(value) < 10 else f"{value:.1f}"
-    return _mark(result, i, j) + number
+def _short(value: float) -> str:
+    """.78, 1.0, 9.4 and 12.3: so that thirteen corpora fit into 80 columns."""
+    return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.1f}"
 
 
 def _mark(result: SimilarityMatrix, i: int, j: int) -> str:

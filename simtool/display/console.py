@@ -49,6 +49,7 @@ def print_rows(
     elif form == "latex":
         print(as_latex(header, rows))
     else:
+        keys -= len(header[:keys]) - len(without_empty(header[:keys], [row[:keys] for row in rows])[0])
         _print_fitting(*without_empty(header, rows), prose, keys)
 
 

@@ -43,7 +43,7 @@ def print_corpora(header: Sequence[str], rows: Rows, form: str) -> None:
         print_rows(header, rows, form)
         return
     print_rows(header[:SHORT_LIST], [row[:SHORT_LIST] for row in rows], prose=[header[SHORT_LIST - 1]])
-    print_notes(["More about one: simtool corpora NAME."])
+    print_notes(["More about a corpus: simtool corpora NAME."])
 
 
 def print_facts(facts: dict[str, str]) -> None:

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Advice(Tabular):
     """A recommended mixture, and what other mixtures trade for what. Its table is of shares, its drawing the curve."""
 
     table = "mixture"
+    columns_printed = ("corpus", "share", "low", "high")
 
     recommendation: Recommendation
     frontier: Frontier

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frontier(Tabular):
     """The mixtures that no other within the minimum and maximum shares beats in both target and forgetting.
 
@@ -29,6 +29,7 @@ class Frontier(Tabular):
     """
 
     table = "mixture_frontier"
+    columns_printed = ("point", "forgetting_bits", "target", "gain_bits", "gain_low", "gain_high")
 
     corpora: tuple[str, ...]
     targets: tuple[str, ...]

@@ -43,7 +43,7 @@ HALF_TOLERANCE = 1e-4
 NO_SHARE = 1e-6  # a smaller share is left out of the mixture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recommendation(Tabular):
     """The mixture that makes the targets cost fewest bits within the constraints.
 
@@ -66,6 +66,7 @@ class Recommendation(Tabular):
     """
 
     table = "mixture"
+    columns_printed = ("corpus", "share", "low", "high")
 
     corpora: tuple[str, ...]
     weights: np.ndarray

@@ -125,7 +125,7 @@ def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Me
 # --- What follows from it ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Advantage(Tabular):
     """How much closer each mixture is to each target than the pretraining corpus is, documents being equal.
 
@@ -144,6 +144,7 @@ class Advantage(Tabular):
     """
 
     table = "advantage"
+    columns_printed = ("target", "mixture", "advantage", "low", "high", "placebo", "share_best")
 
     pretrain: Mixture
     mixtures: Mapping[str, Mixture]

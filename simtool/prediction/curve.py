@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHARES = tuple(round(i / 20, 2) for i in range(21))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Curve(Tabular):
     """The advantage as a function of the special corpus's share.
 
@@ -31,6 +31,7 @@ class Curve(Tabular):
     """
 
     table = "advantage_curve"
+    columns_printed = ("special", "target", "share", "advantage", "low", "high")
 
     pretrain: Mixture
     special: Mixture

@@ -36,7 +36,7 @@ CELL = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction(Tabular):
     """A ranking of mixtures for each target, made before training. Everything in `content` is under `hash`.
 
@@ -44,6 +44,7 @@ class Prediction(Tabular):
     """
 
     table = "prediction"
+    columns_printed = ("target", "mixture", "rank", "advantage", "low", "high")
 
     content: Mapping[str, Any]
 

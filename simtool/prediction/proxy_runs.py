@@ -146,7 +146,7 @@ def find_model(name: str) -> ModelEntry:
 # --- Quality against runs spent ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProxyCurve(Tabular):
     """Quality of each predictor by the number of proxy runs that it was fitted on; 0: it needs none.
 
@@ -303,7 +303,7 @@ def _summary(records: list[tuple]) -> "pl.DataFrame":
 # --- What the fitted model recommends ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FittedMixture(Tabular):
     """The best mixture by a model fitted on every run, within constraints, for the mean loss of the targets.
 

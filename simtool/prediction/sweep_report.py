@@ -25,6 +25,9 @@ class SweepReport:
     prior: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return "\n\n".join(map(str, (self.ranking, self.curve, self.mixture)))
+
     def save(self, folder: Path) -> list[Path]:
         """The three tables with their provenance, and the drawing of the curve, in a folder."""
         measured = {part.table: part.to_polars() for part in (self.ranking, self.curve)}

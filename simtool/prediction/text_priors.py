@@ -193,7 +193,7 @@ def span_losses(
 # --- How well a prior ranks the runs ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunRanking(Tabular):
     """Rank correlation of predictions with losses, over the runs of a sweep, target by target.
 
@@ -204,6 +204,7 @@ class RunRanking(Tabular):
     """
 
     table = "sweep_ranking"
+    columns_printed = ("predictor", "target", "n", "spearman", "low", "high")
 
     predictors: tuple[str, ...]
     targets: tuple[str, ...]

@@ -59,11 +59,12 @@ class Score:
     beyond: BeyondBaseline | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification(Tabular):
     """A prediction's scores, one for each size of model."""
 
     table = "verification"
+    columns_printed = ("size", "target", "predicted_best", "best", "regret", "spearman")
 
     prediction_hash: str
     scores: tuple[Score, ...]

@@ -100,6 +100,11 @@ class Profile:
                 raise ValueError(f"counts must have {N_FOLDS} folds, got shape {array.shape}")
             array.flags.writeable = False
 
+    def __repr__(self) -> str:
+        """In short: the counts themselves are millions of numbers."""
+        size = f"{self.n_documents.sum():,} documents, {self.n_tokens.sum():,} tokens ({self.tokenizer})"
+        return f"Profile of {self.corpus}: {size}; {', '.join(self.features)}"
+
     def __getstate__(self) -> dict[str, Any]:
         if isinstance(self.features, SavedCounts):
             return vars(self)

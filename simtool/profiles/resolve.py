@@ -122,6 +122,9 @@ class ResolvedProfile:
     profile: Profile
     how: str  # "counted now", "cached", "shipped"
 
+    def __repr__(self) -> str:
+        return f"{self.profile!r}, {self.how}"
+
     @property
     def facts(self) -> dict[str, Any]:
         """What a table says of the corpus: how and where the profile was had, and its size."""

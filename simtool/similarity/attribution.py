@@ -24,14 +24,17 @@ TokenText = Callable[[int], str]  # a token's readable form
 # --- Two corpora side by side ---
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, repr=False)
+class Difference(Tabular):
     """The Jensen-Shannon divergence of two corpora on one feature, taken apart.
 
     bits     float64 (dimension,)   what each entry adds; they sum to the divergence
     share_a, share_b                the entry's share of each corpus
     names    {entry: readable n-gram}; a hashed bucket without a known n-gram has no name
     """
+
+    table = "differences"
+    columns_printed = ("feature", "ngram", "bits", "share_a", "share_b")
 
     feature: str
     bits: np.ndarray
@@ -71,7 +74,7 @@ class Difference:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Tabular):
     """Two corpora side by side: their matrix, and what makes the difference on each feature.
 
@@ -79,6 +82,7 @@ class Comparison(Tabular):
     """
 
     table = "differences"
+    columns_printed = ("feature", "ngram", "bits", "share_a", "share_b")
 
     matrix: SimilarityMatrix
     differences: tuple[Difference, ...]
@@ -124,14 +128,17 @@ def difference(
 # --- Why a mixture is closer ---
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Tabular):
     """How many bits fewer a target's symbol costs under the mixture than under the pretraining corpus, entry by entry.
 
     bits                                           float64 (dimension,)   they sum to the reduction of `cross_entropy`
     share_target, share_pretrain, share_mixture    float64 (dimension,)   of each entry; a mixture's is exact
     names                                          {entry: readable n-gram}; a bucket without a known n-gram has none
     """
+
+    table = "explanation"
+    columns_printed = ("target", "feature", "ngram", "bits", "share_target", "share_pretrain", "share_mixture")
 
     target: str
     feature: str

@@ -30,7 +30,7 @@ EQUAL_DOCUMENTS = 0.1  # document counts that differ by less are taken as equal
 Name = TypeVar("Name")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimilarityMatrix(Tabular):
     """Similarities of every corpus (row, p) with every corpus (column, q), at equal sample sizes.
 
@@ -45,6 +45,7 @@ class SimilarityMatrix(Tabular):
     """
 
     table = "similarity_matrix"
+    columns_printed = ("row", "column", "value", "low", "high", "at_ceiling")
 
     corpora: tuple[str, ...]
     metric: Metric

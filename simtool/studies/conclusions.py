@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from simtool.results import Tabular, save_tables
 from simtool.studies.effects import agreements, effects, nothing_done, timing
 from simtool.studies.losses import document_losses, load_records, losses, unigram_entropies
 from simtool.studies.plan import Study
@@ -17,8 +18,8 @@ from simtool.tables import atomic_write, provenance, save_table
 from simtool.wording import agreement, attainable, beyond_baseline, difference, effect, predictor_name, regime
 
 
-@dataclass(frozen=True)
-class Conclusions:
+@dataclass(frozen=True, repr=False)
+class Conclusions(Tabular):
     """What a study concludes from whatever is done of it.
 
     tables       {name: table}, those without rows left out
@@ -27,11 +28,24 @@ class Conclusions:
     facts        what all of it rests on
     """
 
+    table = "study_effects"
+
     study: Study
     tables: Mapping[str, pl.DataFrame]
     by_document: pl.DataFrame
     sentences: tuple[str, ...]
     facts: Mapping[str, Any]
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row per arm and target: the improvement over the control, with its interval."""
+        return self.tables[self.table]
+
+    def save(self, folder: Path) -> list[Path]:
+        """All tables with their provenance, and the drawings that there are of them, in a folder."""
+        return save_tables(self.tables, self.facts, folder)
+
+    def __str__(self) -> str:
+        return "\n".join([f"Conclusions of the study {self.study.name}", *self.sentences])
 
 
 def analyze(folder: Path) -> Conclusions:

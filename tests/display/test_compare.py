@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import simtool
@@ -36,6 +38,23 @@ def test_a_narrow_terminal_shows_no_intervals_unless_told_to(result, columns, fu
     assert ("Intervals: --full" in shown) is compact
     assert (f"{result.low[0, 1]:.3f}–{result.high[0, 1]:.3f}" in shown) is not compact
     assert "starcoder *" in shown  # a proxy corpus
+
+
+def test_thirteen_corpora_fit_into_80_columns(result, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = tuple(f"knowledge_qa{i:02}" for i in range(13))  # as long as names of the catalogue
+    values = np.full((13, 13), 0.87) + 0.13 * np.eye(13)
+    of_all = {name: np.resize(getattr(result, name), (13, 13)) for name in ("low", "high", "is_tested")}
+    at_ceiling = np.zeros((13, 13), bool)
+    at_ceiling[0, 1] = at_ceiling[1, 0] = True
+    many = replace(
+        result, corpora=names, values=values, at_ceiling=at_ceiling, **of_all
+    )  # fmt: skip
+    print_matrix(many, "table")
+    first, *lines = [line for line in capsys.readouterr().out.splitlines() if line.lstrip()[:2].strip().isdigit()][:14]
+    assert first.split() == [f"{i + 1}" for i in range(13)]
+    assert len(lines) == 13 and max(map(len, lines)) <= 80
+    assert lines[0].split()[2:4] == ["1.0≈.87", ".87"]  # a mark takes the gap
 
 
 def test_two_metrics_are_one_table_of_data(result, capsys):

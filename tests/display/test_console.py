@@ -27,6 +27,12 @@ def test_a_narrow_terminal_gets_stacked_rows(columns, stacked, monkeypatch, caps
     assert ("share 0.500 [0.490, 0.510]" in out) is stacked
 
 
+def test_a_key_that_no_row_has_leaves_the_other_cells_their_names(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "20")
+    print_rows(["arm", "size", "pycode", "gsm8k"], [["starcoder:0.25", "", "+19.9*", "+2.1"]], keys=2)
+    assert capsys.readouterr().out.split("\n")[1:3] == ["starcoder:0.25", "  pycode +19.9*"]
+
+
 def test_markdown_and_latex_escape_what_they_would_read():
     assert as_markdown(HEADER[:2], [row[:2] for row in ROWS]).splitlines()[-1] == "| star\\|coder_1 | 0.500 |"
     assert r"star|coder\_1 & 0.500 \\" in as_latex(HEADER[:2], [row[:2] for row in ROWS])

@@ -50,6 +50,13 @@ def test_counts_are_read_only():
         profile.features["token"][0, 0] = 1
 
 
+def test_it_shows_its_size_and_not_its_counts():
+    profile = profile_of(some_counts(0))
+    shown = repr(profile)
+    assert shown.startswith(f"Profile of {profile.corpus}: ") and len(shown) < 200
+    assert f"{profile.n_tokens.sum():,} tokens" in shown and "token" in shown.split(";")[1]
+
+
 def test_a_saved_profile_comes_back(tmp_path):
     profile = profile_of(some_counts(1), source="made up")
     save_profile(profile, tmp_path / "a.parquet")

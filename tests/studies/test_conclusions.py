@@ -25,6 +25,8 @@ def test_what_was_found_is_in_tables_with_provenance(study, finished):
         told = json.loads(path.with_suffix(".json").read_text())
         assert told["prediction"] == json.loads((finished[0] / "prediction.json").read_text())["content_sha256"]
     assert len(found.sentences) >= 2
+    assert str(found).splitlines() == [f"Conclusions of the study {study.name}", *found.sentences]
+    assert found.to_polars().equals(effects)
     # what a study writes is what a report reads
     given = load_study(finished[0])
     assert given.sentences == found.sentences
