@@ -16,7 +16,6 @@ from simtool.mixing.solver import ConvexProblem, mix_rows
 from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile, check_counted, check_same_tokenizer
 from simtool.similarity.matrix import feature_counts
-from simtool.similarity.metrics import UNIFORM_SHARE
 from simtool.similarity.resampling import half_splits, interval, thin
 
 RESAMPLES = 100
@@ -51,24 +50,39 @@ class Counts:
         return zip(sources, targets, strict=True)
 
     def problem(self, sources: np.ndarray, targets: np.ndarray) -> ConvexProblem:
-        """From counts (K, V) and (T, V), both smoothed as `metrics.smooth` does."""
+        """From counts (K, V), (T, V). Targets are as counted, the pretraining corpus is smoothed as sources are."""
         dimension = self.entries_V.sum()
-        shares = (1 - UNIFORM_SHARE) / sources.sum(axis=1, dtype=np.float64)
-        sources_KV = np.multiply(sources, (self.per_token_K * shares)[:, None], dtype=np.float64)
-        sources_KV += (self.per_token_K * UNIFORM_SHARE / dimension)[:, None]  # in place: 20 MB for 50 x 50,000
-        target_TV = targets * ((1 - UNIFORM_SHARE) / targets.sum(axis=1, keepdims=True, dtype=np.float64))
-        target_TV += UNIFORM_SHARE * self.entries_V / dimension
+        uniform_K = unseen_share(sources)
+        counted_K = (1 - uniform_K) / sources.sum(axis=1, dtype=np.float64)
+        sources_KV = np.multiply(sources, (self.per_token_K * counted_K)[:, None], dtype=np.float64)
+        sources_KV += (self.per_token_K * uniform_K / dimension)[:, None]  # in place: 20 MB for 50 x 50,000
+        target_TV = targets / targets.sum(axis=1, keepdims=True, dtype=np.float64)
+        uniform = unseen_share(targets[-1:])
+        target_TV[-1] += uniform * (self.entries_V / dimension - target_TV[-1])
         return ConvexProblem(sources_KV, self.per_token_K, target_TV, self.lower_K, self.upper_K)
 
     def placebo(self, problem: ConvexProblem) -> np.ndarray:
         """The pretraining corpus, read as a target is, as if it were a source: float64 (V,), times its per_token_K."""
         placebo_V = self.per_token_K[0] * problem.target_TV[-1] / np.maximum(self.entries_V, 1)
-        placebo_V[-1] = problem.sources_KV[0, -1]  # what no source has is as likely under every one
+        if self.entries_V[-1] == 0:
+            placebo_V[-1] = problem.sources_KV[0, -1]  # of no entry, but its logarithm is taken
         return placebo_V
 
     def sizes(self) -> np.ndarray:
         """Symbols of every source and target in each fold: (K + T, n_folds)."""
         return np.concatenate([part.sum(axis=2, dtype=np.float64).T for part in (self.sources, self.targets)])
+
+
+def unseen_share(counts: np.ndarray) -> np.ndarray:
+    """What each row of counts (n, V) leaves to unseen entries: T / (N + T) after N symbols of T kinds: float64 (n,).
+
+    Witten and Bell 1991, doi:10.1109/18.87000, method C; spread over all entries, seen or not. The last column stands
+    for what no source has. A constant 1% took small samples for complete: documents of three pairs of real corpora,
+    200 of each, put the best share .07, .13 and .03 away from that of all documents; this .05, .12 and .01 (800 of
+    each: .03, .08, .02 and .02, .07, .01).
+    """
+    n_kinds = (counts[:, :-1] > 0).sum(axis=1)
+    return n_kinds / (counts.sum(axis=1, dtype=np.float64) + n_kinds)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Which mixture to train on: the one that makes the targets cost fewest bits, certified to be the best.
 
-**The problem.** A mixture of shares w has the distribution m = sum of w_k p_k, with the 1% uniform of
-`metrics.cross_entropy`: linear in w, so the cross-entropy of a target, -sum of q log2 m, is convex in w. What is
-forgotten is predicted as the bits that text like the pretraining corpus costs more under the mixture than under
-that corpus alone, KL(pretraining || mixture): one more target. Constraints are minimum and maximum shares of
-single corpora (repetition becomes a maximum), and a budget of forgetting. It is counted in `problem`; its certified
-solver is in `solver`.
+**The problem.** A mixture of shares w has the distribution m = sum of w_k p_k. Each p_k is smoothed by itself, as
+Witten and Bell do (`problem.unseen_share`), so m is linear in w, and the cross-entropy of a target, -sum of q log2 m,
+is convex in w. What is forgotten is predicted as the bits that text like the pretraining corpus costs more under the
+mixture than under that corpus alone, KL(pretraining || mixture): one more target, smoothed as sources are. Constraints
+are minimum and maximum shares of single corpora (repetition becomes a maximum), and a budget of forgetting. It is
+counted in `problem`; its certified solver is in `solver`.
 
 **What is certified, and what is significant.** The certificate is of these samples: another sample has another optimum,
 and a larger one gives corpora that are far from the pretraining corpus larger shares. Finite samples gain by pooling

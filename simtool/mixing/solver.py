@@ -25,14 +25,14 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class ConvexProblem:
-    """Distributions to mix, and distributions to come close to; all smoothed as in `metrics.cross_entropy`.
+    """Distributions to mix, and distributions to come close to.
 
-    sources_KV     float64   distribution of each corpus, times its per_token_K
+    sources_KV     float64   distribution of each corpus, nowhere 0, times its per_token_K
     per_token_K    float64   symbols of the feature per token
     target_TV      float64   distribution of each target, the pretraining corpus last
     lower_K, upper_K         minimum and maximum shares that some mixture satisfies
 
-    An entry may stand for many that no source has: each of these is as likely under every mixture.
+    An entry may stand for many that no source has: a source's value is that of each of these, a target's of all.
     """
 
     sources_KV: np.ndarray

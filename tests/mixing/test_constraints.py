@@ -34,7 +34,7 @@ def mix(profiles, constraints=None, candidates=("code", "maths"), targets=("targ
         (
             {"min_share": {"maths": 0.5}, "max_forgetting": 0.1},
             # nearly half of every word's share is gone, so nearly 1 bit
-            "With maths>=0.5, 0.9688 bits or more are forgotten, above the budget of 0.1.\n"
+            "With maths>=0.5, 0.9974 bits or more are forgotten, above the budget of 0.1.\n"
             "Allow as much, or loosen those constraints.",
         ),
         ({"min_share": {"wep": 0.5}}, "Unknown corpus 'wep'. Did you mean 'web'?\nKnown: code, maths, web."),
