@@ -2,7 +2,8 @@
 
     values, low, high   float64 (n, n)   mean over half-samples, and its 95% interval
 
-is shown as "- `values`, `low`, `high` (float64 (n, n)): mean over half-samples, and its 95% interval".
+is shown as "- `values`, `low`, `high` (float64 (n, n)): mean over half-samples, and its 95% interval". And a section of
+what is returned that is prose gets the annotation's type as its heading, or each of its lines would be read as a type.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import Any
 
 from griffe import Extension, Object
 
+RETURNS = re.compile(r"(^Returns\n-{3,}\n)((?:\S.*(?:\n|\Z))+)", re.M)
 FIELD = re.compile(r"^(?P<names>\w+(?:, \w+)*) {2,}(?P<rest>\S.*)$")
 MORE = re.compile(r"^ {4,}(?P<rest>\S.*)$")
 
@@ -43,9 +45,22 @@ def _item(names: str, parts: list[str]) -> str:
     return f"- {', '.join(f'`{name}`' for name in names.split(', '))}{of_kind}: {described}"
 
 
+def with_type(docstring: str, returned: str) -> str:
+    """The docstring with the prose of its Returns section below the type that is returned."""
+
+    def typed(match: re.Match[str]) -> str:
+        if docstring[match.end() :].startswith(" "):  # it names its type
+            return match[0]
+        return f"{match[1]}{returned}\n    {' '.join(match[2].split())}\n"
+
+    return RETURNS.sub(typed, docstring)
+
+
 class AlignedFields(Extension):
     """Applies it to every class and function as it is loaded."""
 
     def on_object(self, *, obj: Object, **kwargs: Any) -> None:
         if obj.docstring:
             obj.docstring.value = with_lists(obj.docstring.value)
+            if obj.is_function and getattr(obj, "returns", None) is not None:
+                obj.docstring.value = with_type(obj.docstring.value, str(obj.returns).strip("'\""))

@@ -10,20 +10,25 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import simtool
+from simtool.api import MODULES
+from simtool.cli import app
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.prediction.predictors import PREDICTORS
 from simtool.profiles.features import FEATURES
 from simtool.similarity.metrics import METRICS
+from simtool.studies import presets
 from simtool.studies.presets import PRESETS
 from simtool.tokens.catalogue import TOKENIZERS
 from simtool.training.schedules import SCHEDULES
 from simtool.training.sizes import SIZES
+from tests.plots.example_tables import effects
 from tests.test_words import refused_phrases
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = [DOCS / "tutorial.md", *sorted((DOCS / "guide").glob("*.md"))]
+PAGES = [DOCS / "tutorial.md", DOCS / "reference.md", *sorted((DOCS / "guide").glob("*.md"))]
 COLUMNS = 78  # of a console block
 NUMBER = re.compile(r"\d[\d,]*\.?\d*(?:e-?\d+)?")
 
@@ -111,3 +116,67 @@ def test_the_reference_says_what_each_option_is(kind):
         for name in words[1].split(",")
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(kind)} <= described
+
+
+def test_prose_of_what_is_returned_stands_below_its_type():
+    pytest.importorskip("griffe")
+    with_type = runpy.run_path(str(DOCS / "aligned_fields.py"))["with_type"]
+    prose = "A thing.\n\nReturns\n-------\nMeans over\nhalf-splits.\n\nRaises\n------\nError\n    When."
+    assert with_type(prose, "Matrix") == prose.replace(
+        "Means over\nhalf-splits.", "Matrix\n    Means over half-splits."
+    )
+    typed = "A thing.\n\nReturns\n-------\nOutcome\n    By node."
+    assert with_type(typed, "Matrix") == typed
+
+
+def test_each_public_name_is_in_the_reference():
+    page = (DOCS / "reference.md").read_text(encoding="utf-8")
+    for name, module in MODULES.items():
+        assert f"::: simtool.{module}.{name}\n" in page, name
+
+
+def commands_shown() -> list:
+    """(page, words) of each simtool command on a page, run there or not."""
+    commands = []
+    for page in (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))):
+        for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.S):
+            for line in re.findall(r"^\$ (.*)", block.replace("\\\n", " "), re.M):
+                words = shlex.split(line.rsplit("&& ", 1)[-1], comments=True)
+                if words[0] == "simtool":
+                    commands.append(pytest.param(words[1:], id=f"{page.stem}: {' '.join(words)}"))
+    return commands
+
+
+@pytest.mark.parametrize("words", commands_shown())
+def test_a_command_on_a_page_is_one_that_there_is(words, monkeypatch):
+    """With its options and the values they take; most need files, a network or hours, and are parsed alone."""
+    seen = []
+    program = typer.main.get_command(app)
+    for command in leaves(program):
+        monkeypatch.setattr(command, "callback", lambda **options: seen.append(options))
+    program.main(words, prog_name="simtool", standalone_mode=False)
+    assert len(seen) == 1
+
+
+def leaves(group):
+    for command in group.commands.values():
+        yield from leaves(command) if hasattr(command, "commands") else (command,)
+
+
+def test_code_of_how_to_add_a_thing_is_that_of_the_package():
+    for page, modules in (("corpus", "corpora/catalogue/*.py"), ("metric", "similarity/metrics.py")):
+        texts = [path.read_text(encoding="utf-8") for path in (DOCS.parent / "simtool").glob(modules)]
+        source = {line.strip() for text in texts for line in text.splitlines()}
+        [code] = re.findall(r"```python\n(.*?)```", (DOCS / "howto" / f"{page}.md").read_text(encoding="utf-8"), re.S)
+        for line in filter(None, map(str.strip, code.splitlines())):
+            assert {line, f"{line},"} & source or line == ")", f"{page}: {line}"
+
+
+def test_a_study_and_a_figure_as_the_pages_write_them():
+    [study] = re.findall(r"```python\n(.*?)```", (DOCS / "howto" / "study.md").read_text(encoding="utf-8"), re.S)
+    names = dict(vars(presets))
+    exec(study, names)
+    assert names["recipes"]().arms[0].name == "control"
+    [figure] = re.findall(r"```python\n(.*?)```", (DOCS / "howto" / "figure.md").read_text(encoding="utf-8"), re.S)
+    exec(figure, drawn := {})
+    assert drawn["draw"](effects()).axes[0].get_yticklabels()[0].get_text() == "PyCode"

@@ -22,7 +22,7 @@ from simtool.prediction.question import RESAMPLES, Question
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profiles, local_text
 from simtool.results import Tabular
-from simtool.tables import atomic_write, provenance
+from simtool.tables import atomic_write, provenance, save_table
 from simtool.tokens.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -96,6 +96,14 @@ class Prediction(Tabular):
         import polars as pl
 
         return pl.DataFrame(self.content["cells"])
+
+    def save(self, folder: Path) -> list[Path]:
+        """The prediction with its hash (prediction.json), which `verify` and `explain` read; and its table (csv)."""
+        path = Path(folder) / "prediction.json"
+        save_prediction(self, path)
+        path_of_table = Path(folder) / "ranking.csv"
+        save_table(self.to_polars(), path_of_table, {"prediction": self.hash})
+        return [path, path_of_table, path_of_table.with_suffix(".json")]
 
 
 def build_question(

@@ -24,8 +24,11 @@ HALVES = {"train": 0.5, "validation": 0.05, "test": 0.45}  # of small targets: a
 REPORTED, SELECTED_ON = "test", "validation"
 FORK_DECAY = 0.2  # of the text budget: the length of an arm of design "both"
 DESIGNS: dict[Design, tuple[str, str]] = {
-    "paper": ("cosine", "one cosine for all: a later start has a lower learning rate and fewer special tokens"),
-    "exposure": ("cosine", "special tokens held fixed: a later start has a higher share; the rate is still lower"),
+    "paper": ("cosine", "one cosine for all: a later start has a lower learning rate and less exposure"),
+    "exposure": (
+        "cosine",
+        "exposure (tokens of the special corpus) held fixed: a later start has a higher share, the rate is still lower",
+    ),
     "rate": ("wsd", "the rate at the fork held fixed (warm-up, stable, one decay at the end); exposure is not"),
     "both": ("wsd", "every fork decays alike over as many tokens at one share: exposure and rate held fixed"),
 }

@@ -148,3 +148,10 @@ def test_a_committed_prediction_of_the_first_format_is_read():
     assert prediction.content["format"] == 1
     assert prediction.inputs["resamples"] == 1000
     assert set(prediction.distinguishable) == set(prediction.targets)
+
+
+def test_a_saved_prediction_is_one_that_can_be_verified(prediction, tmp_path):
+    path, table, facts = prediction.save(tmp_path)
+    assert load_prediction(path).hash == prediction.hash
+    assert pl.read_csv(table).height == len(prediction.content["cells"])
+    assert json.loads(facts.read_text())["prediction"] == prediction.hash
