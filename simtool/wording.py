@@ -32,8 +32,8 @@ PLACEBO = (
 TEXT_ONLY = "From text similarity only; not yet tested by training."
 NOT_TRAINING = (
     "These numbers compare text; they do not say what training will do. On the published results of arXiv:2510.14865"
-    " no predictor does better than the same-domain baseline, the guess that code helps code and mathematics helps"
-    " mathematics. A study measures it: simtool train-eval."
+    " no predictor is shown to do better than the same-domain baseline, the guess that code helps code and mathematics"
+    " helps mathematics. A study measures it: simtool train-eval."
 )
 SAMPLING = "Intervals cover which documents happened to be sampled, not how the corpora were collected."
 

@@ -238,7 +238,7 @@
     const turned = i > j;
     const [bits, inA, inB] = data.pairs[turned ? `${j}-${i}` : `${i}-${j}`][state.feature];
     const sides = turned ? [[i, inB], [j, inA]] : [[i, inA], [j, inB]];
-    const choices = choose("What makes the difference, on", data.features, state.feature, (k) => { state.feature = k; drawPanel(); panel.querySelectorAll("input")[k].focus(); }, "feature");
+    const choices = choose("What makes the difference, on", data.featureTitles, state.feature, (k) => { state.feature = k; drawPanel(); panel.querySelectorAll("input")[k].focus(); }, "feature");
     const grams = sides.map(([who, rows]) => {
       const head = ["n-gram", "of the difference", `per million in ${label(i)}`, `in ${label(j)}`];
       const body = rows.map(([gram, part, a, b]) => [el("code", {}, gram), `${(100 * part / bits).toFixed(1)}%`, ...(turned ? [b, a] : [a, b]).map((v) => v.toLocaleString("en"))]);
@@ -246,7 +246,7 @@
       table.querySelectorAll("tbody tr").forEach((line, k) => openable(line, excerpts[rows[k][0]] ?? []));
       return el("div", {}, el("h4", {}, `More in ${label(who)}`), table);
     });
-    const told = `Jensen-Shannon divergence on ${data.features[state.feature]}: ${bits.toFixed(3)} bits per ${data.symbols[state.feature]}, 1 at most, on all that was counted. The largest parts of it:`;
+    const told = `Jensen-Shannon divergence on ${data.featureTitles[state.feature]}: ${bits.toFixed(3)} bits per ${data.symbols[state.feature]}, 1 at most, on all that was counted. The largest parts of it:`;
     return [choices, el("p", { class: "about" }, told), el("div", { class: "sides" }, ...grams)];
   }
 

@@ -14,6 +14,7 @@ from simtool.page.examples import Excerpts
 from simtool.page.gather import FEATURES, VIEW_TITLES, Findings, PairDifference
 from simtool.page.markup import Html, el, join
 from simtool.page.sections import Section, labels, sections
+from simtool.plots.titles import feature_title
 from simtool.profiles.features import symbol_of
 from simtool.similarity.matrix import SimilarityMatrix
 from simtool.wording import NOT_TRAINING, PROXY, SAMPLING, method, readable
@@ -74,6 +75,7 @@ def data(findings: Findings, names: Sequence[str]) -> dict[str, Any]:
         ],
         "views": [_view(findings, matrix, names) for matrix in findings.matrices],
         "features": FEATURES,
+        "featureTitles": [feature_title(feature) for feature in FEATURES],
         "symbols": [symbol_of(feature) for feature in FEATURES],
         "open": telling_pair(findings),
         "examples": {k: _examples(findings, k, excerpts) for k, excerpts in findings.examples.items() if excerpts},

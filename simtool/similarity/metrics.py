@@ -353,6 +353,7 @@ METRICS = {
             source="1 - js over the geometric mean of both noise ceilings (Spearman 1904, correction for attenuation)",
             limits="Any feature; within .03 of the texts' own value at 10,000 tokens, .01 from 50,000 (coverage.csv).",
             meaning="{a} and {b} share {value} of what two samples of one text share.",
+            title="size-free similarity",
             by_ceilings=True,
             kernel=SHARED_INFORMATION,
         ),

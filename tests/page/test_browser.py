@@ -119,6 +119,9 @@ def test_a_click_opens_what_makes_the_pair_differ(page):
     assert panel.find_element(By.TAG_NAME, "h3").text == "c4 and gsm8k"
     on_tokens = [one.text for one in panel.find_elements(By.TAG_NAME, "code")]
     assert len(on_tokens) == 16
+    assert [label.text for label in panel.find_elements(By.CSS_SELECTOR, "#feature label")] == [
+        "tokens", "token pairs", "syntax triples",
+    ]  # fmt: skip
     click(page, panel.find_elements(By.CSS_SELECTOR, "#feature label")[2])
     assert [one.text for one in panel.find_elements(By.TAG_NAME, "code")] != on_tokens
 
