@@ -224,7 +224,8 @@ def mix(
         raise SimtoolError("--prediction says where --mixture is from: name that one, too.")
     named = [*(candidates or []), *(more or [])]
     if not named or not target:
-        raise SimtoolError("Name at least one candidate (--candidates) and one target (--target).")
+        example = "simtool mix --candidates starcoder math --target pycode"
+        raise SimtoolError(f"Name at least one candidate (--candidates) and one target (--target).\nExample: {example}")
     constraints = Constraints(
         min_share=shares_of(min_share, "--min-share"),
         max_share=shares_of(max_share, "--max-share"),
