@@ -18,6 +18,7 @@ from simtool.errors import SimtoolError
 
 BLOCK = 4 << 20  # bytes of decompressed text a block
 PACKED_STEP = 1 << 12  # bytes: zstd unpacks a byte to 32 kB at most, so no step makes more than 128 MB (free of cost)
+ZSTD_DICTIONARY = b"\x37\xa4\x30\xec"  # how a dictionary begins; its number follows (RFC 8878, 5)
 ZSTD_WINDOW = 1 << 31  # bytes of memory that a zstd frame may ask for: --long=31, the most there is
 
 
@@ -47,6 +48,28 @@ BY_SUFFIX = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bzip2", ".
 BROKEN = (EOFError, zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, RuntimeError)
 
 
+def zstd_dictionary(head: bytes, folder: Path) -> zstandard.ZstdCompressionDict | None:
+    """The dictionary that a zstd frame was compressed with, from a file beside it that has its number; `zstd --train`
+    calls it dictionary. None where it needs none, or none is there.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the frame.
+    """
+    try:
+        number = zstandard.get_frame_parameters(head).dict_id
+    except zstandard.ZstdError:  # no frame of data: what is wrong is said when it is read
+        return None
+    if not number:
+        return None
+    for path in sorted([*folder.glob("dictionary"), *folder.glob("*.dict"), *folder.glob("*.zdict")]):
+        content = path.read_bytes()
+        if content.startswith(ZSTD_DICTIONARY) and int.from_bytes(content[4:8], "little") == number:
+            return zstandard.ZstdCompressionDict(content)
+    return None
+
+
 def suffix_of(location: str) -> str:
     """The ending of a file name in lower case, looking past a compression's."""
     suffixes = Path(location.split("?")[0]).suffixes
@@ -61,13 +84,12 @@ class ZstdReader(io.RawIOBase):
     zstandard's own stream reader ends quietly there, and a truncated download would pass for a corpus.
     """
 
-    def __init__(self, raw: BinaryIO):
-        self.raw, self.ready, self.fresh = raw, memoryview(b""), True
+    def __init__(self, raw: BinaryIO, dictionary: zstandard.ZstdCompressionDict | None = None):
+        self.raw, self.ready, self.fresh, self.dictionary = raw, memoryview(b""), True, dictionary
         self.packed, self.frame = memoryview(b""), self._new_frame()
 
-    @staticmethod
-    def _new_frame() -> Any:
-        return zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+    def _new_frame(self) -> Any:
+        return zstandard.ZstdDecompressor(self.dictionary, max_window_size=ZSTD_WINDOW).decompressobj()
 
     def readable(self) -> bool:
         return True

@@ -17,9 +17,19 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import xxhash
+import zstandard
 
 from simtool.addresses import without_home, without_secrets
-from simtool.corpora.compression import BLOCK, BROKEN, BY_SUFFIX, COMPRESSIONS, ZSTD_WINDOW, Transcoded
+from simtool.corpora.compression import (
+    BLOCK,
+    BROKEN,
+    BY_SUFFIX,
+    COMPRESSIONS,
+    ZSTD_WINDOW,
+    Transcoded,
+    ZstdReader,
+    zstd_dictionary,
+)
 from simtool.errors import SimtoolError
 
 HEAD = 1 << 16  # bytes that tell what a file holds
@@ -226,11 +236,20 @@ def compression_of(file: File) -> str | None:
     return next((name for name, kind in COMPRESSIONS.items() if start.startswith(kind.magic)), None)
 
 
+@cache
+def _dictionary_of(location: str) -> zstandard.ZstdCompressionDict | None:
+    with open(location, "rb") as stream:
+        return zstd_dictionary(stream.read(18), Path(location).parent)  # a frame's header has 18 bytes at most
+
+
 def decompressed(file: File, raw: BinaryIO) -> Any:
     """The bytes of a file that has been opened, decompressed where they are compressed, in UTF-8 where that is not
     their declared encoding."""
     kind = compression_of(file)
-    stream = COMPRESSIONS[kind].open(raw) if kind else raw
+    if kind == "zstd" and not file.is_remote:
+        stream: Any = ZstdReader(raw, _dictionary_of(file.location))
+    else:
+        stream = COMPRESSIONS[kind].open(raw) if kind else raw
     return Transcoded(stream, file.encoding) if file.encoding else stream
 
 
@@ -245,7 +264,8 @@ def broken(file: File, error: Exception) -> SimtoolError:
         )
     if "Dictionary" in str(error) or "dictionary" in str(error):
         return SimtoolError(
-            f"{file.name} was compressed with a dictionary. Decompress it first: zstd -d -D DICTIONARY."
+            f"{file.name} was compressed with a dictionary that is not beside it.\n"
+            "Put it there as dictionary or NAME.dict, or decompress the file first: zstd -d -D DICTIONARY."
         )
     return SimtoolError(f"Cannot read {file.name}: {error}. It may be damaged or not what its name says.")
 

@@ -44,13 +44,23 @@ def test_a_long_window_is_read(tmp_path):
     assert head_of(local_file(path), len(TEXT)) == TEXT
 
 
-def test_a_dictionary_is_said_to_be_needed(tmp_path):
-    dictionary = zstandard.train_dictionary(1000, [b"line %d of a text\n" % n * 9 for n in range(500)])
-    path = tmp_path / "a.zst"
-    path.write_bytes(zstandard.ZstdCompressor(dict_data=dictionary).compress(b"line 3 of a text\n" * 9))
+@pytest.mark.parametrize("name", ["dictionary", "texts.dict"])
+def test_a_dictionary_is_found_by_its_number_or_said_to_be_needed(tmp_path, name):
+    texts = [b"line %d of a text\n" % n * 9 for n in range(500)]
+    dictionary, another = (zstandard.train_dictionary(1000, texts, dict_id=number) for number in (700, 701))
+    (tmp_path / "another.dict").write_bytes(another.as_bytes())
+    frames = zstandard.ZstdCompressor(dict_data=dictionary).compress(texts[3]) * 2
+    for folder in (tmp_path, tmp_path / "with"):  # whether a file has one is looked up once
+        folder.mkdir(exist_ok=True)
+        (folder / "a.zst").write_bytes(frames)
+    (tmp_path / "with" / name).write_bytes(dictionary.as_bytes())
+    assert head_of(local_file(tmp_path / "with" / "a.zst")) == texts[3] * 2
     with pytest.raises(SimtoolError) as error:
-        head_of(local_file(path))
-    assert str(error.value) == f"{path} was compressed with a dictionary. Decompress it first: zstd -d -D DICTIONARY."
+        head_of(local_file(tmp_path / "a.zst"))
+    assert str(error.value) == (
+        f"{tmp_path / 'a.zst'} was compressed with a dictionary that is not beside it.\n"
+        "Put it there as dictionary or NAME.dict, or decompress the file first: zstd -d -D DICTIONARY."
+    )
 
 
 def test_plain_bytes_are_not_compressed(tmp_path):
