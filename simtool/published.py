@@ -157,7 +157,8 @@ PUBLISHED = {
                 "allenai/dolmino-mix-1124:stackexchange": 0.0245,
                 "allenai/dolmino-mix-1124:math": 0.208,
             },
-            "arXiv:2501.00656, the mix of 50B; as remembered of its table, which could not be looked up",
+            "allenai/OLMo, configs/official-1124/OLMo2-7B-stage2-seed42.yaml: the tokens that it says of each source,"
+            " 51.5B together, rounded as in arXiv:2501.00656",
         ),
         PublishedMixture(
             "olmo3-midtraining",

@@ -208,6 +208,7 @@ SFT = (
         files={"no_robots": None},
         train_on="response",
     ),
+    # Checked in public code: split train, 1.2M rows
     Corpus(
         name="openthoughts3",
         title="OpenThoughts3",
