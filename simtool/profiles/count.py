@@ -4,6 +4,7 @@ Each worker reads its own pieces, so nothing large travels between processes, an
 and then with what it covers, so that an interrupted count goes on from there (`parts`).
 """
 
+import os
 import shutil
 import signal
 import threading
@@ -31,6 +32,8 @@ from simtool.tokens.backends import use_one_thread
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over the counts, small beside 2 GB
+PRELOAD = ("simtool.profiles.preload",)
+PRELOADED_TOKENIZER, PRELOADED_DATA = "SIMTOOL_PRELOADED_TOKENIZER", "SIMTOOL_PRELOADED_DATA"
 SAVE_SECONDS = 60  # how much work an interruption can lose
 
 
@@ -115,6 +118,7 @@ def count_corpus(
     if budget.unlimited:
         manifest, pieces = manifest_of(corpus, tokenizer, features, skip_bad)
         folder = None if parts is None else _folder_of(parts, manifest)
+        pieces = _unfinished(pieces, folder)
         tasks = parts_of(corpus, manifest, pieces, _n_workers(corpus, pieces, workers, report), data, folder)
         profile, facts = _add_parts(tasks, run_on, report)
     else:
@@ -187,6 +191,12 @@ def _folder_of(path: Path, manifest: Manifest) -> PartsFolder:
     return folder
 
 
+def _unfinished(pieces: Sequence[Piece], folder: PartsFolder | None) -> list[Piece]:
+    """Those of which something is not counted yet: only for them is a worker started."""
+    runs = runs_of(folder.facts().values()) if folder else {}
+    return [piece for piece in pieces if missing(runs.get(piece.name, []))]
+
+
 def parts_of(
     corpus: Corpus,
     manifest: Manifest,
@@ -224,7 +234,9 @@ def _add_parts(
     folder, manifest = tasks[0].folder, tasks[0].manifest
     if run_on == "ray":  # the folder may be another on each machine
         tasks = [replace(task, returned=True) for task in tasks]
-    profiles = [profile for profile in executor.run(count_part, tasks, len(tasks), run_on, report) if profile]
+    with preloaded_tokenizer(manifest.tokenizer, tasks[0].data):
+        counted = executor.run(count_part, tasks, len(tasks), run_on, report, PRELOAD)
+    profiles = [profile for profile in counted if profile]
     if not profiles:
         assert folder is not None
         return merged(folder, manifest)
@@ -232,6 +244,16 @@ def _add_parts(
     before = [folder.load(name, manifest.features) for name in folder.facts() if name not in own] if folder else []
     profiles += [profile for profile in before if profile is not None]
     return reduce(add, profiles), [profile.facts for profile in profiles]
+
+
+@contextmanager
+def preloaded_tokenizer(name: str, data: Path | None) -> Iterator[None]:
+    """Workers that are started meanwhile find this tokenizer made; see `preload`."""
+    os.environ |= {PRELOADED_TOKENIZER: name, PRELOADED_DATA: str(data or "")}
+    try:
+        yield
+    finally:
+        del os.environ[PRELOADED_TOKENIZER], os.environ[PRELOADED_DATA]
 
 
 def count_part(part: PartTask, report: executor.Report) -> Profile | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simtool import executor
+from simtool.profiles.count import PRELOAD, preloaded_tokenizer
 from simtool.profiles.resolve import WORTH_WORKERS, Options, ResolvedProfile, find_profile, local_text
 from simtool.progress import Counted, CountingFinished, Tally
 
@@ -28,7 +29,8 @@ def count_many(names: Sequence[str], features: Sequence[str], options: Options) 
     tasks = [CorpusTask(name, tuple(features), _options_of(name, options)) for name in small]
     counted: dict[str, ResolvedProfile] = {}
     if options.workers > 1 and options.engine == "local" and len(tasks) > 1:
-        resolved = executor.run(_count_one, tasks, options.workers, report=options.report)
+        with preloaded_tokenizer(options.tokenizer, options.data):
+            resolved = executor.run(_count_one, tasks, options.workers, report=options.report, preload=PRELOAD)
         counted = {task.name: profile for task, profile in zip(tasks, resolved, strict=True)}
     return [counted.get(name) or find_profile(name, features, options, count=True) for name in names]
 

@@ -26,7 +26,7 @@ FORMAT = 1  # raised when a file of an older layout would be read wrongly
 METADATA = b"simtool_profile"
 REMEDY = "Remove it and count the text again: nothing but time is lost."
 SIZES = ("n_documents", "n_tokens", "n_bytes")
-HELD_BYTES = 1 << 28  # of counts read from files, over all profiles: the features of a few corpora
+HELD_BYTES = 1 << 27  # of counts read from files, over all profiles: the features of a few corpora
 FACTS = frozenset({"format", "corpus", "tokenizer", "fingerprint", *SIZES, "features", "labels", "facts"})
 
 

@@ -261,3 +261,21 @@ def test_a_killed_count_leaves_nothing_half_written(tmp_path):
     assert not list(cache.glob("*.parquet"))
     found = find_profile(str(path), ["token", "token2"], Options(cache=cache))
     assert found.profile.size["documents"] == 20_000
+
+
+def test_a_worker_is_started_only_for_what_is_not_counted_yet(corpus, tmp_path, monkeypatch):
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    manifest, pieces = described(corpus)
+    folder = PartsFolder(str(tmp_path / "parts"))
+    folder.save_manifest(manifest)
+    tasks = parts_of(corpus, manifest, pieces[1:], 1, None, folder)
+    count_part(replace(tasks[0], returned=False), lambda message: None)
+    started = []
+
+    def run(function, tasks, *more):
+        started.append(len(tasks))
+        return [function(task, lambda message: None) for task in tasks]
+
+    monkeypatch.setattr(build.executor, "run", run)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, workers=8, parts=tmp_path / "parts"), whole)
+    assert started == [1] and len(pieces) > 8
