@@ -8,13 +8,14 @@ while they run. To add an engine, write its `_run_` function and its pool.
 import heapq
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar
 
 from simtool.errors import SimtoolError
@@ -167,12 +168,16 @@ def array_threads(threads: int | None = None, blas_threads: int | None = 1) -> I
     blas_threads
         None: as many as BLAS likes, where products are not taken in the pool.
     """
-    with _blas().limit(limits=blas_threads, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with (
+        _blas(len(sys.modules)).limit(limits=blas_threads, user_api="blas"),
+        ThreadPoolExecutor(threads or os.cpu_count()) as pool,
+    ):
         yield pool
 
 
-@cache
-def _blas() -> Any:
+@lru_cache(maxsize=1)
+def _blas(n_modules: int) -> Any:
+    """All BLAS libraries; looked for again once more modules are loaded, which may have brought one of their own."""
     import numpy  # noqa: F401 (its BLAS must be loaded to be limited)
     from threadpoolctl import ThreadpoolController
 
