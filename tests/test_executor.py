@@ -51,6 +51,7 @@ def blas_threads() -> list[int]:
 
 
 def test_blas_has_one_thread_inside_a_pool_and_its_own_afterwards():
+    import numpy  # noqa: F401 (its BLAS)
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(3, "blas"):

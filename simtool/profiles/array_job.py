@@ -31,7 +31,7 @@ def count_part_of(name: str, features: Sequence[str], options: Options, index: i
         folder.save_manifest(replace(manifest, profile=cache_path(corpus, tokenizer, options).name))
     elif replace(existing, profile="") != manifest:
         raise SimtoolError(
-            f"{folder.url} holds parts of another count of {existing.corpus}: its files, features or options differ.\n"
+            f"{folder.name} holds parts of another count of {existing.corpus}: its files, features or options differ.\n"
             "Remove it, or name another folder with --parts."
         )
     options.report(CountingStarted(f"{corpus.name}, part {index} of {of}", corpus.describe()))
@@ -48,8 +48,10 @@ def merge_parts(parts: str, options: Options) -> list[ResolvedProfile]:
     SimtoolError
         Where there are none, or some are not counted yet.
     """
-    if not (folders := PartsFolder(parts).folders()):
-        raise SimtoolError(f"No parts in {parts}. Count some: simtool profile CORPUS --part 0/8 --parts {parts}.")
+    whole = PartsFolder(parts)
+    if not (folders := whole.folders()):
+        command = f"simtool profile CORPUS --part 0/8 --parts {whole.name}"
+        raise SimtoolError(f"No parts in {whole.name}. Count some: {command}.")
     return [ResolvedProfile(_merge(folder, options), "merged now") for folder in folders]
 
 

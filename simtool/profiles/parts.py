@@ -16,6 +16,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from simtool.addresses import without_home, without_secrets
 from simtool.errors import SimtoolError
 from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
 from simtool.tables import atomic_write
@@ -63,10 +64,21 @@ class PartsFolder:
     url: str
 
     @property
+    def name(self) -> str:
+        """What messages call it: without secrets of its URL."""
+        return without_home(without_secrets(self.url))
+
+    @property
     def _place(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
-        return url_to_fs(self.url)
+        try:
+            return url_to_fs(self.url)
+        except (ImportError, ValueError, OSError) as error:
+            reason = without_secrets(str(error))
+            raise SimtoolError(
+                f"Cannot open the folder of parts {self.name}: {reason}.\nName one that all tasks see: --parts URL."
+            ) from error
 
     @property
     def local(self) -> Path | None:
@@ -105,7 +117,7 @@ class PartsFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError) as error:
-            raise SimtoolError(f"{self.url}/{MANIFEST} is damaged. Remove the folder and count again.") from error
+            raise SimtoolError(f"{self.name}/{MANIFEST} is damaged. Remove the folder and count again.") from error
 
     def _manifest_text(self) -> str:
         if (folder := self.local) is not None:

@@ -1,6 +1,7 @@
 """Tasks of an array job add up to the whole, whichever of them are killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles.array_job import merge_parts
 from simtool.profiles.count import count_corpus
+from simtool.profiles.features import FEATURES
 from simtool.profiles.parts import PartsFolder
 from simtool.profiles.resolve import Options, find_profile
 from simtool.tokens.tokenizer import load_tokenizer
@@ -20,6 +22,7 @@ from tests.conftest import sentences, write_jsonl
 from tests.profiles.test_count import same_counts
 
 FEW = ["token", "token2"]
+ALL = tuple(FEATURES)
 DEFAULT = load_tokenizer("default")
 
 ARRAY_TASK = """
@@ -74,3 +77,49 @@ def test_an_array_job_of_which_tasks_are_killed_ends_with_the_same_counts_under_
     assert 0 < new == whole.size["tokens"] - kept  # nothing that was kept is counted again
     assert not [path for path in cache.rglob(".*")]  # nor is anything left lying about
     assert find_profile(str(path), FEW, Options(cache=cache)).how == "cached"
+
+
+@pytest.mark.parametrize("killed", range(3))
+@pytest.mark.slow
+def test_the_array_job_of_the_guide_is_the_whole_after_any_of_its_tasks_was_killed(tmp_path, killed):
+    """The script of docs/scale.md, as Slurm runs it: a process with its number, that runs again when it was killed."""
+    for n in range(2):
+        write_jsonl(tmp_path / f"{n}.jsonl", sentences(1_500, seed=n))
+    (script,) = re.findall(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", Path("docs/scale.md").read_text(), re.DOTALL)
+    cache, pattern = tmp_path / "cache", str(tmp_path / "*.jsonl")
+    for shown, here in {
+        "/data/corpus/*.jsonl.zst": pattern,
+        "/shared/parts": str(cache / "parts"),
+        "/64": "/3",
+    }.items():
+        assert shown in script
+        script = script.replace(shown, here)
+    command = tmp_path / "bin" / "simtool"
+    command.parent.mkdir()
+    command.write_text(f"#!{sys.executable}\n{ARRAY_TASK.replace('0.05', '1')}")
+    command.chmod(0o755)
+    (tmp_path / "count.sh").write_text(script)
+
+    def submit(index: int) -> subprocess.Popen:
+        own = {"SIMTOOL_CACHE": str(cache), "SLURM_ARRAY_TASK_ID": str(index)}
+        path = {"PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(
+            ["bash", tmp_path / "count.sh"], env=os.environ | own | path, start_new_session=True, stderr=subprocess.PIPE
+        )
+
+    tasks = [submit(index) for index in range(3)]
+    wait_for(lambda: list(cache.glob(f"parts/*/{killed}-of-3.parquet")) or tasks[killed].poll() is not None)
+    os.killpg(tasks[killed].pid, signal.SIGKILL)
+    tasks[killed].communicate()
+    tasks[killed] = submit(killed)
+    errors = [task.communicate(timeout=240)[1] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0, 0], errors
+    (merged,) = merge_parts(str(cache / "parts"), Options(cache=cache))
+    assert same_counts(merged.profile, count_corpus(file_corpus(pattern), DEFAULT, ALL))
+
+
+def wait_for(look, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

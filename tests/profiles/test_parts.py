@@ -109,3 +109,20 @@ def test_what_a_killed_writer_left_is_swept(tmp_path):
     (tmp_path / ".0-of-1.parquet.x1.parquet").touch()
     folder.sweep()
     assert [path.name for path in tmp_path.iterdir()] == ["0-of-1.parquet"]
+
+
+def test_no_secret_of_a_url_is_in_a_message():
+    folder = PartsFolder("memory://user:hunter2@parts/a")
+    assert folder.name == "memory://parts/a"
+    system, root = fsspec.core.url_to_fs(folder.url)
+    system.makedirs(root, exist_ok=True)
+    system.pipe_file(f"{root}/manifest.json", b"{")
+    try:
+        with pytest.raises(SimtoolError, match=r"^memory://parts/a/manifest\.json is damaged"):
+            folder.manifest()
+    finally:
+        system.rm(root, recursive=True)
+    with pytest.raises(SimtoolError) as caught:
+        PartsFolder("nosuch://user:hunter2@parts/a?token=hunter2").names()
+    assert "hunter2" not in str(caught.value)
+    assert str(caught.value).startswith("Cannot open the folder of parts nosuch://parts/a: ")
