@@ -85,11 +85,14 @@ def ours(question: Question, features: tuple[str, ...], metrics: tuple[str, ...]
 def plain_loops(question: Question, metrics: tuple[str, ...], n: int) -> np.ndarray:
     """(n, metrics, sources, targets): the first n splits."""
     draw = next(draws(question, "token"))
-    sources, targets = draw.sources, draw.targets
-    values = np.zeros((n, len(metrics), len(sources), len(targets)))
-    for r, (of_sources, of_targets) in enumerate(zip(*(folds[:n] for folds in draw.folds), strict=True)):
-        first = sources[:, of_sources].sum(axis=1, dtype=float)
-        second = targets[:, of_targets].sum(axis=1, dtype=float)
+    counts = draw.counts
+    values = np.zeros((n, len(metrics), len(counts.sources), len(counts.targets)))
+    unseen = [(0, 0), (0, counts.dimension - counts.sources.shape[2])]
+    for r, half in enumerate(draw.halves[:n]):
+        first = counts.sources[:, half].sum(axis=1, dtype=float)
+        first[counts.with_held_out] += counts.held_out[:, ~half].sum(axis=1)
+        second = counts.targets[:, ~half].sum(axis=1, dtype=float)
+        first, second = np.pad(first, unseen), np.pad(second, unseen)
         n_first, n_second = first.sum(axis=1), second.sum(axis=1)
         P, Q = first / n_first[:, None], second / n_second[:, None]
         for i, p in enumerate(P):

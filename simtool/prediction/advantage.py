@@ -24,7 +24,7 @@ from simtool.prediction.question import RESAMPLES, Question, leaks
 from simtool.prediction.samples import draws
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
-from simtool.similarity.kernels import on_splits
+from simtool.similarity.kernels import of_counts
 from simtool.similarity.metrics import find_metric
 from simtool.similarity.resampling import interval
 from simtool.statistics import explained_by_folds
@@ -110,7 +110,7 @@ def measure(question: Question, metrics: Sequence[str], feature: str) -> list[Me
     values: list[list[np.ndarray]] = [[] for _ in to_measure]
     halves, places = [], []
     for k, draw in enumerate(draws(question, feature)):
-        drawn = on_splits(to_measure, draw.sources, draw.targets, *draw.folds, dimension=draw.dimension)
+        drawn = of_counts(to_measure, draw.counts, draw.halves, ~draw.halves)
         for of_metric, value in zip(values, drawn, strict=True):
             of_metric.append(value)
         halves.append(draw.halves)

@@ -167,12 +167,14 @@ def _on_halves(question: Question, feature: str, compute: Callable[..., np.ndarr
     for k, draw in enumerate(draws(question, feature)):
         halves.append(draw.halves)
         places += [k] * len(draw.halves)
-        whole_p, whole_q = draw.sources.sum(axis=1), draw.targets.sum(axis=1)
-        of_sources, of_targets = draw.folds
+        counts = draw.counts
+        whole_p, whole_q = counts.sources.sum(axis=1), counts.targets.sum(axis=1)
+        whole_p[counts.with_held_out] += counts.held_out.sum(axis=1)
         for start in range(0, len(draw.halves), 16):
-            ps = _sum_folds(of_sources[start : start + 16], draw.sources)
-            qs = _sum_folds(of_targets[start : start + 16], draw.targets)
-            values += [compute(p, whole_p - p, q, whole_q - q, draw.dimension) for p, q in zip(ps, qs, strict=True)]
+            first = draw.halves[start : start + 16]
+            ps, qs = _sum_folds(first, counts.sources), _sum_folds(~first, counts.targets)
+            ps[:, counts.with_held_out] += _sum_folds(~first, counts.held_out)
+            values += [compute(p, whole_p - p, q, whole_q - q, counts.dimension) for p, q in zip(ps, qs, strict=True)]
     return Measured(np.array(values), "low", question.controls, draw.tokens, np.concatenate(halves), np.array(places))
 
 
