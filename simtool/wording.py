@@ -151,6 +151,11 @@ def ceiling(corpus: str, value: float, low: float, high: float, alike: str) -> s
     )
 
 
+def with_itself(corpus: str) -> str:
+    """What a cell on the diagonal of a size-free similarity says."""
+    return f"1 by definition: {corpus} is as similar to itself as two samples of it can be."
+
+
 # --- Proximity advantage ---
 
 

@@ -28,8 +28,10 @@ from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 from simtool.wording import readable
 
-VIEWS = ("token.token", "js.token", "js.skeleton3", "kl.token2")  # METRIC.FEATURE; the first is shown first
+# METRIC.FEATURE; the first is shown first, and answers how alike the texts are whatever the size of the samples
+VIEWS = ("size_free.token", "token.token", "js.token", "js.skeleton3", "kl.token2")
 VIEW_TITLES = {
+    "size_free.token": "How alike (size-free)",
     "token.token": "Paper score",
     "js.token": "Vocabulary",
     "js.skeleton3": "Syntax",
@@ -147,7 +149,9 @@ def gather(
     matrices = [
         similarity_matrix(profiles, mixtures, metric, feature, None, resamples, seed) for metric, feature in measures
     ]
-    matrices[0] = replace(matrices[0], facts={"above_ceiling": pairs_above_ceiling(matrices[0], options)})
+    # a size-free similarity has no noise ceilings to lie above
+    shared = next((pairs_above_ceiling(one, options) for one in matrices if not one.metric.by_ceilings), [])
+    matrices[0] = replace(matrices[0], facts={"above_ceiling": shared})
     return Findings(
         corpora=tuple(corpora),
         facts=provenance_of(resolved)["corpora"],

@@ -169,12 +169,13 @@
   // --- The tip ---
 
   function tell(cell) {
-    const i = +cell.dataset.i, j = +cell.dataset.j, { values, low, high } = view();
+    const i = +cell.dataset.i, j = +cell.dataset.j, { values, low, high, sizeFree } = view();
+    const itself = sizeFree ? "itself" : "its noise ceiling";
+    const ceilings = sizeFree ? "" : `; noise ceilings ${exact(values[i][i])}${i === j ? "" : ` and ${exact(values[j][j])}`}`;
     const sizes = (i === j ? [i] : [i, j]).map((k) => el("div", {}, `${label(k)}: ${data.corpora[k].size}`));
     tip.replaceChildren(
-      el("b", {}, i === j ? `${label(i)}, its noise ceiling` : `${label(i)} and ${label(j)}`),
-      el("div", {}, `${exact(values[i][j])}, 95% ${exact(low[i][j])} to ${exact(high[i][j])}; ` +
-        `noise ceilings ${exact(values[i][i])}${i === j ? "" : ` and ${exact(values[j][j])}`}`),
+      el("b", {}, i === j ? `${label(i)}, ${itself}` : `${label(i)} and ${label(j)}`),
+      el("div", {}, `${exact(values[i][j])}, 95% ${exact(low[i][j])} to ${exact(high[i][j])}${ceilings}`),
       ...sizes);
     tip.hidden = false;
     const there = cell.getBoundingClientRect(), own = tip.getBoundingClientRect();

@@ -129,6 +129,7 @@ def _view(findings: Findings, matrix: SimilarityMatrix, names: Sequence[str]) ->
         "about": matrix.metric.about,
         "alike": matrix.metric.alike,
         "symmetric": matrix.metric.symmetric,
+        "sizeFree": matrix.metric.by_ceilings,
         "values": _rounded(matrix.values),
         "low": _rounded(matrix.low),
         "high": _rounded(matrix.high),

@@ -124,9 +124,10 @@ def matrix(findings: Findings) -> Section:
     """The box that page.js fills."""
     lead = el(
         "p",
-        "Each cell compares one half of a corpus with another half of the other. The diagonal is a corpus against"
+        "Size-free: how alike the texts are, whatever the size of the samples; the diagonal is 1. In the other views a"
+        " cell compares one half of a corpus with another half of the other, and the diagonal is a corpus against"
         " itself: the noise ceiling, since no pair can be expected to look more similar than two samples of one text."
-        f" {wording.INDISTINGUISHABLE}: not distinguishable from it.",
+        f" {wording.INDISTINGUISHABLE}: not distinguishable from the diagonal.",
     )
     noscript = el(
         "noscript", el("p", "The matrix is drawn by the script inside this file, which your reader does not run.")

@@ -17,6 +17,8 @@ Names = Mapping[str, str]  # what a corpus is called on the page, by its full na
 def cell(matrix: SimilarityMatrix, i: int, j: int, names: Sequence[str]) -> str:
     """A cell of the matrix."""
     value, low, high = (array[i, j] for array in (matrix.values, matrix.low, matrix.high))
+    if i == j and matrix.metric.by_ceilings:
+        return wording.with_itself(names[i])
     if i == j:
         return wording.ceiling(names[i], value, low, high, matrix.metric.alike)
     text = f"{value:.3f} (95%: {low:.3f} to {high:.3f})"

@@ -1,10 +1,13 @@
 """What a page is of: roles off the catalogue, views by name."""
 
+import numpy as np
 import pytest
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, midtraining_mixtures
-from simtool.page.gather import Roles, parse_view, roles, special_corpora
+from simtool.page.gather import VIEWS, Roles, gather, parse_view, roles, special_corpora
+from simtool.page.sentences import cell
+from simtool.profiles.resolve import Options
 
 
 def test_roles_come_from_the_catalogue():
@@ -47,3 +50,14 @@ def test_the_parts_of_each_pair_are_largest_first(found):
             bits = [gram.bits for gram in part.more_in_a]
             assert bits == sorted(bits, reverse=True) and sum(bits) <= part.bits + 1e-9
             assert all(gram.per_million_a > gram.per_million_b for gram in part.more_in_a)
+
+
+def test_the_size_free_similarity_is_shown_first_and_shared_text_is_seen_by_the_next(tmp_path):
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{n}" for n in rng.zipf(1.5, 100)) for _ in range(120)]
+    options = Options(data=None, cache=tmp_path, corpora={"a": texts, "b": [f"{text} " for text in texts]})
+    first, second = gather(["a", "b"], views=VIEWS[:2], resamples=20, options=options).matrices
+    assert first.metric.name == "size_free" and second.metric.name == "token"
+    assert first.facts["above_ceiling"] == [{"corpora": ["a", "b"], "documents": 120, "near_duplicates": 120}]
+    assert cell(first, 0, 0, "AB") == "1 by definition: A is as similar to itself as two samples of it can be."
+    assert cell(second, 0, 0, "AB").startswith("Noise ceiling: two halves of A score")
