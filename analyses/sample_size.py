@@ -2,6 +2,7 @@
 
 Pairs of corpora, and corpora with themselves, at sizes from 1,000 to 200,000 tokens. `published`: as the paper
 compares, one corpus whole and the other as small as it happens to be. `equal`: both at one size, as simtool does.
+`size_free` has the noise ceilings of that size as well: samples of each corpus's other half.
 Tokens are drawn without replacement from disjoint halves of the documents. A sample of few whole documents differs
 from as many tokens drawn from many documents, so whole folds of documents are measured too (`drawn` = documents).
 """
@@ -13,7 +14,7 @@ import polars as pl
 
 from analyses import shipped_profile
 from simtool.profiles.profile import Profile
-from simtool.similarity.metrics import jensen_shannon, jensen_shannon_bias, token
+from simtool.similarity.metrics import jensen_shannon, jensen_shannon_bias, shared_information, token
 from simtool.similarity.resampling import half_splits
 from simtool.statistics import TAILS
 
@@ -41,7 +42,7 @@ def make() -> tuple[pl.DataFrame, dict[str, Any]]:
 
 
 def _of_pair(a: str, b: str, profiles: dict[str, Profile]) -> list[dict[str, Any]]:
-    rng = np.random.default_rng(0)
+    rng, of_ceilings = np.random.default_rng(0), np.random.default_rng(1)
     of_a, of_b = (profiles[name].features["token"] for name in (a, b))
     seen = of_a.any(axis=0) | of_b.any(axis=0)  # what neither has adds nothing to these metrics
     of_a, of_b = of_a[:, seen], of_b[:, seen]
@@ -49,12 +50,18 @@ def _of_pair(a: str, b: str, profiles: dict[str, Profile]) -> list[dict[str, Any
     values: dict[tuple[str, str, int], list[tuple[int, int, dict[str, float]]]] = {}
     for split in splits:
         p, q = of_a[split].sum(axis=0), of_b[~split].sum(axis=0)
+        others = of_a[~split].sum(axis=0), of_b[split].sum(axis=0)
         for size in SIZES:
             if size > min(p.sum(), q.sum()):
                 continue
             small = _draw(q, size, rng)
             values.setdefault(("published", "tokens", size), []).append(_scores(p, small))
-            values.setdefault(("equal", "tokens", size), []).append(_scores(_draw(p, size, rng), small))
+            equal = _draw(p, size, rng)
+            scores = _scores(equal, small)
+            if size <= min(other.sum() for other in others):
+                second = [_draw(other, size, of_ceilings) for other in others]
+                scores[2]["size_free"] = _size_free((equal, small), second)
+            values.setdefault(("equal", "tokens", size), []).append(scores)
         first, second = (rng.permutation(np.flatnonzero(side)) for side in (split, ~split))
         for n in FOLDS:
             whole = of_a[first[:n]].sum(axis=0), of_b[second[:n]].sum(axis=0)
@@ -62,8 +69,8 @@ def _of_pair(a: str, b: str, profiles: dict[str, Profile]) -> list[dict[str, Any
     rows = []
     for (way, drawn, _), draws in values.items():
         n_a, n_b = (int(np.mean([draw[side] for draw in draws])) for side in (0, 1))
-        for metric in draws[0][2]:
-            scores = np.array([draw[2][metric] for draw in draws])
+        for metric in dict.fromkeys(name for draw in draws for name in draw[2]):
+            scores = np.array([draw[2][metric] for draw in draws if metric in draw[2]])
             low, high = np.quantile(scores, TAILS)
             measured = {"metric": metric, "value": scores.mean(), "low": low, "high": high}
             rows.append({"a": a, "b": b, "way": way, "drawn": drawn, "tokens_a": n_a, "tokens_b": n_b, **measured})
@@ -73,6 +80,12 @@ def _of_pair(a: str, b: str, profiles: dict[str, Profile]) -> list[dict[str, Any
 def _draw(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """`size` of the counted tokens, without replacement: (V,)."""
     return rng.multivariate_hypergeometric(counts, size, method="marginals")
+
+
+def _size_free(samples: tuple[np.ndarray, np.ndarray], second: list[np.ndarray]) -> float:
+    """Of one sample of each corpus, over what a second one of each leaves of its similarity to itself."""
+    p, q, other_p, other_q = (counts / counts.sum() for counts in (*samples, *second))
+    return float(shared_information(p, q) / np.sqrt(shared_information(p, other_p) * shared_information(q, other_q)))
 
 
 def _scores(p: np.ndarray, q: np.ndarray) -> tuple[int, int, dict[str, float]]:

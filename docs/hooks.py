@@ -30,6 +30,11 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Pictures of figures, which stand outside docs/, where the site has them."""
+    return markdown.replace("](../figures/out/", "](out/")
+
+
 def as_page(path: Path) -> str:
     """The text, with its links as the site has them: a page, a picture, or no link where the site has nothing."""
     return re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", lambda match: _link(path, *match.groups()), path.read_text("utf-8"))

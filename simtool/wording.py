@@ -18,7 +18,7 @@ LITTLE_LEFT = 0.5  # of the pretraining corpus in a mixture: below, what is forg
 
 CEILING = (
     f"Diagonal: noise ceiling (split-half), one half of a corpus against its other half."
-    f" {INDISTINGUISHABLE}: not distinguishable from it, tested at equally many documents."
+    f" {INDISTINGUISHABLE}: not distinguishable from it (tested where both have equally many documents)."
 )
 SIZE_FREE = (
     "Diagonal: 1, as each cell is divided by the geometric mean of its two noise ceilings (half against half). So it"
@@ -127,7 +127,10 @@ def in_symbols(text: str, symbol: str) -> str:
 def similarity(meaning: str, sure: bool | None, ceiling: float) -> str:
     """What a cell of a matrix says, and whether the pair differs at all (None: not tested); meaning: the metric's."""
     if sure is None:
-        return f"{meaning} Whether they differ at all is not tested: their numbers of documents are unequal."
+        return (
+            f"{meaning} Whether they differ at all this score cannot say: one was counted from more documents than the"
+            " other, which moves the score by itself. The size-free similarity can."
+        )
     if sure:
         return f"{meaning} Two samples of the same text score {ceiling:.3f}, so they differ."
     return f"{meaning} That is not distinguishable from two samples of the same text ({ceiling:.3f})."

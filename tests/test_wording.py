@@ -77,3 +77,13 @@ def test_white_space_is_made_visible():
     assert [wording.readable(text) for text in ("a b", " a", "a\n", "\t", None)] == [
         "a b", "␣a", "a⏎", "⇥", "(a bucket of rarer n-grams)",
     ]  # fmt: skip
+
+
+def test_whether_a_pair_differs_is_said_plainly():
+    alike, differ, untested = (wording.similarity("A and B.", sure, 0.8) for sure in (False, True, None))
+    assert alike == "A and B. That is not distinguishable from two samples of the same text (0.800)."
+    assert differ == "A and B. Two samples of the same text score 0.800, so they differ."
+    assert untested == (
+        "A and B. Whether they differ at all this score cannot say: one was counted from more documents than the other,"
+        " which moves the score by itself. The size-free similarity can."
+    )

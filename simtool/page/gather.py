@@ -150,7 +150,7 @@ def gather(
         similarity_matrix(profiles, mixtures, metric, feature, None, resamples, seed) for metric, feature in measures
     ]
     # a size-free similarity has no noise ceilings to lie above
-    shared = next((pairs_above_ceiling(one, options) for one in matrices if not one.metric.by_ceilings), [])
+    shared = next((pairs_above_ceiling(matrix, options) for matrix in matrices if not matrix.metric.by_ceilings), [])
     matrices[0] = replace(matrices[0], facts={"above_ceiling": shared})
     return Findings(
         corpora=tuple(corpora),
