@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Sequence[str]]
 GAP = 2  # between columns
+INTERVAL = re.compile(r"\[[^\[\]]{1,40}\]")
+NO_BREAK = "\0"  # stands for a space inside an interval; not U+00A0, at which rich breaks lines too
 READABLE_WIDTH = 24  # columns of prose may be folded to this, and no further
 
 
@@ -116,9 +120,16 @@ def print_notes(lines: Sequence[str], form: str = "table", style: str = "dim") -
     if form == "table":
         out = console()
         for line in lines:
-            out.print(escape(line), style=style)
+            out.print(escape("\n".join(wrapped(line, out.width))), style=style)
     else:
         print("\n" + "\n".join(("% " if form == "latex" else "") + line for line in lines))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of that many columns, an interval whole: "[0.24, 0.95]"."""
+    whole = INTERVAL.sub(lambda interval: interval[0].replace(" ", NO_BREAK), text)
+    lines = (textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) for line in whole.split("\n"))
+    return [line.replace(NO_BREAK, " ") for parts in lines for line in parts or [""]]
 
 
 def print_command(label: str, command: str) -> None:

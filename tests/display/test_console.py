@@ -38,6 +38,14 @@ def test_markdown_and_latex_escape_what_they_would_read():
     assert r"star|coder\_1 & 0.500 \\" in as_latex(HEADER[:2], [row[:2] for row in ROWS])
 
 
+def test_an_interval_is_not_broken(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "24")
+    print_notes(["the loss fell by 19.9% [19.0%, 20.8%] there"])
+    assert capsys.readouterr().out.splitlines() == ["the loss fell by 19.9%", "[19.0%, 20.8%] there"]
+    print_notes(["a [long] word: " + "x" * 30])
+    assert max(map(len, capsys.readouterr().out.splitlines())) == 24
+
+
 def test_notes_below_latex_are_comments(capsys):
     print_notes(["One.", "Two."], "latex")
     assert capsys.readouterr().out == "\n% One.\n% Two.\n"
