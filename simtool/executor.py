@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ Report = Callable[[Any], None]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+GRACE = 10  # seconds: a worker writes its part within 2
 TRIES = 3  # of a task: when a worker is killed, those beside it fail with it
 ENDED = None  # the last message of a task; a queue may deliver it after the result
 _channel: Any = None  # in a worker: the queue to the process that asked
@@ -65,9 +67,34 @@ def _context(preload: Sequence[str]) -> Any:
 
 
 def _run_in_processes(function: Any, tasks: Sequence[Any], workers: int, report: Report, context: Any) -> list[Any]:
+    """All in processes of their own. When one is killed, what is not done is tried again in new ones."""
+    results: dict[int, Any] = {}
+    for attempt in range(1, TRIES + 1):
+        left = {n: task for n, task in enumerate(tasks) if n not in results}
+        try:
+            _run_once(function, left, min(workers, len(left)), report, context, results)
+            return [results[n] for n in range(len(tasks))]
+        except BrokenProcessPool:
+            report(f"A worker was killed, as it is when memory runs out; try {attempt} of {TRIES}.")
+    raise SimtoolError(
+        f"A worker was killed {TRIES} times, as it is when memory runs out. What was done so far is saved, where the"
+        " command saves it.\nRepeat it with fewer --workers: each needs memory of its own."
+    )
+
+
+def _run_once(
+    function: Any,
+    tasks: Mapping[int, Any],
+    workers: int,
+    report: Report,
+    context: Any,
+    results: MutableMapping[int, Any],
+) -> None:
+    """Run each task and put its result under its number, those of a pool that breaks too."""
     channel = context.Queue()
     ended = 0  # tasks whose last message has come
-    mine = len(tasks) <= workers  # then this process takes the first task, and starts at once
+    mine = len(tasks) <= workers and not results  # then this process takes the first task, and starts at once
+    first, *others = tasks if mine else (None, *tasks)
 
     def pass_on(wait_for: int = 0) -> None:
         nonlocal ended
@@ -82,21 +109,38 @@ def _run_in_processes(function: Any, tasks: Sequence[Any], workers: int, report:
         report(message)
         pass_on()
 
-    with ProcessPoolExecutor(workers - mine, context, _set_channel, (channel,)) as pool:
-        futures = [pool.submit(_call, function, task) for task in tasks[mine:]]
+    with ProcessPoolExecutor(max(workers - mine, 1), context, _set_channel, (channel,)) as pool:
+        futures = {pool.submit(_call, function, tasks[n]): n for n in others}
         try:
-            first = [function(tasks[0], report_mine)] if mine else []
+            if mine:
+                results[first] = function(tasks[first], report_mine)
             pending = set(futures)
             while pending:
                 pass_on()
                 done, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()  # a failure ends the wait for the others
+                # a failure ends the wait for the others, but not before those that are done are noted
+                for future in sorted(done, key=lambda future: future.exception() is not None):
+                    results[futures[future]] = future.result()
             pass_on(wait_for=len(futures))
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            _end_workers(pool)
             raise
-        return first + [future.result() for future in futures]
+
+
+def _end_workers(pool: ProcessPoolExecutor) -> None:
+    """Ask the workers of a pool to stop, so that they save what they have; end those that do not, in a read that
+    hangs or after another Ctrl-C."""
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    try:
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + GRACE
+        for process in processes:
+            process.join(max(deadline - time.monotonic(), 0))
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def _set_channel(channel: Any, numbers: Any = None) -> None:

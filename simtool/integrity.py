@@ -5,7 +5,7 @@ A file whose JSON carries a hash carries it under `HASH`, of everything beside i
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -77,12 +77,16 @@ def check_json(content: Any, names: frozenset[str]) -> None:
 
 
 @contextmanager
-def damage_as_message(path: Path, remedy: str) -> Iterator[None]:
+def damage_as_message(path: Path | str, remedy: str) -> Iterator[None]:
     """Whatever goes wrong while a file of ours is read and understood, as one message with what to do about it."""
     try:
         yield
-    except (SimtoolError, FileNotFoundError):
+    except FileNotFoundError:
         raise
+    except SimtoolError as error:
+        if str(Path(path).parent) in str(error):
+            raise
+        raise SimtoolError(f"{path} is damaged: {_reason(error)}. {remedy}") from error
     except Exception as error:  # of every kind: a changed byte may turn any value into any other
         if getattr(error, "strerror", None):
             raise SimtoolError(f"{path} cannot be read: {error.strerror}.") from error
@@ -92,9 +96,17 @@ def damage_as_message(path: Path, remedy: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """The first line of an error, with its kind where it says little by itself."""
     first = (str(error).splitlines() or [""])[0].rstrip(".")[:200]
-    return first if isinstance(error, ValueError) and first else f"{type(error).__name__} {first}".strip()
+    return (
+        first if isinstance(error, ValueError | SimtoolError) and first else f"{type(error).__name__} {first}".strip()
+    )
 
 
 def read_json(path: Path) -> Any:
     """The JSON of a file of ours. What goes wrong is raised as it comes: read inside `damage_as_message`."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def checked(content: Any, names: Iterable[str]) -> dict[str, Any]:
+    """What was read back, if it is what `with_hash` wrote (see `check_json`), without its hash."""
+    check_json(content, frozenset(names))
+    return {name: value for name, value in content.items() if name != HASH}

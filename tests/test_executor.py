@@ -35,6 +35,44 @@ def test_a_failure_is_raised_here(tasks, workers):
         executor.run(square, tasks, workers)
 
 
+def die_first(task, report):
+    """Is killed so often as the task says, by marks in a folder."""
+    folder, value, n_deaths = task
+    marks = len(list(folder.glob(f"{value}-*")))
+    if marks < n_deaths:
+        (folder / f"{value}-{marks}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+@pytest.mark.parametrize("n_tasks", [2, 4])
+def test_a_killed_worker_is_tried_again(tmp_path, n_tasks):
+    tasks = [(tmp_path, value, int(value == 1)) for value in range(n_tasks)]
+    messages = []
+    assert executor.run(die_first, tasks, 2, report=messages.append) == list(range(n_tasks))
+    assert messages == ["A worker was killed, as it is when memory runs out; try 1 of 3."]
+
+
+def test_a_worker_that_is_always_killed_is_one_message(tmp_path):
+    with pytest.raises(SimtoolError, match=r"A worker was killed 3 times, .*\nRepeat it with fewer --workers"):
+        executor.run(die_first, [(tmp_path, 0, 0), (tmp_path, 1, 99)], 2)
+
+
+def hang_or_fail(task, report):
+    if task:
+        raise SimtoolError("no good")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def test_a_worker_that_hangs_ends_with_the_others(monkeypatch):
+    monkeypatch.setattr(executor, "GRACE", 0.5)
+    began = time.monotonic()
+    with pytest.raises(SimtoolError, match="no good"):
+        executor.run(hang_or_fail, [0, 1, 2], 2)
+    assert time.monotonic() - began < 60
+
+
 def test_ray_says_how_to_get_it(monkeypatch):
     import sys
 

@@ -1,6 +1,7 @@
 """Tables come back with their provenance; a file is whole or not there."""
 
 import json
+import os
 import stat
 
 import polars as pl
@@ -77,3 +78,45 @@ def test_a_table_of_the_users_that_cannot_be_read(name, content, message, tmp_pa
 def test_a_table_of_the_users(tmp_path):
     (tmp_path / "a.csv").write_text("x,y\n" + "1,2\n" * 200 + "3%,4\n")
     assert read_table(tmp_path / "a.csv")["x"].to_list()[-1] == "3%"  # the type is that of all rows
+
+
+def test_a_table_and_the_provenance_of_another_run_are_refused(tmp_path):
+    path = tmp_path / "losses.csv"
+    save_table(TABLE, path, provenance(seed=1))
+    beside = path.with_suffix(".json").read_text()
+    save_table(TABLE.head(1), path, provenance(seed=2))
+    path.with_suffix(".json").write_text(beside)
+    with pytest.raises(SimtoolError, match=r"losses.csv is not the table that losses.json beside it is of"):
+        load_table(path)
+
+
+def test_a_changed_digit_of_a_table_or_its_provenance_is_noticed(tmp_path):
+    path = tmp_path / "losses.csv"
+    for changed in (path, path.with_suffix(".json")):
+        save_table(TABLE, path, {"seed": 1})
+        text = changed.read_text()
+        changed.write_text(text.replace("5", "7", 1).replace("1", "7", 1))
+        assert changed.read_text() != text
+        with pytest.raises(SimtoolError, match=r"Repeat the command that made it\."):
+            load_table(path)
+
+
+def test_a_table_of_before_there_were_hashes_is_read(tmp_path):
+    path = tmp_path / "losses.csv"
+    save_table(TABLE, path, {})
+    path.with_suffix(".json").write_text('{"seed": 1}')
+    table, facts = load_table(path)
+    assert table.equals(TABLE) and facts == {"seed": 1}
+
+
+def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
+    with atomic_write(tmp_path / "a.csv") as temporary:
+        copies = [temporary.with_name(f".a.csv.{letter * 8}.csv") for letter in "xy"]
+        for copy in copies:
+            copy.write_text("half")
+    os.utime(copies[0], (0, 0))
+    other = tmp_path / ".b.csv.abcdefgh.csv"
+    other.touch()
+    os.utime(other, (0, 0))
+    save_table(TABLE, tmp_path / "a.csv", {})
+    assert not copies[0].exists() and copies[1].exists() and other.exists()

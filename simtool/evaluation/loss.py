@@ -5,9 +5,10 @@ token is predicted once and the first tokens of a later window have little befor
 counted, so a document's nats are about its text alone, and bits per byte can be compared across tokenizers.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ import torch
 import torch.distributed as dist
 
 from simtool.errors import SimtoolError
+from simtool.integrity import checked, damage_as_message, with_hash
 from simtool.tables import atomic_write
 from simtool.tokens.batches import IGNORED
 from simtool.tokens.store import TokenStore
@@ -26,6 +28,10 @@ from simtool.training.prefetch import MULTIPLE
 
 LossOn = Literal["text", "response"]
 WINDOW_TOKENS = 8192  # of a forward pass
+BY_DOCUMENT = ("nats", "n_tokens", "n_bytes", "hashes")
+ARRAYS_HASH = "arrays_sha256"
+FACTS = ("corpus", "split", "loss_on", "store", "facts")  # in files of losses before they carried a hash
+REMEDY = "Remove it and repeat the command that made it: it is measured again."
 
 
 @dataclass(frozen=True)
@@ -264,10 +270,10 @@ def window_length(folder: Path) -> int:
 
 def save_losses(losses: DocumentLosses, path: Path, facts: dict[str, Any] | None = None) -> None:
     """Document-level losses in one compressed file (.npz, nothing pickled), for statistics paired by document."""
-    named = {name: getattr(losses, name) for name in ("nats", "n_tokens", "n_bytes", "hashes")}
+    named = {name: getattr(losses, name) for name in BY_DOCUMENT}
     facts = {name: value for name, value in asdict(losses).items() if name not in named} | {"facts": facts or {}}
     with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **named, facts=np.array(json.dumps(facts)))
+        np.savez_compressed(file, **named, facts=np.array(json.dumps(with_hash({**facts, ARRAYS_HASH: _hash(named)}))))
 
 
 def load_losses(path: Path) -> DocumentLosses:
@@ -278,11 +284,30 @@ def load_losses(path: Path) -> DocumentLosses:
     SimtoolError
         When the file is missing or damaged.
     """
-    try:
+    path = Path(path)
+    if not path.exists():
+        raise SimtoolError(f"No losses at {path}. {REMEDY}")
+    with damage_as_message(path, REMEDY):
         with np.load(path, allow_pickle=False) as file:
-            facts = json.loads(str(file["facts"]))
-            arrays = {name: file[name] for name in ("nats", "n_tokens", "n_bytes", "hashes")}
-    except (OSError, ValueError, KeyError) as error:
-        raise SimtoolError(f"{path} cannot be read as document losses: {error}.") from error
-    named = {name: facts[name] for name in ("corpus", "split", "loss_on", "store")}
-    return DocumentLosses(**named, **arrays)
+            facts = checked(json.loads(str(file["facts"])), FACTS)
+            arrays = {name: file[name] for name in BY_DOCUMENT}
+        if ARRAYS_HASH in facts and facts[ARRAYS_HASH] != _hash(arrays):
+            raise ValueError("its losses do not match their hash")
+        named = {name: facts[name] for name in ("corpus", "split", "loss_on", "store")}
+        return DocumentLosses(**named, **arrays)
+
+
+def existing_losses(path: Path) -> DocumentLosses | None:
+    """The losses of a file; None where there is none, or it is damaged: then they are measured again."""
+    try:
+        return load_losses(path)
+    except SimtoolError:
+        return None
+
+
+def _hash(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in BY_DOCUMENT:
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape} ".encode())
+        digest.update(np.ascontiguousarray(arrays[name]))
+    return digest.hexdigest()

@@ -435,12 +435,21 @@ def _taken(reading: Reading) -> dict[str, Any]:
 
 @contextmanager
 def _stop_asked() -> Iterator[threading.Event]:
-    """Set when Ctrl-C or a polite kill comes, so that the batch at hand is finished and kept."""
+    """Set when Ctrl-C or a polite kill comes, so that the batch at hand is finished and kept; the same again stops at
+    once, in the middle of a read that hangs."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {sign: signal.signal(sign, lambda *_: stop.set()) for sign in (signal.SIGINT, signal.SIGTERM)}
+    seen = set()
+
+    def set_or_stop(sign: int, _: Any) -> None:
+        if sign in seen:  # after Ctrl-C, which all processes get, a worker gets a SIGTERM of its parent
+            raise KeyboardInterrupt
+        seen.add(sign)
+        stop.set()
+
+    before = {sign: signal.signal(sign, set_or_stop) for sign in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -18,6 +18,7 @@ from typing import Any
 
 from simtool.addresses import without_home, without_secrets
 from simtool.errors import SimtoolError
+from simtool.integrity import checked, damage_as_message, with_hash
 from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
 from simtool.tables import atomic_write
 
@@ -48,11 +49,11 @@ class Manifest:
     facts: Mapping[str, Any]
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps(with_hash(asdict(self)), indent=1)
 
     @staticmethod
     def from_json(text: str) -> "Manifest":
-        content = json.loads(text)
+        content = checked(json.loads(text), Manifest.__dataclass_fields__)
         pieces = tuple((name, n_bytes) for name, n_bytes in content["pieces"])
         return Manifest(**content | {"features": tuple(content["features"]), "pieces": pieces})
 
@@ -113,17 +114,19 @@ class PartsFolder:
 
     def manifest(self) -> Manifest | None:
         try:
-            return Manifest.from_json(self._manifest_text())
+            content = self._manifest_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise SimtoolError(f"{self.name}/{MANIFEST} is damaged. Remove the folder and count again.") from error
+        with damage_as_message(
+            f"{self.name}/{MANIFEST}", "Remove the folder of parts and count again: nothing but time is lost."
+        ):
+            return Manifest.from_json(content.decode())
 
-    def _manifest_text(self) -> str:
+    def _manifest_bytes(self) -> bytes:
         if (folder := self.local) is not None:
-            return (folder / MANIFEST).read_text(encoding="utf-8")
+            return (folder / MANIFEST).read_bytes()
         system, root = self._place
-        return system.cat_file(f"{root}/{MANIFEST}").decode()
+        return system.cat_file(f"{root}/{MANIFEST}")
 
     def save_manifest(self, manifest: Manifest) -> None:
         if (folder := self.local) is not None:

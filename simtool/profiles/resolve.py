@@ -422,11 +422,19 @@ def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], opti
 def cached(name: str, tokenizer: Tokenizer, features: list[str], options: Options) -> Profile | None:
     """The newest profile of a catalogue name that was counted here before."""
     paths = options.cache.glob(f"{slug(name)}-{tokenizer.fingerprint[:8]}-*.parquet")
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+    for path in sorted(paths, key=_date_of, reverse=True):
         profile = _usable(path, features)
         if profile is not None and profile.corpus == name:
             return profile
     return None
+
+
+def _date_of(path: Path) -> str:
+    """When a profile was counted, by what it says itself: copies and backups change a file's own date."""
+    try:
+        return str(profile_facts(path)["facts"].get("made", ""))
+    except (SimtoolError, FileNotFoundError):
+        return ""
 
 
 def shipped(name: str, tokenizer: Tokenizer, features: Iterable[str] = ()) -> Profile | None:

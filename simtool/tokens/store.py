@@ -153,10 +153,11 @@ def store_folder(root: Path, corpus: str, split: str, tokenizer_fingerprint: str
     text
         Which text the name stood for, and how it was read: `text_identity`.
     """
-    return Path(root) / f"{_plain_name(corpus)}-{tokenizer_fingerprint[:8]}-{text}" / split
+    return Path(root) / f"{plain_name(corpus)}-{tokenizer_fingerprint[:8]}-{text}" / split
 
 
-def _plain_name(corpus: str) -> str:
+def plain_name(corpus: str) -> str:
+    """A name as that of a file: any other name than letters, digits, _ . and - gets a hash."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", corpus).strip("._-")[-60:]
     return plain if plain == corpus else f"{plain}-{hashlib.sha256(corpus.encode()).hexdigest()[:8]}"
 
@@ -176,7 +177,7 @@ def stores_by_name(root: Path, corpus: str, tokenizer_fingerprint: str) -> dict[
     SimtoolError
         Where several texts were tokenized under it.
     """
-    pattern = f"{_plain_name(corpus)}-{tokenizer_fingerprint[:8]}-*"
+    pattern = f"{plain_name(corpus)}-{tokenizer_fingerprint[:8]}-*"
     folders = [folder for folder in sorted(Path(root).glob(pattern)) if any(folder.glob("*/header.json"))]
     if len(folders) > 1:
         sources = [read_header(next(folder.glob("*/header.json")).parent)["facts"]["source"] for folder in folders]

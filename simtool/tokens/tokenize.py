@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,6 +33,7 @@ from simtool.tokens.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from simtool.corpora.corpus import Corpus, Document
 
+UNFINISHED = ".tokenizing."  # a folder's name begins so until it is whole
 SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}
 SPLIT_SEED = 0x5EED  # another seed than that of the folds, so that a split is a fair sample of every fold
 BATCH_CHARACTERS = 16 << 20  # tokenized at once
@@ -69,6 +70,46 @@ def tokenize_corpus(
     settings = (text, tokenizer.fingerprint, dict(shares), tokens, skip_bad)
     made_from = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
     folders = {split: store_folder(root, corpus.name, split, tokenizer.fingerprint, text) for split in shares}
+    if not _are_there(folders, made_from):
+        with _only_writer(next(iter(folders.values())).parent, corpus.name, report):
+            if not _are_there(folders, made_from):  # another may have written them meanwhile
+                _write_splits(corpus, tokenizer, folders, dict(shares), tokens, skip_bad, made_from, report)
+    return {split: load_store(folder) for split, folder in folders.items()}
+
+
+@contextmanager
+def _only_writer(parent: Path, name: str, report: Callable[[Any], None]) -> Iterator[None]:
+    """No other process tokenizes this text meanwhile; what killed ones left half written is removed."""
+    from filelock import FileLock, Timeout
+
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(parent / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(f"{name} is being tokenized by another simtool; waiting for it.")
+            lock.acquire()
+        for leftover in parent.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    except OSError as error:
+        raise _unwritable(parent, error) from error
+    with lock:
+        yield
+
+
+def _unwritable(parent: Path, error: OSError) -> SimtoolError:
+    return SimtoolError(f"Cannot write to {parent}: {error.strerror or error}. Name another: --stores.")
+
+
+def _are_there(folders: Mapping[str, Path], made_from: str) -> bool:
+    """Whether all splits are there, of this text and division.
+
+    Raises
+    ------
+    SimtoolError
+        Where one is of another division.
+    """
     existing = {split: folder for split, folder in folders.items() if (folder / "header.json").exists()}
     for folder in existing.values():
         if (header := read_header(folder))["facts"]["made_from"] != made_from:
@@ -76,9 +117,7 @@ def tokenize_corpus(
                 f"{folder} holds another division of the text: {header['facts']['source']},"
                 f" {header['facts']['shares']}.\nRemove it, or name another folder with --stores."
             )
-    if len(existing) < len(folders):
-        _write_splits(corpus, tokenizer, folders, dict(shares), tokens, skip_bad, made_from, report)
-    return {split: load_store(folder) for split, folder in folders.items()}
+    return len(existing) == len(folders)
 
 
 def _write_splits(
@@ -99,8 +138,7 @@ def _write_splits(
     temporary = None
     n_tokens = 0
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".tokenizing.", dir=parent))
+        temporary = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=parent))
         with ExitStack() as stack:
             writers = [stack.enter_context(_Writer(temporary / split, tokenizer)) for split in shares]
             # so few tokens may be asked for that a whole batch of text would be read for nothing
@@ -136,7 +174,7 @@ def _write_splits(
             if not (folders[split] / "header.json").exists():
                 (temporary / split).replace(folders[split])
     except OSError as error:
-        raise SimtoolError(f"Cannot write to {parent}: {error.strerror or error}. Name another: --stores.") from error
+        raise _unwritable(parent, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

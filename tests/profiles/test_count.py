@@ -279,3 +279,38 @@ def test_a_worker_is_started_only_for_what_is_not_counted_yet(corpus, tmp_path, 
     monkeypatch.setattr(build.executor, "run", run)
     assert same_counts(count_corpus(corpus, DEFAULT, FEW, workers=8, parts=tmp_path / "parts"), whole)
     assert started == [1] and len(pieces) > 8
+
+
+HANGING = """
+import sys
+from simtool.cli import main
+from simtool.profiles import count
+
+fifo = sys.argv.pop()
+
+def read_forever(*_):
+    print("reading", flush=True)
+    open(fifo).read()  # nobody writes to it
+    yield []
+
+count._text_batches = read_forever
+main()
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_a_read_that_hangs(sign, tmp_path):
+    text, fifo = write_jsonl(tmp_path / "a.jsonl", sentences(20)), tmp_path / "fifo"
+    os.mkfifo(fifo)
+    command = [sys.executable, "-c", HANGING, "profile", text, "--feature", "token", "--workers", "1", fifo]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout.readline() == "reading\n"
+        for _ in range(2):
+            assert process.poll() is None  # after the first it would finish the batch at hand, which never comes
+            process.send_signal(sign)
+            time.sleep(0.5)
+        try:
+            assert "interrupted" in process.communicate(timeout=60)[1] and process.returncode == 130
+        finally:
+            process.kill()

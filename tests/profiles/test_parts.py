@@ -91,7 +91,10 @@ def test_a_damaged_manifest_is_said(folder):
     system, root = fsspec.core.url_to_fs(folder.url)
     system.makedirs(root, exist_ok=True)
     system.pipe_file(f"{root}/manifest.json", b"{")
-    with pytest.raises(SimtoolError, match=r"is damaged\. Remove the folder and count again"):
+    with pytest.raises(
+        SimtoolError,
+        match=r"manifest.json is damaged: .* Remove the folder of parts and count again: nothing but time is lost\.",
+    ):
         folder.manifest()
 
 

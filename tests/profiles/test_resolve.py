@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,17 @@ from simtool.corpora.catalogue import CATALOGUE
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, as_mixtures
 from simtool.profiles.count import Budget
-from simtool.profiles.resolve import Options, find_profile, find_profiles, local_text, named, provenance_of, shipped
+from simtool.profiles.profile import load_profile, save_profile
+from simtool.profiles.resolve import (
+    Options,
+    cached,
+    find_profile,
+    find_profiles,
+    local_text,
+    named,
+    provenance_of,
+    shipped,
+)
 from simtool.progress import Counted
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.corpora.chat_templates import CHATML, QWEN3
@@ -262,3 +273,15 @@ def test_a_corpus_of_the_corpora_file_has_a_template_of_its_own(tmp_path, option
     (tmp_path / "simtool.toml").write_text(f'{entry}chat_template = "none"\n')
     plain = local_text("qa", replace(own, chat_template=str(tmp_path / "a.jinja")))
     assert next(plain.documents()).text == "two?\nthree"
+
+
+def test_the_newest_profile_is_by_its_own_date(tmp_path, options):
+    for n, (made, texts) in enumerate({"2026-01-02": ["new " * 9], "2026-01-01": ["old"]}.items()):
+        own = replace(options, corpora={"gsm8k": write(tmp_path / f"{n}.jsonl", texts)})
+        profile = find_profile("gsm8k", ["char1"], own).profile
+        for path in options.cache.glob("*.parquet"):
+            if load_profile(path).size == profile.size:
+                save_profile(replace(profile, facts={**profile.facts, "made": made}), path)
+                os.utime(path, (n * 1e9, n * 1e9))
+    newest = cached("gsm8k", load_tokenizer("default"), ["char1"], options)
+    assert newest.size["bytes"] == len("new " * 9)

@@ -1,5 +1,9 @@
 """Ids on disk are the tokenizer's ids, once; splits are disjoint; masks are those of the segments."""
 
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -128,7 +132,7 @@ def test_every_turn_of_the_assistant_is_learnt_and_nothing_else(tokenizer, tmp_p
 def test_nothing_is_left_when_the_text_cannot_be_read(tokenizer, tmp_path):
     with pytest.raises(SimtoolError):
         tokenize_corpus(corpus_of(*PAIRS[:9], (1, 2, 3)), tokenizer, tmp_path)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 def test_an_empty_corpus_is_an_error(tokenizer, tmp_path):
@@ -173,3 +177,45 @@ def test_a_store_of_rendered_chats_masks_what_the_template_masks(tmp_path):
     learnt = [*tokenizer.encode(["b<|im_end|>a"])[0].tolist(), end]
     assert [run.tolist() for run in runs[1::2]] == [learnt, learnt]
     assert len(runs) == 5 and is_masked[0] and is_masked[-1]
+
+
+def test_what_a_killed_process_left_is_removed(tokenizer, tmp_path):
+    folder = tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)["train"].folder
+    for split in folder.parent.iterdir():
+        if split.is_dir():
+            shutil.rmtree(split)
+    leftover = folder.parent / ".tokenizing.abc" / "train"
+    leftover.mkdir(parents=True)
+    tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".lock", "test", "train", "validation"]
+
+
+def test_two_at_once_with_other_budgets_do_not_take_each_others_store(tokenizer, tmp_path, monkeypatch):
+    begun, may_end = threading.Event(), threading.Event()
+    write = tokenize._write_splits
+
+    def slow(*arguments):
+        begun.set()
+        assert may_end.wait(60)
+        write(*arguments)
+
+    monkeypatch.setattr(tokenize, "_write_splits", slow)
+    messages = []
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(tokenize_corpus, corpus_of(*PAIRS), tokenizer, tmp_path)
+        assert begun.wait(60)
+        second = pool.submit(tokenize_corpus, corpus_of(*PAIRS), tokenizer, tmp_path, tokens=10, report=messages.append)
+        while not messages:
+            assert not second.done()
+            time.sleep(0.01)
+        may_end.set()
+        assert first.result()["train"].n_tokens > 10
+        with pytest.raises(SimtoolError, match="holds another division of the text"):
+            second.result()
+    assert messages[0].endswith("is being tokenized by another simtool; waiting for it.")
+
+
+def test_a_store_that_nobody_may_write_to_is_read(tokenizer, tmp_path, monkeypatch):
+    tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)
+    monkeypatch.setattr("filelock.FileLock", None)
+    assert tokenize_corpus(corpus_of(*PAIRS), tokenizer, tmp_path)["train"].n_documents
