@@ -25,6 +25,7 @@ from simtool.similarity.matrix import SimilarityMatrix
 from simtool.wording import ABOVE, INDISTINGUISHABLE, readable, rounded
 
 SHADES = (17, 18, 24, 30, 36, 42)  # of a terminal's 256 colours, from the least similar to the most
+FIRST_LIGHT = 4  # of them, on which ink is black
 
 
 def print_matrices(
@@ -127,7 +128,8 @@ def _print_compact(out: Console, result: SimilarityMatrix) -> None:
         columns = range(first, min(first + per_part, n))
         out.print("\n" + " " * left + "".join(f"{j + 1:>{width}}" for j in columns), style="bold")
         for i, name in enumerate(names):
-            shaded = "".join(f"[{_shade(result, i, j)}]{cells[i][j]:>{width}}[/]" for j in columns)
+            styles = {j: _shade(result, i, j, out.color_system) for j in columns}
+            shaded = "".join(f"[{styles[j]}]{cells[i][j]:>{width}}[/]" for j in columns)
             out.print(f"{escape(name):<{left}}{shaded}")
     out.print("\nIntervals: --full, or --save and --format csv.", style="dim")
 
@@ -144,13 +146,16 @@ def _mark(result: SimilarityMatrix, i: int, j: int) -> str:
     return INDISTINGUISHABLE if result.at_ceiling[i, j] and i != j else ""
 
 
-def _shade(result: SimilarityMatrix, i: int, j: int) -> str:
+def _shade(result: SimilarityMatrix, i: int, j: int, colors: str | None) -> str:
     if i == j:
         return "bold"
+    if colors not in ("256", "truecolor"):  # of 16 colours the nearest ones have no order: navy, grey, teal
+        return "default"
     low, high = result.values.min(), result.values.max()
     share = (result.values[i, j] - low) / ((high - low) or 1)
     share = share if result.metric.alike == "high" else 1 - share
-    return f"white on color({SHADES[min(int(share * len(SHADES)), len(SHADES) - 1)]})"
+    shade = min(int(share * len(SHADES)), len(SHADES) - 1)
+    return f"{'color(231)' if shade < FIRST_LIGHT else 'color(16)'} on color({SHADES[shade]})"  # white, black
 
 
 def _parts(result: SimilarityMatrix, i: int, j: int) -> tuple[str, str]:

@@ -57,6 +57,15 @@ def test_thirteen_corpora_fit_into_80_columns(result, capsys, monkeypatch):
     assert lines[0].split()[2:4] == ["1.0≈.87", ".87"]  # a mark takes the gap
 
 
+@pytest.mark.parametrize(("term", "is_shaded"), [("xterm-256color", True), ("xterm", False)])
+def test_cells_are_shaded_where_there_are_shades(result, term, is_shaded, capsys, monkeypatch):
+    for name, value in {"COLUMNS": "30", "FORCE_COLOR": "1", "TERM": term, "COLORTERM": ""}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    print_matrix(result, "table")
+    assert (";48;5;" in capsys.readouterr().out) is is_shaded
+
+
 def test_two_metrics_are_one_table_of_data(result, capsys):
     print_matrices([result, result], "json")
     told = json.loads(capsys.readouterr().out)
