@@ -19,8 +19,8 @@ TRAINING_WING = ("runs.request", "runs.run", "runs.sweep", "runs.texts", "traini
 TRAINING_WING += ("tokens.store", "tokens.batches", "evaluation.loss")
 # what a machine that only trains needs not have; rich and typer print the progress there
 ONLY_FOR_ANALYSIS = (
-    "polars", "pyarrow", "pandas", "datasets", "huggingface_hub", "fsspec", "zstandard", "orjson", "xxhash", "scipy",
-    "matplotlib", "seaborn", "platformdirs", "filelock", "fastokens",
+    "polars", "pyarrow", "pandas", "datasets", "huggingface_hub", "fsspec", "zstandard", "orjson", "msgspec", "xxhash",
+    "scipy", "matplotlib", "seaborn", "platformdirs", "filelock", "fastokens",
 )  # fmt: skip
 
 # as if these packages were not installed

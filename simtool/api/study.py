@@ -1,6 +1,7 @@
 """Whole studies: `simtool.train_eval("quick", "studies/quick")`, and what they found."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ def define_study(
     tokens: int = 300_000,
     seeds: int = 3,
     start: float = 0.5,
+    chat_template: str | None = None,
 ) -> Study:
     """A study by the name of a preset, or of a pretraining corpus, arms and targets; without either, "quick".
 
@@ -48,14 +50,18 @@ def define_study(
         How many, from initial weights on.
     start
         Share of the text that is read before arms fork.
+    chat_template
+        How chats and prompts are written: a file's or a tokenizer's; None: one turn a line.
     """
     if pretrain is None and (mid or cpt or targets):
         raise SimtoolError("Say what is pretrained on, too: --pretrain c4.")
     if pretrain is not None and preset is not None:
         raise SimtoolError(f"Name a preset ({preset}) or what is pretrained on (--pretrain {pretrain}), not both.")
     if pretrain is not None:
-        return presets.study_of_flags(pretrain, mid, targets, model, tokens, seeds, cpt, start)
-    return presets.find_preset(preset or "quick")
+        study = presets.study_of_flags(pretrain, mid, targets, model, tokens, seeds, cpt, start)
+    else:
+        study = presets.find_preset(preset or "quick")
+    return replace(study, chat_template=chat_template)
 
 
 def plan_study(
@@ -74,7 +80,7 @@ def plan_study(
     from simtool.profiles.resolve import Options
     from simtool.studies.checks import check_texts
 
-    options = options or Options()
+    options = prepare.options_of_study(study, options or Options())
     tokenizer = load_tokenizer(study.tokenizer, options.data)
     tree = prepare.plan_ahead(study, tokenizer, options, execution.only)
     check_texts(tree, tokenizer, options, report)

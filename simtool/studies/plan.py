@@ -76,6 +76,7 @@ class Study:
     profiled      tokens of a corpus that predictions rest on, at most; the profiles that ship hold about 500,000
     sft_rates     learning rates that are tried; with several, one a target is chosen on the validation split
     same_domain   (special, target) pairs of one domain: the baseline that predictions are compared with
+    chat_template how chats and prompts are written: a file's or a tokenizer's; None: one turn a line
     """
 
     name: str
@@ -106,6 +107,7 @@ class Study:
     held_out: int | None = 100
     profiled: int = 500_000
     same_domain: tuple[tuple[str, str], ...] = ()
+    chat_template: str | None = None
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]

@@ -136,6 +136,22 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 # ---- texts -----------------------------------------------------------------------------------------------
 
 
+def options_of_study(study: Study, options: "Options") -> "Options":
+    """How the texts of a study are found and written.
+
+    Raises
+    ------
+    SimtoolError
+        Where the options name another chat template than the study: what its folder holds must say so.
+    """
+    if options.chat_template not in (None, "none", study.chat_template):
+        raise SimtoolError(
+            f"The options say chat template {options.chat_template}, the study {study.chat_template or 'none'}.\n"
+            "Say it of the study: dataclasses.replace(study, chat_template=...)."
+        )
+    return replace(options, tokenizer=study.tokenizer, chat_template=study.chat_template)
+
+
 def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dict[str, dict[str, TokenStore]]:
     """{corpus: {split: store}} of a study's corpora, written to FOLDER/stores where they do not exist yet."""
     root, fingerprint = Path(folder) / "stores", _fingerprint(study, folder, options)
@@ -146,11 +162,11 @@ def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dic
         if set(SHARES) <= set(folders):
             stores[name] = {split: load_store(folders[split]) for split in SHARES}
             if options is not None:
-                _check_unchanged(name, stores[name], options)
+                _check_unchanged(name, stores[name], options_of_study(study, options))
         elif options is not None:
             from simtool.runs.texts import tokenize
 
-            own = replace(options, tokenizer=study.tokenizer)
+            own = options_of_study(study, options)
             stores |= tokenize([name], root, own, study.shares_of(name), study.texts[name])
         else:
             raise SimtoolError(f"The ids of {name} are missing in {root}. Copy the whole folder of the study.")
@@ -158,20 +174,27 @@ def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dic
 
 
 def _check_unchanged(name: str, splits: Mapping[str, TokenStore], options: "Options") -> None:
-    """The files of a corpus hold the text that the study has tokenized.
+    """The files of a corpus, and what writes its chats, are those that the study has tokenized.
 
     Raises
     ------
     SimtoolError
-        Where they hold another text by now.
+        Where they are others by now.
     """
     from simtool.profiles.resolve import local_text
     from simtool.runs.texts import file_content
 
-    earlier, now = next(iter(splits.values())).facts.get("content"), file_content(local_text(name, options))
-    if earlier and now and earlier != now:
+    text, facts = local_text(name, options), next(iter(splits.values())).facts
+    now, template = file_content(text), text and text.template and text.template.identity()
+    if facts.get("content") and now and (facts["content"], facts.get("template")) != (now, template):
+        is_text = facts["content"] != now
+        what = (
+            f"{name} has changed since the study tokenized it"
+            if is_text
+            else (f"The chat template {options.chat_template} has changed since the study wrote its chats by it")
+        )
         raise SimtoolError(
-            f"{name} has changed since the study tokenized it, and its records are of the earlier text.\n"
+            f"{what}, and its records are of the earlier text.\n"
             "Name another folder with --out, or put the earlier text back."
         )
 
@@ -223,7 +246,7 @@ def plan_ahead(study: Study, tokenizer: Any, options: "Options", only: Iterable[
 
     tokens = {target: study.texts[target] for target in study.targets}
     unlimited = [target for target, n in tokens.items() if n is None]
-    own = replace(options, tokenizer=study.tokenizer)
+    own = options_of_study(study, options)
     for name, result in find_profiles(as_mixtures(unlimited), ["token"], own).items():
         size = result.profile.size
         entry = CATALOGUE.get(name)
@@ -265,7 +288,7 @@ def counting_options(study: Study, options: "Options") -> "Options":
     """How the corpora of a study are counted: no more of each than distinguishes them."""
     from simtool.profiles.count import Budget
 
-    return replace(options, tokenizer=study.tokenizer, budget=Budget(tokens=study.profiled, at_most=True))
+    return replace(options_of_study(study, options), budget=Budget(tokens=study.profiled, at_most=True))
 
 
 def predict_study(study: Study, options: "Options", predictor: str = "auto", resamples: int = 1000) -> "Prediction":

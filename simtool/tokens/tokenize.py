@@ -163,6 +163,7 @@ def _write_splits(
         facts = provenance(
             source=corpus.describe(),
             content=corpus.source.content() if hasattr(corpus.source, "content") else None,
+            template=corpus.template.identity() if corpus.template else None,
             stand_in=corpus.stand_in,
             licence=corpus.licence,
             shares=shares,

@@ -13,14 +13,17 @@ pytest.importorskip("torch")
 from simtool.errors import SimtoolError
 from simtool.studies import prepare as preparing
 from simtool.studies.plan import study_to_json
-from simtool.studies.prepare import bind_folder, find_study, is_prepared, prepare, warn_of_leaks
+from simtool.studies.prepare import bind_folder, find_study, is_prepared, prepare, tokenize_texts, warn_of_leaks
+from simtool.tokens.chat_templates import load_chat_template
+from simtool.tokens.tokenizer import load_tokenizer
+from tests.corpora.chat_templates import CHATML
 
 from .conftest import write_texts
 
 # neither torch nor transformers brings these
 NOT_ON_A_GPU_MACHINE = (
-    "polars", "pyarrow", "datasets", "zstandard", "orjson", "xxhash", "scipy", "matplotlib", "seaborn", "platformdirs",
-    "fastokens",
+    "polars", "pyarrow", "datasets", "zstandard", "orjson", "msgspec", "xxhash", "scipy", "matplotlib", "seaborn",
+    "platformdirs", "fastokens",
 )  # fmt: skip
 
 
@@ -35,6 +38,29 @@ def test_a_study_written_under_earlier_names_of_its_fields_is_the_same(study, tm
     (tmp_path / "study.json").write_text(json.dumps({"study": content}))
     assert find_study(tmp_path) == study
     bind_folder(study, tmp_path)
+
+
+def test_a_study_writes_chats_by_its_template_and_no_other(study, options, tmp_path):
+    chats = [{"messages": [{"role": "user", "content": f"what is x + {n} ?"}, {"role": "assistant", "content": "x"}]}
+             for n in range(60)]  # fmt: skip
+    path, template = tmp_path / "chat.jsonl", tmp_path / "template.jinja"
+    path.write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    template.write_text(CHATML)
+    texts = {name: None for name in study.texts if name not in study.targets} | {str(path): None}
+    chatty = replace(study, targets=(str(path),), texts=texts, chat_template=str(template))
+    stores = tokenize_texts(chatty, tmp_path / "study", options)[str(path)]
+    store = stores["train"]
+    first = load_tokenizer("small").decode(store.document(0))
+    assert first.startswith("<|im_start|>user\nwhat is x + ") and store.n_leading_masked[0] > 0
+    assert store.facts["template"] == load_chat_template(str(template)).identity()
+    bind_folder(chatty, tmp_path / "study")
+    with pytest.raises(SimtoolError, match=r"differs in chat_template"):
+        bind_folder(replace(chatty, chat_template=None), tmp_path / "study")
+    with pytest.raises(SimtoolError, match=r"^The options say chat template qwen3, the study .*template\.jinja\."):
+        tokenize_texts(chatty, tmp_path / "study", replace(options, chat_template="qwen3"))
+    template.write_text(CHATML.replace("im_start", "im_begin"))
+    with pytest.raises(SimtoolError, match=r"^The chat template .*\.jinja has changed since the study wrote"):
+        tokenize_texts(chatty, tmp_path / "study", options)
 
 
 def test_the_prediction_is_written_once(study, finished, options, tmp_path, monkeypatch):
