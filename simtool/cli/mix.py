@@ -321,6 +321,7 @@ def explain(
     tokenizer: TokenizerName = "default",
     data: Data = None,
     skip_bad: SkipBad = False,
+    chat_template: ChatTemplate = "none",
     format: OutputFormat = Format.table,
 ) -> None:
     """Show which tokens or n-grams of a target a predicted mixture covers that pretraining does not.
@@ -330,7 +331,8 @@ def explain(
     from simtool.api import mix as api
     from simtool.display.mix import print_explanations
 
-    result = api.explain(prediction, target, mixture, feature, options_of(tokenizer, data, skip_bad=skip_bad))
+    options = options_of(tokenizer, data, skip_bad=skip_bad, chat_template=chat_template)
+    result = api.explain(prediction, target, mixture, feature, options)
     print_explanations(result, top, format.value)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 import typer
 
 from simtool.cli.options import (
+    ChatTemplate,
     Cpt,
     Data,
     Device,
@@ -80,6 +81,7 @@ def train_eval(
     keep_leaves: Annotated[bool, typer.Option("--keep-leaves", help="Keep the weights after SFT too.")] = False,
     data: Data = None,
     skip_bad: SkipBad = False,
+    chat_template: ChatTemplate = "none",
     format: OutputFormat = Format.table,
 ) -> None:
     """Does the gap between corpora predict what midtraining is worth? Predict, train every arm, measure, and say.
@@ -94,7 +96,10 @@ def train_eval(
     from simtool.display.progress import Counting
     from simtool.display.study import Studying, print_conclusions, print_plan
 
-    study = api.define_study(preset, pretrain, mid or (), cpt or (), target or (), model, train_tokens, seeds, start)
+    template = None if chat_template == "none" else chat_template
+    study = api.define_study(
+        preset, pretrain, mid or (), cpt or (), target or (), model, train_tokens, seeds, start, template
+    )
     execution = api.StudyExecution(device, workers, engine.value, runs, tuple(only or ()), ensemble, keep_leaves)
     if plan:
         options = options_of(study.tokenizer, data, skip_bad=skip_bad)

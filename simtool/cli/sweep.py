@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 import typer
 
 from simtool.cli.options import (
+    ChatTemplate,
     Data,
     Format,
     OutputFormat,
@@ -69,6 +70,7 @@ def sweep(
     seed: Seed = 0,
     data: Data = None,
     skip_bad: SkipBad = False,
+    chat_template: ChatTemplate = "none",
     workers: Workers = 0,
     format: OutputFormat = Format.table,
     provenance: Provenance = False,
@@ -104,7 +106,9 @@ def sweep(
             scores,
             resamples,
             seed,
-            options_of(tokenizer, data, skip_bad=skip_bad, workers=workers, progress=progress),
+            options_of(
+                tokenizer, data, skip_bad=skip_bad, workers=workers, progress=progress, chat_template=chat_template
+            ),
         )
     if save is not None:
         print_saved(result.save(save))

@@ -254,6 +254,8 @@ def evaluate(
     stores: Stores = None,
     data: Data = None,
     skip_bad: SkipBad = False,
+    text_field: TextField = None,
+    chat_template: ChatTemplate = "none",
     save: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder for the losses of every document (npz).", file_okay=False),
@@ -277,7 +279,9 @@ def evaluate(
     if not corpora and not lm_eval:
         raise SimtoolError("Name what to measure on: corpora (gsm8k c4), or tasks of the harness (--lm-eval arc_easy).")
     with Training() as progress:
-        options = options_of(tokenizer, data, skip_bad=skip_bad, progress=progress)
+        options = options_of(
+            tokenizer, data, text_field=text_field, skip_bad=skip_bad, progress=progress, chat_template=chat_template
+        )
         losses = api.evaluate(
             checkpoint, corpora or (), split, documents, sequence_length, precision, device, save, stores, options
         )

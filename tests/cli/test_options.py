@@ -1,7 +1,9 @@
 """Options that several commands take: amounts as people write them, and counting as it is typed."""
 
 import pytest
+import typer
 
+from simtool.cli import app
 from simtool.cli.options import amount, at_least, options_of
 from simtool.errors import SimtoolError
 
@@ -29,3 +31,11 @@ def test_what_is_typed_is_how_it_is_counted():
     assert (options.tokenizer, options.text_field, options.workers) == ("small", "question,answer", 3)
     assert options.sample is not None and options_of("small", None, all=True).sample is None
     assert options_of("small", None).text_field is None and options_of("small", None).workers >= 1
+
+
+def test_what_reads_text_takes_a_chat_template():
+    """What was counted or trained with one can be measured and explained with it."""
+    options = {name: {option for param in command.params for option in param.opts}
+               for name, command in typer.main.get_command(app).commands.items()}  # fmt: skip
+    readers = [name for name, has in options.items() if {"--data", "--skip-bad"} <= has]
+    assert len(readers) > 10 and [name for name in readers if "--chat-template" not in options[name]] == []
