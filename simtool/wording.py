@@ -271,7 +271,7 @@ def over_placebo(pretrain: str) -> str:
     """What a candidate is tested against before it gets a share."""
     return (
         f"over placebo: bits that a corpus gains in its place over as many held-out documents of {pretrain}; without"
-        " a significant gain it gets no share."
+        " a significant gain it gets no share (more text of the pretraining population got one in 9 of 240 trials)."
     )
 
 
