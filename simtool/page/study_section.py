@@ -14,6 +14,7 @@ from simtool.wording import number
 
 Row = dict[str, Any]
 IMPROVEMENT = ("relative_improvement", "low", "high")
+LONGEST_TABLE = 20  # rows that stand open
 RANKS = ("spearman", "spearman_low", "spearman_high")
 
 
@@ -66,14 +67,22 @@ def _effects(rows: Sequence[Row]) -> list[Html]:
         ]
         title = f"{target} ({size}, {design})"
         header = ["arm", "improvement", "low", "high", "p (Holm)", "general loss", "its rise in SFT"]
-        words = el("ul", map_items([sentences.effect(row) for row in group]), class_="words")
         chart = charts.intervals(title, words_of(bars), bars, "% of the control's loss", 1) if bars else Html("")
-        drawn.append(charts.figure(title, chart, header, numbers, words))
+        drawn.append(charts.figure(title, chart, header, numbers, _effect_words(order or group)))
     lead = (
         "How far the loss on the target lies below the control arm's, after SFT; 95% over seeds and documents. General"
         " loss: after SFT, against the control's, in nats per token."
     )
     return [el("p", lead), el("div", drawn, class_="charts")]
+
+
+def _effect_words(rows: Sequence[Row]) -> Html:
+    """A sentence on the best arm of a target; those on the others are folded, as a study may have a dozen."""
+    best, *others = [sentences.effect(row) for row in rows]
+    folds = (
+        [folded(f"The {len(others)} others in words", el("ul", map_items(others), class_="words"))] if others else []
+    )
+    return el("div", [el("ul", map_items([best]), class_="words"), *folds])
 
 
 def _losses(rows: Sequence[Row]) -> list[Html]:
@@ -92,7 +101,8 @@ def _losses(rows: Sequence[Row]) -> list[Html]:
         " forgets is its general loss after SFT against the control's; the rise in SFT alone leaves out what continued"
         " pretraining lost before."
     )
-    return [el("p", lead), table(header, lines, left=4, caption="Losses")]
+    losses = table(header, lines, left=4, caption="Losses")
+    return [el("p", lead), losses if len(lines) <= LONGEST_TABLE else folded(f"Show table ({len(lines)} rows)", losses)]
 
 
 def _timing(rows: Sequence[Row]) -> list[Html]:
@@ -118,7 +128,7 @@ def _timing(rows: Sequence[Row]) -> list[Html]:
             ]
             for row in group
         ]
-        header = ["weight", "start", "improvement", "low", "high", "seeds", "special tokens"]
+        header = ["weight", "start", "improvement", "low", "high", "seeds", f"tokens of {mix}"]
         drawn.append(charts.figure(title, chart, header, numbers, f"Lines: share of {mix} in the mixture."))
     return [el("div", drawn, class_="charts")]
 

@@ -25,3 +25,11 @@ def test_what_was_not_measured_is_no_number():
     study = StudyTables("s", {"study_effects": [effect("math 0.2", "gsm8k", None, None)]}, {"study_effects": {}})
     page = trained(study).html()
     assert "not measured" in page and "<svg" not in page
+
+
+def test_of_many_arms_the_best_has_its_sentence_and_the_others_are_folded():
+    rows = [effect(f"arm{i} 0.2", "gsm8k", 0.01 * i, 0.005 * i) for i in range(4)]
+    page = trained(StudyTables("s", {"study_effects": rows}, {"study_effects": {}})).html()
+    shown, folds = page.split("The 3 others in words")
+    assert "<li>arm3" in shown and "<li>arm1" not in shown
+    assert all(f"<li>arm{i}" in folds for i in range(3))
