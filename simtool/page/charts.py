@@ -11,6 +11,7 @@ from itertools import pairwise
 from simtool.page.markup import Html, el, join, table
 
 WIDTH = 340  # px: the text column of a phone of 390
+LABEL_HEIGHT = 13.0  # px, of the name of a dot
 CHARACTER = 8.2  # px: a character of the labels in DejaVu Sans Bold, the widest of the fonts that a page may find
 ROW = 26  # px: of an interval chart
 SHADES = ("#56B4E9", "#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7")  # of what is not a corpus
@@ -154,13 +155,25 @@ def points(
     margin, span = 14.0, max((abs(value) for place in places for value in place), default=0.0) or 1.0
     side = WIDTH - 2 * margin
     spots = [(margin + side * (x / span + 1) / 2, margin + side * (1 - y / span) / 2) for x, y in places]
+    heights = _label_heights(spots)
     parts: list[Html] = []
-    for (x, y), label, color in zip(spots, labels, colors, strict=True):
+    for (x, y), height, label, color in zip(spots, heights, labels, colors, strict=True):
         parts.append(el("circle", cx=x, cy=y, r=5.0, class_="dot", style=f"--c:{color}"))
         anchor, shift = ("end", -8.0) if x > WIDTH / 2 else ("start", 8.0)
         room = x - 8 if anchor == "end" else WIDTH - x - 8
-        parts.append(_text(x + shift, y + 4, shortened(label, room), anchor, "label"))
+        parts.append(_text(x + shift, height + 4, shortened(label, room), anchor, "label"))
     return drawing(title, summary, WIDTH, parts)
+
+
+def _label_heights(spots: Sequence[tuple[float, float]]) -> list[float]:
+    """Of the names of dots: beside them, and apart where two of one half would lie over each other."""
+    heights = [y for _, y in spots]
+    for is_right in (False, True):
+        half = [i for i, (x, _) in enumerate(spots) if (x > WIDTH / 2) is is_right]
+        moved = spread([heights[i] for i in half], LABEL_HEIGHT, LABEL_HEIGHT, WIDTH - LABEL_HEIGHT)
+        for i, height in zip(half, moved, strict=True):
+            heights[i] = height
+    return heights
 
 
 def _swatch(line: Line) -> Html:

@@ -1,5 +1,7 @@
 """Charts by what they show, and sentences by what they say."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,12 @@ def test_an_interval_chart_holds_every_row():
 def test_a_long_label_keeps_its_end_where_the_share_stands():
     assert charts.shortened("python_source:0.3", 1000) == "python_source:0.3"
     assert charts.shortened("python_source:0.3", 132) == "python_so…e:0.3"
+
+
+def test_names_of_two_dots_at_one_place_do_not_lie_over_each_other():
+    drawn = str(
+        charts.points("Map", "", [(0.9, 0.1), (0.9, 0.11), (-0.9, 0.1)], ["a", "b", "c"], ["red", "blue", "green"])
+    )
+    a, b, c = (float(y) for y in re.findall(r'<text[^>]* y="([\d.]+)"', drawn))
+    assert abs(a - b) >= charts.LABEL_HEIGHT
+    assert abs(c - a) < charts.LABEL_HEIGHT  # far to the left, it stays beside its dot
