@@ -215,7 +215,7 @@ def ensemble_is_right(plan: Plan, folder: Path, part: str) -> list[Row]:
     for precision, masked in itertools.product(precisions, (False, True)):
         recipes = random_recipes(size, 2, 6, 2, plan["ensemble"]["width"], precision)
         recipes = [replace(recipe, mask_documents=masked) for recipe in recipes]
-        _, together = train_ensemble(recipes, stores_of(plan), plan["device"])
+        together = train_ensemble(recipes, stores_of(plan), plan["device"]).losses
         worst = 0.0
         for recipe, losses in zip(recipes, together, strict=True):
             single = losses_of_run(recipe, plan)

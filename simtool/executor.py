@@ -1,7 +1,7 @@
 """Where work runs: in this process, in local processes, or on a Ray cluster.
 
 A task is an argument of a module-level function `function(task, report)`. `run` is for tasks that do not depend on each
-other, `run_tree` for those of which each may need one other to be done before. `report(message)` carries progress back
+other, `run_tree` for those of which each may need others to be done before. `report(message)` carries progress back
 while they run. To add an engine, write its `_run_` function and its pool.
 """
 
@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -259,22 +260,22 @@ class _Pool(Protocol):
 def run_tree(
     function: Callable[[Task, Report], Result],
     tasks: Mapping[Hashable, Task],
-    parents: Mapping[Hashable, Hashable | None],
+    parents: Mapping[Hashable, Sequence[Hashable]],
     workers: int = 1,
     engine: Engine = "local",
     report: Report = lambda message: None,
     done: Callable[[Hashable, Result], None] = lambda key, result: None,
     n_gpus: float = 0,
 ) -> Outcome:
-    """Run each task once its parent is done, as many at a time as there are workers; in the order of `tasks`.
+    """Run each task once its parents have ended, as many at a time as there are workers; in the order of `tasks`.
 
-    A task that fails is tried again; when it fails again it and its descendants are left out, and the others go on.
-    SimtoolError is not tried again: the same would come of it.
+    A task that fails is tried again; when it fails again it is left out, and so are those of which no parent was done,
+    and the others go on. SimtoolError is not tried again: the same would come of it.
 
     Parameters
     ----------
     parents
-        {key: key of the task that must be done before, or None}; parents that are no tasks count as done.
+        {key: keys of the tasks that must have ended before}; those that are no tasks count as done.
     done
         Is called with each result as it comes, in this process.
     n_gpus
@@ -296,11 +297,11 @@ def run_tree(
                 except Exception as error:
                     if _is_final(error, key, queue.tries[key], report):
                         outcome.failed[key] = error
-                        outcome.skipped += queue.descendants(key)
+                        outcome.skipped += queue.end(key, is_done=False)
                     else:
                         queue.put_back(key)
                 else:
-                    queue.release_children(key)
+                    queue.end(key, is_done=True)
                     done(key, outcome.results[key])
     except BaseException:
         pool.close(kill=True)
@@ -318,18 +319,24 @@ def _is_final(error: Exception, key: Hashable, n_tries: int, report: Report) -> 
 
 
 class _TreeQueue:
-    """Keys of a tree whose parents are done, first come first: a step costs O(log n), whatever the tree's shape."""
+    """Keys whose parents have ended, first come first: a step costs O(log n), whatever the tree's shape."""
 
-    def __init__(self, tasks: Iterable[Hashable], parents: Mapping[Hashable, Hashable | None]):
+    def __init__(self, tasks: Iterable[Hashable], parents: Mapping[Hashable, Sequence[Hashable]]):
         self.keys = list(tasks)
         self.places = {key: i for i, key in enumerate(self.keys)}
         self.children: dict[Hashable, list[Hashable]] = {key: [] for key in self.keys}
         self.tries = dict.fromkeys(self.keys, 0)
+        self.waits_for: dict[Hashable, int] = {}
+        self.can_begin: set[Hashable] = set()  # with a parent that is done
         self.ready: list[int] = []  # a heap of places
         for key in self.keys:
-            if (parent := parents.get(key)) in self.children:
+            own = {parent for parent in parents.get(key, ()) if parent in self.children}
+            self.waits_for[key] = len(own)
+            for parent in own:
                 self.children[parent].append(key)
-            else:
+            if len(own) < len(set(parents.get(key, ()))):
+                self.can_begin.add(key)
+            if not own:
                 self.put_back(key)
 
     def __len__(self) -> int:
@@ -343,16 +350,25 @@ class _TreeQueue:
     def put_back(self, key: Hashable) -> None:
         heapq.heappush(self.ready, self.places[key])
 
-    def release_children(self, key: Hashable) -> None:
-        for child in self.children[key]:
-            self.put_back(child)
-
-    def descendants(self, key: Hashable) -> list[Hashable]:
-        """Children before their own children."""
-        below = list(self.children[key])
-        for child in below:  # grows while it is read
-            below += self.children[child]
-        return below
+    def end(self, key: Hashable, is_done: bool) -> list[Hashable]:
+        """Release the children that waited for nothing else; those that cannot begin any more, parents before
+        children."""
+        skipped: list[Hashable] = []
+        ended = deque([(key, is_done)])
+        while ended:
+            parent, is_done = ended.popleft()
+            for child in self.children[parent]:
+                self.waits_for[child] -= 1
+                if is_done:
+                    self.can_begin.add(child)
+                if self.waits_for[child]:
+                    continue
+                if child in self.can_begin:
+                    self.put_back(child)
+                else:
+                    skipped.append(child)
+                    ended.append((child, False))
+        return skipped
 
 
 def _pool(function: Any, workers: int, engine: Engine, report: Report, n_gpus: float) -> _Pool:

@@ -119,7 +119,7 @@ def noted(task, report):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_tree_runs_parents_first_and_leaves_out_what_a_failure_leads_to(workers):
     tasks = {"root": "root", "bad": "bad", "leaf": "leaf", "below": "below", "lower": "lower"}
-    parents = {"bad": "root", "leaf": "root", "below": "bad", "lower": "below"}
+    parents = {"bad": ["root"], "leaf": ["root"], "below": ["bad"], "lower": ["below"]}
     told, done = [], []
     outcome = executor.run_tree(
         noted, tasks, parents, workers, report=told.append, done=lambda k, r: done.append((k, r))
@@ -130,6 +130,16 @@ def test_a_tree_runs_parents_first_and_leaves_out_what_a_failure_leads_to(worker
         str(outcome.failed["bad"]) == "no good" and told.count("bad") == 1
     )  # what the user must mend is not tried again
     assert sorted(outcome.skipped) == ["below", "lower"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_of_several_parents_runs_once_all_have_ended_and_is_left_out_when_none_is_done(workers):
+    tasks = {"both": "both", "neither": "neither", "a": "a", "bad": "bad", "below": "below"}
+    parents = {"both": ["a", "bad", "elsewhere"], "neither": ["bad", "below"], "below": ["bad"]}
+    done = []
+    outcome = executor.run_tree(noted, tasks, parents, workers, done=lambda key, _: done.append(key))
+    assert done == ["a", "both"] and [*outcome.failed] == ["bad"]
+    assert outcome.skipped == ["below", "neither"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -150,7 +160,7 @@ def die_once(task, report):
 
 def test_a_killed_worker_costs_a_try_and_nothing_else(tmp_path):
     tasks = {value: (tmp_path / "mark", value) for value in ("dies", "a", "b")}
-    outcome = executor.run_tree(die_once, tasks, {"b": "dies"}, 2)
+    outcome = executor.run_tree(die_once, tasks, {"b": ["dies"]}, 2)
     assert outcome.results == {value: value for value in tasks} and not outcome.failed
 
 
@@ -158,9 +168,10 @@ def test_a_tree_costs_as_much_as_it_has_nodes():
     """A chain, a star and a comb of 10,000: 0.1 s each here, where looking through all that wait took minutes."""
     n = 10_000
     shapes = {
-        "chain": {i: i - 1 for i in range(1, n)},
-        "star": dict.fromkeys(range(1, n), 0),
-        "comb": {i: i - 1 if i % 2 else i - 2 for i in range(2, n)},
+        "chain": {i: [i - 1] for i in range(1, n)},
+        "star": {i: [0] for i in range(1, n)},
+        "comb": {i: [i - 1 if i % 2 else i - 2] for i in range(2, n)},
+        "braid": {i: [i - 1, i - 2] for i in range(2, n)},
     }
     for parents in shapes.values():
         began = time.process_time()

@@ -74,7 +74,7 @@ def train_eval(
     ensemble: Annotated[
         int,
         typer.Option(
-            help="SFT runs of one checkpoint trained as one batched model. 0: 16 small ones on a GPU, else 1.",
+            help="Runs of equally many steps trained as one batched model. 0: 16 small ones on a GPU, else 1.",
             min=0,
         ),
     ] = 0,

@@ -21,6 +21,7 @@ from simtool.studies.prepare import Stores, plan_runs, prepare, run_facts
 from simtool.studies.records import Recorder
 from simtool.studies.worker import finished_result, run_nodes
 from simtool.tables import atomic_write
+from simtool.tokens.batches import ExampleBatches
 from simtool.tokens.store import TokenStore
 from simtool.training.recipes import recipe_to_json
 
@@ -39,9 +40,9 @@ class StudyExecution:
 
     runs         folder of runs; other studies may share it
     only         patterns of "arm", "arm/target" or "seed N": run what matches one, and what it goes on from
-    ensemble     leaves of one parent and target (rates, and seeds of SFT) that are trained as one batched model;
-                 0: 16 of models up to 70m on a GPU, which a single one leaves idle, and 1 elsewhere
-    keep_leaves  keep the weights after SFT too; then leaves are trained one by one
+    ensemble     runs of one size and of equally many steps (seeds, arms, targets, rates) that are trained as one
+                 batched model; 0: 16 of models up to 70m on a GPU, which a single one leaves idle, and 1 elsewhere
+    keep_leaves  keep the weights after SFT too
     """
 
     device: str = "auto"
@@ -87,19 +88,26 @@ def run_study(
         plan = plan_runs(study, stores, execution.only)
         check_enough_text(plan, stores)
         jobs = make_jobs(plan, stores, folder, execution)
-        outcome = _run_jobs(jobs, plan, execution, Recorder(folder / "records.jsonl", plan, report), report)
+        recorder = Recorder(folder / "records.jsonl", plan, report)
+        outcome = _run_jobs(jobs, plan, steps_of_nodes(plan, stores), execution, recorder, report)
     for key, error in outcome.failed.items():
         report(NodeFailed(plan.nodes[key].label, str(error)))
     return outcome
 
 
 def _run_jobs(
-    jobs: Mapping[str, Job], plan: Plan, execution: StudyExecution, recorder: Recorder, report: Report
+    jobs: Mapping[str, Job],
+    plan: Plan,
+    n_steps: Mapping[str, int],
+    execution: StudyExecution,
+    recorder: Recorder,
+    report: Report,
 ) -> executor.Outcome:
     finished = {key: result for key, job in jobs.items() if (result := finished_result(job)) is not None}
     for key, result in finished.items():  # no process is started for what is done
         recorder.add(key, result)
-    groups = group_leaves([key for key in jobs if key not in finished], plan, execution)
+    groups = group_nodes([key for key in jobs if key not in finished], plan, n_steps, execution)
+    group_of = {key: first for first, keys in groups.items() for key in keys}
 
     def record(first: Any, results: Any) -> None:
         for key, result in zip(groups[first], results, strict=True):
@@ -109,7 +117,7 @@ def _run_jobs(
     outcome = executor.run_tree(
         run_nodes,
         {first: [jobs[key] for key in keys] for first, keys in groups.items()},
-        {key: plan.nodes[key].parent for key in jobs},
+        {first: _parents(keys, plan, group_of) for first, keys in groups.items()},
         execution.workers or usual_workers(execution.device),
         execution.engine,
         _sentences_only(report),
@@ -131,19 +139,49 @@ def _by_node(
     return executor.Outcome(results, failed, [key for first in outcome.skipped for key in groups[first]])
 
 
-def group_leaves(keys: Iterable[str], plan: Plan, execution: StudyExecution) -> dict[str, list[str]]:
-    """{the first: all} of what one task trains: a node, or as an ensemble the leaves of one parent and target."""
+def group_nodes(
+    keys: Iterable[str], plan: Plan, n_steps: Mapping[str, int], execution: StudyExecution
+) -> dict[str, list[str]]:
+    """{the first: all} of what one task trains: a node, or as an ensemble nodes that take equally many steps.
+
+    They lie equally deep in the tree, so that no two groups wait for each other.
+
+    Parameters
+    ----------
+    n_steps
+        {key: steps that a node trains}.
+    """
     groups: dict[Any, list[str]] = {}
     for key in keys:
         node = plan.nodes[key]
-        # the weights of an ensemble are not saved
-        single = not node.target or execution.keep_leaves
-        groups.setdefault(key if single else (node.parent, node.target), []).append(key)
+        groups.setdefault((node.model, plan.depth(key), bool(node.target), n_steps[key]), []).append(key)
     parts = []
     for group in groups.values():
         most = execution.ensemble or usual_ensemble(plan.nodes[group[0]].model, execution.device)
         parts += [group[at : at + most] for at in range(0, len(group), most)]
     return {part[0]: part for part in parts}
+
+
+def steps_of_nodes(plan: Plan, stores: Stores) -> dict[str, int]:
+    """{key: steps that a node trains itself}."""
+    study = plan.study
+    text_step = study.batch_size * study.sequence_length
+    batches = {
+        target: ExampleBatches(
+            stores[target]["train"], 0, study.sequence_length, study.sft_batch_size, study.train_on.get(target)
+        )
+        for target in {node.target for node in plan.nodes.values() if node.target}
+    }
+    return {
+        key: batches[node.target].n_batches * study.sft_epochs if node.target else node.tokens // text_step
+        for key, node in plan.nodes.items()
+    }
+
+
+def _parents(keys: Iterable[str], plan: Plan, group_of: Mapping[str, str]) -> list[str]:
+    """The groups that nodes go on from; what is finished is in none."""
+    parents = [plan.nodes[key].parent for key in keys]
+    return list(dict.fromkeys(group_of.get(parent, parent) for parent in parents if parent is not None))
 
 
 def usual_ensemble(model: str, device: str) -> int:

@@ -305,6 +305,11 @@ class Plan:
     def _whole(self, node: Node) -> int:
         return node.tokens + (self._whole(self.nodes[node.parent]) if node.parent else 0)
 
+    def depth(self, key: str) -> int:
+        """How many nodes lie before it."""
+        parent = self.nodes[key].parent
+        return 0 if parent is None else 1 + self.depth(parent)
+
     def children(self, key: str) -> list[Node]:
         return [node for node in self.nodes.values() if node.parent == key]
 

@@ -21,6 +21,7 @@ from simtool.tokens.store import TokenStore, load_store
 from simtool.training.recipes import Recipe, recipe_from_json
 
 Job = Mapping[str, Any]
+NOT_SAVED = "What it goes on from is not saved: the run before it failed."
 Report = Callable[[Any], None]
 # names in done.json before it carried a hash
 DONE = frozenset({"rows", "recipe", "achieved", "simtool", "made", "python", "commit", "device", "torch"})
@@ -35,12 +36,14 @@ def run_nodes(jobs: Sequence[Job], report: Report) -> list[dict[str, Any] | Simt
     ----------
     jobs
         Plain values: recipe, folder, parents, stores {corpus: folder}, measured, documents, device, keep, facts.
-        Several are leaves of one parent, which are trained as an ensemble.
+        Several are trained as an ensemble; those whose parent failed are left out.
     """
     results: dict[int, Any] = {i: finished_result(job) for i, job in enumerate(jobs)}  # another study may have done it
     left = [i for i in results if results[i] is None]
     if len(jobs) == 1 and left:
         return [_run_single(jobs[0])]
+    results |= {i: SimtoolError(NOT_SAVED) for i in left if not _has_start(jobs[i])}
+    left = [i for i in left if results[i] is None]
     results |= zip(left, _run_several([jobs[i] for i in left], report), strict=True)
     return [results[i] for i in range(len(jobs))]
 
@@ -71,12 +74,26 @@ def _result_or_error(job: Job) -> dict[str, Any] | SimtoolError:
         return error
 
 
+def _has_start(job: Job) -> bool:
+    return not job["parents"] or _saved_start(job) is not None
+
+
+def _saved_start(job: Job) -> Any:
+    """The checkpoint that a node goes on from: its parent's end, or what a run of its own has saved on the way."""
+    from simtool.training.checkpoints import find_checkpoint
+
+    places = [Path(folder) / "checkpoints" for folder in (job["folder"], *job["parents"])]
+    return find_checkpoint(recipe_from_json(job["recipe"]), places)
+
+
 def _run_single(job: Job) -> dict[str, Any]:
     from simtool.training.model import load_model
     from simtool.training.trainer import Execution, train
 
     began = time.monotonic()
     recipe, device = recipe_from_json(job["recipe"]), _prepare_device(job)
+    if not _has_start(job):
+        raise SimtoolError(NOT_SAVED)
     # nodes are short: a killed one loses little, and its parent's end is saved
     execution = Execution(
         str(device), deterministic=device.type == "cuda", save_seconds=120.0, log_steps=50, keep_last=1
@@ -87,29 +104,61 @@ def _run_single(job: Job) -> dict[str, Any]:
 
 
 def _run_ensemble(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    from simtool.training.checkpoints import find_checkpoint, load_checkpoint, locked
+    from simtool.training.checkpoints import locked
     from simtool.training.ensemble import train_ensemble
-    from simtool.training.model import build_model
     from simtool.training.trainer import bind_folder
 
     began = time.monotonic()
     recipes = [recipe_from_json(job["recipe"]) for job in jobs]
-    stores, device = _stores(jobs[0]), _prepare_device(jobs[0])
+    stores, device = _stores(*jobs), _prepare_device(jobs[0])
     with ExitStack() as stack:
         for job, recipe in zip(jobs, recipes, strict=True):
             stack.enter_context(locked(Path(job["folder"])))
             bind_folder(Path(job["folder"]), recipe)
-        begun = find_checkpoint(recipes[0], [Path(parent) / "checkpoints" for parent in jobs[0]["parents"]])
-        if begun is None or (begun.segment, begun.step) != (len(recipes[0].segments()) - 1, 0):
-            raise SimtoolError("What they go on from is not saved.")
-        start = build_model(recipes[0].model, next(iter(stores.values())).vocabulary_size, recipes[0].seed)
-        load_checkpoint(begun.folder, start, None, recipes[0])
-        models, _ = train_ensemble(recipes, stores, str(device), start)
+        starts = [_start(job, recipe, stores) for job, recipe in zip(jobs, recipes, strict=True)]
+        trained = train_ensemble(recipes, stores, str(device), starts)
+        for e, job in enumerate(jobs):
+            if job["keep"]:
+                _save_member(job, recipes[e], trained, e)
         seconds = (time.monotonic() - began) / len(jobs)
         return [
             _measure(job, recipe, model, device, seconds, len(jobs))
-            for job, recipe, model in zip(jobs, recipes, models, strict=True)
+            for job, recipe, model in zip(jobs, recipes, trained.models, strict=True)
         ]
+
+
+def _start(job: Job, recipe: Recipe, stores: Mapping[str, TokenStore]) -> Any:
+    """The model and the optimizer that a member goes on with."""
+    from simtool.training.checkpoints import load_checkpoint
+    from simtool.training.ensemble import Start
+    from simtool.training.model import build_model
+    from simtool.training.optimizer import adamw
+
+    model = build_model(recipe.model, next(iter(stores.values())).vocabulary_size, recipe.seed)
+    saved = _saved_start(job)
+    if saved is None:
+        return Start(model, 0, 0)
+    optimizer = adamw(model, recipe.weight_decay)
+    load_checkpoint(saved.folder, model, optimizer, recipe)
+    return Start(model, saved.segment, saved.step, optimizer)
+
+
+def _save_member(job: Job, recipe: Recipe, trained: Any, e: int) -> None:
+    """A member's end, as a run of its own would have saved it."""
+    from simtool.training.checkpoints import CheckpointWriter, state_of
+    from simtool.training.position import Position
+    from simtool.training.trainer import batches_of, steps_of
+
+    stores, before = _stores(job), _saved_start(job)
+    done, tokens = (before.position.done[: before.segment], before.position.tokens) if before else ((), 0)
+    n_steps = steps_of(recipe.segments()[-1], batches_of(recipe, stores)[-1])
+    end_of_text = next(iter(stores.values())).end_of_text
+    fingerprints = {name: store.fingerprint for name, store in sorted(stores.items())}
+    tokens += int(trained.n_tokens[e])
+    position = Position(recipe.fingerprint, (*done, n_steps), tokens, fingerprints, True, end_of_text)
+    with CheckpointWriter(Path(job["folder"]) / "checkpoints", keep_last=0) as writer:
+        config = trained.models[e].config(recipe.sequence_length, end_of_text)
+        writer.save(state_of(trained.models[e], trained.optimizers[e]), config, position, recipe)
 
 
 def _prepare_device(job: Job) -> Any:
@@ -124,8 +173,8 @@ def _prepare_device(job: Job) -> Any:
     return device
 
 
-def _stores(job: Job) -> dict[str, TokenStore]:
-    return {name: load_store(Path(folder)) for name, folder in job["stores"].items()}
+def _stores(*jobs: Job) -> dict[str, TokenStore]:
+    return {name: load_store(Path(folder)) for job in jobs for name, folder in job["stores"].items()}
 
 
 def _measure(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float, n_models: int = 1) -> dict[str, Any]:

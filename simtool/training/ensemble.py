@@ -8,7 +8,7 @@ norm, clipping, optimizer state and learning rate.
 import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,37 +31,58 @@ from simtool.training.model import (
     has_document_attention,
     rotary_angles,
 )
-from simtool.training.optimizer import BETAS, EPSILON
-from simtool.training.recipes import Recipe
+from simtool.training.optimizer import BETAS, EPSILON, adamw
+from simtool.training.recipes import Phase, Recipe
 from simtool.training.sizes import SIZES, Shape
 from simtool.training.trainer import PLAIN, batches_of, steps_of
 
 # E members, B row, T position, N = B T, D width, O outputs of a matrix, V vocabulary, P parameters of a member
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a member is taken up: before this step of this segment, which must be its recipe's last.
+
+    optimizer   whose moments it goes on with; None: a new one
+    """
+
+    model: GPTNeoX
+    segment: int
+    step: int
+    optimizer: torch.optim.AdamW | None = None
+
+
+@dataclass(frozen=True)
+class TrainedEnsemble:
+    """Finished members.
+
+    losses       float64 (E, steps) of what was trained
+    n_tokens     int (E,) targets that were trained on
+    """
+
+    models: list[GPTNeoX]
+    optimizers: list[torch.optim.AdamW]
+    losses: np.ndarray
+    n_tokens: np.ndarray
+
+
 def train_ensemble(
     recipes: Sequence[Recipe],
     stores: Mapping[str, TokenStore],
     device: str = "cpu",
-    start: GPTNeoX | None = None,
-) -> tuple[list[GPTNeoX], np.ndarray]:
-    """Train recipes that differ in their last segment side by side.
+    starts: Sequence[Start] | None = None,
+) -> TrainedEnsemble:
+    """Train the last segments of recipes side by side.
 
     Nothing is saved on the way: ensembles are for short runs.
 
     Parameters
     ----------
     recipes : sequence of Recipe
-        They may differ in seed, learning rate, schedule and text; model, sequence length, batch and steps must be
-        alike.
-    start : GPTNeoX, optional
-        What all of them go on from, where something comes before the last segment; its optimizer starts anew.
-
-    Returns
-    -------
-    models : list of GPTNeoX
-    losses : float64 (E, steps)
-        Of the last segment.
+        They may differ in seed, learning rate, schedule and text, and in all that came before; model, sequence length,
+        batch and the number of steps that are left must be alike.
+    starts : sequence of Start, optional
+        What each of them goes on from; None: initial weights.
 
     Raises
     ------
@@ -72,54 +93,64 @@ def train_ensemble(
     """
     if not recipes:
         raise SimtoolError("No recipes to train.")
+    if unknown := sorted({recipe.model for recipe in recipes} - SIZES.keys()):
+        raise SimtoolError(f"An ensemble is of sizes by name. Train {', '.join(unknown)} one by one.")
     batches = [batches_of(recipe, stores)[-1] for recipe in recipes]
-    n_steps = check_alike(recipes, batches, start)
+    if starts is None:
+        vocabulary_size = next(iter(stores.values())).vocabulary_size
+        starts = [Start(build_model(recipe.model, vocabulary_size, recipe.seed), 0, 0) for recipe in recipes]
+    n_steps = check_alike(recipes, batches, starts)
     phases = [recipe.segments()[-1] for recipe in recipes]
-    vocabulary_size = next(iter(stores.values())).vocabulary_size
-    initial = [start or build_model(recipe.model, vocabulary_size, recipe.seed) for recipe in recipes]
-    ensemble = Ensemble(initial, torch.device(device), recipes[0])
+    n_all = [steps_of(phase, of_member) for phase, of_member in zip(phases, batches, strict=True)]
+    ensemble = Ensemble([start.model for start in starts], torch.device(device), recipes[0], carried(starts, phases))
     masked = recipes[0].mask_documents or phases[0].is_sft
-    losses = np.empty((len(recipes), n_steps))
+    losses, n_tokens = np.empty((len(recipes), n_steps)), np.zeros(len(recipes), np.int64)
     history = [deque[float](maxlen=SPIKE_HISTORY) for _ in recipes]
     for step in range(n_steps):
-        arrays = side_by_side([of_member.batch(step) for of_member in batches])
+        at = [start.step + step for start in starts]
+        arrays = side_by_side([of_member.batch(i) for of_member, i in zip(batches, at, strict=True)])
         losses[:, step], norms = ensemble.accumulate(*arrays if masked else arrays[:2])
+        n_tokens += (arrays[1] != IGNORED).sum(axis=(1, 2))
         for e, norm in enumerate(norms):
             if problem := trouble(losses[e, step], norm, history[e], PLAIN.spike):
-                raise TrainingDiverged(f"Step {step:,} of member {e} ({phases[e].learning_rate:g}): {problem}.")
+                raise TrainingDiverged(f"Step {at[e]:,} of member {e} ({phases[e].learning_rate:g}): {problem}.")
             history[e].append(losses[e, step])
-        rates = [recipe.learning_rate(phase, step, n_steps) for recipe, phase in zip(recipes, phases, strict=True)]
-        ensemble.step(rates)
-    return ensemble.models(), losses
+        members = zip(recipes, phases, at, n_all, strict=True)
+        ensemble.step([recipe.learning_rate(phase, i, n) for recipe, phase, i, n in members])
+    models = ensemble.models()
+    return TrainedEnsemble(models, ensemble.optimizers(models), losses, n_tokens)
+
+
+def carried(starts: Sequence[Start], phases: Sequence[Phase]) -> list[torch.optim.AdamW | None]:
+    """The optimizers that members go on with: none where a segment begins with a new one."""
+    begins_anew = [phase.optimizer == "fresh" and not start.step for phase, start in zip(phases, starts, strict=True)]
+    return [None if anew else start.optimizer for anew, start in zip(begins_anew, starts, strict=True)]
 
 
 def check_alike(
-    recipes: Sequence[Recipe], batches: Sequence[TextBatches | ExampleBatches], start: GPTNeoX | None
+    recipes: Sequence[Recipe], batches: Sequence[TextBatches | ExampleBatches], starts: Sequence[Start]
 ) -> int:
-    """The steps of their last segment.
+    """The steps that are left of their last segment.
 
     Raises
     ------
     SimtoolError
         Unless they can be trained as one batched model.
     """
-    if unknown := sorted({recipe.model for recipe in recipes} - SIZES.keys()):
-        raise SimtoolError(f"An ensemble is of sizes by name. Train {', '.join(unknown)} one by one.")
     segments = [recipe.segments() for recipe in recipes]
-    last = [phases[-1] for phases in segments]
-    if start is None and any(len(phases) > 1 for phases in segments):
+    if any(start.segment != len(phases) - 1 for start, phases in zip(starts, segments, strict=True)):
         raise SimtoolError("An ensemble trains one segment of recipes. Give the model that the earlier ones end with.")
-    if start is not None and any(phase.optimizer != "fresh" for phase in last):
-        raise SimtoolError("An ensemble that goes on from a model starts a new optimizer. Train these one by one.")
     first = recipes[0]
     common = [replace(recipe, phases=first.phases, seed=first.seed) for recipe in recipes]
-    counts = [steps_of(phase, of_member) for phase, of_member in zip(last, batches, strict=True)]
-    kinds = {(phase.is_sft, phase.batch_size, n) for phase, n in zip(last, counts, strict=True)}
+    kinds = {
+        (phases[-1].is_sft, phases[-1].batch_size, steps_of(phases[-1], of_member) - start.step)
+        for phases, of_member, start in zip(segments, batches, starts, strict=True)
+    }
     if any(recipe != first for recipe in common) or len(kinds) > 1:
         raise SimtoolError(
             "Members of an ensemble may differ in seed, learning rate, schedule and text only. These differ in more."
         )
-    return counts[0]
+    return next(iter(kinds))[2]
 
 
 def side_by_side(batches: Sequence[Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -137,14 +168,24 @@ class Ensemble:
     """Members' weights and moments, each as one matrix with a row a member: (E, P), of which the parameters are views.
     So clipping and AdamW are a few kernels over all of it, however many parameters there are."""
 
-    def __init__(self, models: Sequence[GPTNeoX], device: torch.device, recipe: Recipe):
-        self.device, self.recipe, self.shape, self.n_steps = device, recipe, models[0].shape, 0
+    def __init__(
+        self,
+        models: Sequence[GPTNeoX],
+        device: torch.device,
+        recipe: Recipe,
+        optimizers: Sequence[torch.optim.AdamW | None] = (),
+    ):
+        self.device, self.recipe, self.shape = device, recipe, models[0].shape
         self.vocabulary_size = models[0].vocabulary_size
         self.frequencies = models[0].gpt_neox.frequencies.to(device)
-        shapes = {name: parameter.shape for name, parameter in models[0].named_parameters()}
+        self.shapes = shapes = {name: parameter.shape for name, parameter in models[0].named_parameters()}
         rows = [torch.cat([p.detach().flatten() for p in model.parameters()]) for model in models]
         self.weights_EP = torch.stack(rows).to(device)
         self.first_EP, self.second_EP = torch.zeros_like(self.weights_EP), torch.zeros_like(self.weights_EP)
+        self.n_steps = np.zeros(len(models))
+        for e, (model, optimizer) in enumerate(zip(models, optimizers, strict=False)):
+            if optimizer is not None and optimizer.state:
+                self._take_moments(e, [optimizer.state[parameter] for parameter in model.parameters()])
         # decay on matrices only, as in `parameter_groups`
         decays = [recipe.weight_decay if len(shape) > 1 else 0.0 for shape in shapes.values()]
         counts = torch.tensor([shape.numel() for shape in shapes.values()])
@@ -194,14 +235,17 @@ class Ensemble:
     def step(self, rates: Sequence[float]) -> None:
         """AdamW as in the loop, with a learning rate and a clipped norm for each member."""
         self.n_steps += 1
-        rates_E1 = torch.tensor(rates, device=self.device)[:, None]
+        rates = np.array(rates)
+        bias = np.stack([1 - beta**self.n_steps for beta in BETAS])  # of the moments, which begin at zero
+        numbers = torch.from_numpy(np.stack([rates, rates / bias[0], bias[1]])).float().to(self.device)
+        rates_E1, corrected_E1, bias_E1 = numbers[..., None]
         shrink_E = (self.recipe.max_grad_norm / (self.norm_E + 1e-6)).clamp(max=1.0)
         gradient_EP = self.gradient_EP.mul_(shrink_E[:, None])
         self.weights_EP.mul_(1 - rates_E1 * self.decay_P)
         self.first_EP.lerp_(gradient_EP, 1 - BETAS[0])
         self.second_EP.mul_(BETAS[1]).addcmul_(gradient_EP, gradient_EP, value=1 - BETAS[1])
-        root_EP = (self.second_EP / (1 - BETAS[1] ** self.n_steps)).sqrt_().add_(EPSILON)
-        self.weights_EP.sub_(rates_E1 / (1 - BETAS[0] ** self.n_steps) * self.first_EP / root_EP)
+        root_EP = (self.second_EP / bias_E1).sqrt_().add_(EPSILON)
+        self.weights_EP.sub_(corrected_E1 * self.first_EP / root_EP)
         for p in self.parameters.values():
             p.grad = None
 
@@ -211,6 +255,22 @@ class Ensemble:
         for e, model in enumerate(members):
             model.load_state_dict({name: p[e].detach() for name, p in self.parameters.items()})
         return members
+
+    def optimizers(self, models: Sequence[GPTNeoX]) -> list[torch.optim.AdamW]:
+        """Those of the members, each over the parameters of its model."""
+        first, second = _views(self.first_EP, self.shapes), _views(self.second_EP, self.shapes)
+        optimizers = [adamw(model, self.recipe.weight_decay) for model in models]
+        for e, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
+            for name, parameter in model.named_parameters():
+                step = torch.tensor(self.n_steps[e], dtype=torch.float32, device=self.device)
+                optimizer.state[parameter] = {"step": step, "exp_avg": first[name][e], "exp_avg_sq": second[name][e]}
+        return optimizers
+
+    def _take_moments(self, e: int, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Member e goes on with these, one for each parameter."""
+        self.first_EP[e] = torch.cat([state["exp_avg"].flatten() for state in states])
+        self.second_EP[e] = torch.cat([state["exp_avg_sq"].flatten() for state in states])
+        self.n_steps[e] = float(states[0]["step"])
 
 
 def _views(matrix_EP: Tensor, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,13 @@ torch = pytest.importorskip("torch")
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.progress import NodeFailed, NodeFinished  # noqa: E402
 from simtool.studies import execute as run  # noqa: E402
-from simtool.studies.execute import StudyExecution, run_study  # noqa: E402
+from simtool.studies.execute import StudyExecution, group_nodes, run_study, steps_of_nodes  # noqa: E402
+from simtool.studies.plan import plan  # noqa: E402
+from simtool.studies.prepare import plan_runs, prepare  # noqa: E402
+from simtool.studies.presets import find_preset  # noqa: E402
 from simtool.studies.records import read_records  # noqa: E402
+from simtool.studies.worker import NOT_SAVED  # noqa: E402
+from simtool.training.trainer import batches_of, steps_of  # noqa: E402
 
 
 def test_everything_is_trained_and_recorded_once(study, finished):
@@ -117,3 +123,76 @@ def test_a_rate_at_which_training_diverges_leaves_the_others_measured(study, tmp
     rows = read_records(tmp_path / "records.jsonl")
     assert {row["learning_rate"] for row in rows if row["phase"] == "sft"} == {1e-3, 3e-3}
     assert any("3 models as an ensemble" in str(message) for message in told)
+
+
+def test_seeds_and_arms_as_ensembles_find_what_they_find_one_by_one(study, finished, tmp_path, monkeypatch, options):
+    handed, run_nodes = [], run.run_nodes
+    monkeypatch.setattr(run, "run_nodes", lambda jobs, report: handed.append(len(jobs)) or run_nodes(jobs, report))
+    outcome = run_study(study, tmp_path, options, StudyExecution("cpu", 1, ensemble=16))
+    assert handed == [2, 6, 6]  # two trunks; control, midtraining and CPT of both; a leaf of each
+    assert len(outcome.results) == 14 and not outcome.failed
+
+    def losses(folder):
+        rows = read_records(folder / "records.jsonl")
+        return {(row["node"], row["arm"], row["corpus"], row["split"]): row["nats_per_token"] for row in rows}
+
+    assert losses(tmp_path) == pytest.approx(losses(finished[0]), abs=1e-3)
+    # an ensemble's end is a checkpoint like another: single runs go on from it
+    for node in (tmp_path / "runs").iterdir():
+        if not list(node.glob("checkpoints/*/optimizer.safetensors")):
+            shutil.rmtree(node)  # leaves: their weights are not saved
+    again = run_study(study, tmp_path, options, StudyExecution("cpu", 1))
+    assert len(again.results) == 14 and sum(result["tokens"] > 0 for result in again.results.values()) == 6
+    assert losses(tmp_path) == pytest.approx(losses(finished[0]), abs=1e-3)
+
+
+def test_a_member_that_fails_takes_what_goes_on_from_it_along_and_nothing_else(study, tmp_path, monkeypatch, options):
+    several = replace(study, learning_rate={"tiny": 5e-3})
+    run_nodes = run.run_nodes
+
+    def fail_one(jobs, report):
+        results = run_nodes(jobs, report)
+        if not jobs[0]["parents"]:
+            shutil.rmtree(Path(jobs[0]["folder"]) / "checkpoints")
+            results[0] = SimtoolError("a trunk that failed")
+        return results
+
+    monkeypatch.setattr(run, "run_nodes", fail_one)
+    outcome = run_study(several, tmp_path, options, StudyExecution("cpu", 1, ensemble=16))
+    messages = [str(error) for error in outcome.failed.values()]
+    assert messages.count("a trunk that failed") == 1 and messages.count(NOT_SAVED) == len(messages) - 1 == 6
+    assert len(outcome.results) == 7 and not outcome.skipped
+
+
+def test_what_is_stacked_in_shared_mini():
+    """Per size 3 trunks and 24 arms of equal length in groups of at most 16; leaves by target, 48 of each."""
+    study = find_preset("shared-mini")
+    whole = plan(study, "f" * 16, dict.fromkeys(study.targets, 1000))
+    lengths = {"": 0, **{target: i for i, target in enumerate(study.targets, 1)}}
+    steps = {key: lengths[node.target] for key, node in whole.nodes.items()}
+    groups = group_nodes(whole.nodes, whole, steps, StudyExecution("cpu", ensemble=16))
+    of_text = [[whole.nodes[key] for key in keys] for keys in groups.values() if not whole.nodes[keys[0]].target]
+    of_leaves = [[whole.nodes[key] for key in keys] for keys in groups.values() if whole.nodes[keys[0]].target]
+    assert sorted(map(len, of_text)) == sorted([3, 16, 8] * 3)
+    assert [len(group) for group in of_leaves] == [16] * (3 * 4 * 3)
+    for group in of_leaves:
+        assert len({(node.model, node.target) for node in group}) == 1
+        assert len({node.parent for node in group}) == 8 and len({node.learning_rate for node in group}) == 2
+    # equal steps are what counts: targets of equally many stack as well
+    together = group_nodes(whole.nodes, whole, dict.fromkeys(whole.nodes, 7), StudyExecution("cpu", ensemble=1000))
+    assert sorted(map(len, together.values())) == sorted([3, 24, 192] * 3)
+    single = group_nodes(whole.nodes, whole, steps, StudyExecution("cpu"))
+    assert all(len(keys) == 1 for keys in single.values())  # on a CPU nothing is gained
+
+
+def test_steps_of_nodes_are_those_of_the_loop(study, finished, options):
+    folder, _ = finished
+    stores = prepare(study, folder, options, lambda message: None)
+    whole = plan_runs(study, stores, ())
+    steps = steps_of_nodes(whole, stores)
+    for key, node in whole.nodes.items():
+        own = {name: store["train"] for name, store in stores.items()}
+        batches = batches_of(node.recipe, own)
+        parent = whole.nodes.get(node.parent)
+        before = 0 if parent is None or len(parent.recipe.segments()) < len(batches) else steps[parent.key]
+        assert steps[key] == steps_of(node.recipe.segments()[-1], batches[-1]) - before

@@ -24,6 +24,7 @@ def test_an_ensemble_that_diverges_is_trained_in_halves_and_the_last_one_is_told
 
     monkeypatch.setattr(node, "finished_result", lambda job: {"job": job} if job == 0 else None)
     monkeypatch.setattr(node, "_run_ensemble", side_by_side)
+    monkeypatch.setattr(node, "_has_start", lambda job: True)
     monkeypatch.setattr(node, "_run_single", alone)
     told = []
     found = node.run_nodes([0, 1, 2, 3, 4], told.append)
@@ -51,6 +52,7 @@ def test_only_memory_and_divergence_make_an_ensemble_go_on_in_halves(error, halv
 
     monkeypatch.setattr(node, "finished_result", lambda job: None)
     monkeypatch.setattr(node, "_run_ensemble", fail)
+    monkeypatch.setattr(node, "_has_start", lambda job: True)
     monkeypatch.setattr(node, "_run_single", lambda job: {"job": job})
     messages = []
     if halved:

@@ -13,8 +13,10 @@ pytest.importorskip("safetensors")
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
 from simtool.training import ensemble as module  # noqa: E402
-from simtool.training.ensemble import Ensemble, side_by_side, train_ensemble  # noqa: E402
+from simtool.training.checkpoints import find_checkpoint, load_checkpoint  # noqa: E402
+from simtool.training.ensemble import Ensemble, Start, side_by_side, train_ensemble  # noqa: E402
 from simtool.training.model import build_model, load_model  # noqa: E402
+from simtool.training.optimizer import adamw  # noqa: E402
 from simtool.training.trainer import Execution, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -45,8 +47,8 @@ def test_members_are_single_runs(tmp_path, options):
         toys.recipe(toys.phase(steps=15, learning_rate=1e-3, schedule="linear"), **options),
         toys.recipe(toys.phase(steps=15, mixture=toys.MIX), **options),
     ]
-    models, losses = train_ensemble(recipes, toys.STORES)
-    assert_as_single_runs(recipes, models, losses, tmp_path)
+    trained = train_ensemble(recipes, toys.STORES)
+    assert_as_single_runs(recipes, trained.models, trained.losses, tmp_path)
 
 
 def test_members_in_fine_tuning_go_on_from_one_model(tmp_path):
@@ -60,8 +62,37 @@ def test_members_in_fine_tuning_go_on_from_one_model(tmp_path):
     ]
     recipes = [toys.recipe(before, phase) for phase in tuned]
     parent = train(toys.recipe(before), toys.STORES, tmp_path / "parent", Execution("cpu"))
-    models, losses = train_ensemble(recipes, toys.STORES, start=load_model(parent.checkpoint))
-    assert_as_single_runs(recipes, models, losses, tmp_path, [parent.folder])
+    starts = [Start(load_model(parent.checkpoint), 1, 0) for _ in recipes]
+    trained = train_ensemble(recipes, toys.STORES, starts=starts)
+    assert_as_single_runs(recipes, trained.models, trained.losses, tmp_path, [parent.folder])
+
+
+def test_members_of_other_trunks_go_on_with_their_optimizers(tmp_path):
+    """Two seeds, one of them twice: its control, which goes on within a segment, and a mixture, which begins one."""
+    head, whole = (toys.phase(steps=n, schedule_tokens=14 * toys.STEP) for n in (6, 14))
+    mid = toys.phase("mid", 8, toys.MIX, optimizer="carry")
+    recipes = [toys.recipe(whole), toys.recipe(head, mid), toys.recipe(head, mid, seed=1)]
+    folders, starts = [], []
+    for recipe, (segment, step) in zip(recipes, [(0, 6), (1, 0), (1, 0)], strict=True):
+        trunk = toys.recipe(head, seed=recipe.seed)
+        folders.append(train(trunk, toys.STORES, tmp_path / f"trunk{recipe.seed}", Execution("cpu")).folder)
+        model = build_model("tiny", toys.VOCABULARY, recipe.seed)
+        optimizer = adamw(model, recipe.weight_decay)
+        load_checkpoint(find_checkpoint(trunk, [folders[-1] / "checkpoints"]).folder, model, optimizer, recipe)
+        starts.append(Start(model, segment, step, optimizer))
+    trained = train_ensemble(recipes, toys.STORES, starts=starts)
+    assert trained.n_tokens.tolist() == [8 * toys.STEP] * 3
+    assert_as_single_runs(recipes, trained.models, trained.losses, tmp_path, folders)
+    for recipe, model, optimizer in zip(recipes, trained.models, trained.optimizers, strict=True):
+        done = train(recipe, toys.STORES, tmp_path / str(recipes.index(recipe)), Execution("cpu"))
+        single = build_model("tiny", toys.VOCABULARY, 0)
+        of_single = adamw(single, recipe.weight_decay)
+        load_checkpoint(done.checkpoint, single, of_single, recipe)
+        for parameter, other in zip(model.parameters(), single.parameters(), strict=True):
+            state, expected = optimizer.state[parameter], of_single.state[other]
+            assert float(state["step"]) == float(expected["step"]) == 14
+            for name in ("exp_avg", "exp_avg_sq"):
+                torch.testing.assert_close(state[name], expected[name], rtol=1e-2, atol=1e-4)
 
 
 def test_batches_side_by_side_are_filled_up_without_targets():
@@ -84,9 +115,9 @@ def test_what_cannot_be_batched_is_refused():
         train_ensemble([toys.recipe(), toys.recipe(max_grad_norm=0.1)], toys.STORES)
     with pytest.raises(SimtoolError, match="These differ in more"):
         train_ensemble([toys.recipe(), toys.recipe(toys.phase(steps=13))], toys.STORES)
-    with pytest.raises(SimtoolError, match="starts a new optimizer"):
-        carried = toys.recipe(toys.phase(), toys.phase("mid", 3, toys.MIX))
-        train_ensemble([carried], toys.STORES, start=build_model("tiny", toys.VOCABULARY, 0))
+    with pytest.raises(SimtoolError, match="These differ in more"):  # 12 steps are left of the one, 5 of the other
+        starts = [Start(build_model("tiny", toys.VOCABULARY, 0), 0, step) for step in (0, 7)]
+        train_ensemble([toys.recipe(), toys.recipe()], toys.STORES, starts=starts)
     with pytest.raises(SimtoolError, match="An ensemble is of sizes by name"):
         train_ensemble([replace(toys.recipe(), model="a/folder")], toys.STORES)
 

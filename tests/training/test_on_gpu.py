@@ -142,7 +142,7 @@ def test_members_of_an_ensemble_are_single_runs(tmp_path, masked, precision, tol
     recipes = [
         toys.recipe(toys.phase(steps=8), seed=seed, mask_documents=masked, precision=precision) for seed in range(3)
     ]
-    _, together = train_ensemble(recipes, toys.STORES, "cuda")
+    together = train_ensemble(recipes, toys.STORES, "cuda").losses
     for recipe, losses in zip(recipes, together, strict=True):
         messages = []
         train(recipe, toys.STORES, tmp_path / str(recipe.seed), GPU, report=messages.append)
