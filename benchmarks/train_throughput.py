@@ -4,7 +4,8 @@
     python benchmarks/train_throughput.py > train_throughput.md
 
 One run, same device, batch and precision for all; the best of several steps each, after one to warm up, taken in
-turn so that whatever else runs here slows all of them alike (a Trainer turns its own loop, so it goes right after).
+turn so that whatever else runs here slows all of them alike (a Trainer turns its own loop, so it goes right after). On
+a CPU all have one thread, and seconds are those of the processor.
 Printed with it: tokens/s of an ensemble of 16 against one model after another, and of the batch reader by itself. A
 peer that is not installed is left out, and named. On a GPU: `gpu_suite.py`, which uses the steps that stand here.
 
@@ -31,12 +32,13 @@ from torch.nn import functional as F
 from simtool.mixture import Mixture
 from simtool.tokens.batches import TextBatches
 from simtool.tokens.store import TokenStore, mask_arrays
-from simtool.training.distributed import compile_layers
+from simtool.training.distributed import compile_layers, keep_freed_memory
 from simtool.training.ensemble import train_ensemble
 from simtool.training.hardware import autocast, measured_peak
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.model import build_model, flops_per_token
 from simtool.training.optimizer import BETAS, adamw, guarded_step
+from simtool.training.products import product
 from simtool.training.recipes import Phase, Recipe
 from simtool.training.trainer import Execution, train
 
@@ -69,9 +71,8 @@ class Setting:
         return build_model(self.size, self.vocabulary_size, 0).config(self.sequence_length, 0)
 
 
-CPU_SETTINGS = [
-    Setting(size, rows, 256, torch.device("cpu"), "fp32", False) for size, rows in (("nano", 16), ("micro", 8))
-]
+CPU = torch.device("cpu")
+CPU_SETTINGS = [Setting(size, rows, 256, CPU, "fp32", False) for size, rows in (("nano", 16), ("micro", 8))]
 
 # ---- peers -----------------------------------------------------------------------------------------------
 
@@ -153,9 +154,7 @@ def seconds_of_trainer(setting: Setting, steps: int) -> list[float]:
 
     class Clock(transformers.TrainerCallback):
         def on_step_end(self, *_: object, **__: object) -> None:
-            if setting.device.type == "cuda":
-                torch.cuda.synchronize(setting.device)
-            ends.append(time.perf_counter())
+            ends.append(now(setting.device))
 
     ids = torch.randint(0, setting.vocabulary_size, (setting.rows * (steps + 1), setting.sequence_length))
     with tempfile.TemporaryDirectory() as folder:
@@ -183,17 +182,28 @@ def installed_peers() -> list[str]:
 # ---- measuring -------------------------------------------------------------------------------------------
 
 
-def seconds(step: Step, device: torch.device) -> float:
-    start = time.perf_counter()
-    step()
+def now(device: torch.device) -> float:
+    """Seconds: on a GPU of the clock, when it is idle; on a CPU of this process, whatever else runs beside it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
+def seconds(step: Step, device: torch.device) -> float:
+    start = now(device)
+    step()
+    return now(device) - start
+
+
+def cpu_peak(n: int = 1024, times: int = 20) -> float:
+    """Operations a second of processor time, of a large product."""
+    matrix = torch.randn(n, n)
+    return 2 * n**3 / min(seconds(lambda: product(matrix, matrix), CPU) for _ in range(times))
 
 
 def throughput(settings: list[Setting], steps: int) -> Iterator[str]:
     device, precision = settings[0].device, settings[0].precision
-    peak = measured_peak(device, precision)
+    peak = cpu_peak() if device.type == "cpu" else measured_peak(device, precision)
     yield f"Peak, measured: {peak / 1e12:.3g} TFLOP/s in {precision}."
     yield ""
     names = installed_peers()
@@ -243,7 +253,7 @@ def random_store(n_tokens: int, vocabulary_size: int = VOCABULARY) -> TokenStore
 
 def reader() -> str:
     batches = TextBatches({"random": random_store(20_000_000)}, Mixture({"random": 1.0}), 0, 2048, 64, 100)
-    best = min(seconds(lambda i=i: batches.batch(i), torch.device("cpu")) for i in range(60))
+    best = min(seconds(lambda i=i: batches.batch(i), CPU) for i in range(60))
     return f"{64 * 2048 / best:,.0f} tokens/s in batches of 64 x 2,048 ({1 / best:,.0f} batches/s)"
 
 
@@ -260,14 +270,12 @@ def ensemble(size: str, n: int, steps: int, rows: int, sequence_length: int) -> 
     """n runs as one batched model, and one after another, on a CPU."""
     stores = {"random": random_store(1_000_000)}
     recipes = random_recipes(size, n, steps, rows, sequence_length, "fp32")
-    together = seconds(lambda: train_ensemble(recipes, stores), torch.device("cpu"))
+    together = seconds(lambda: train_ensemble(recipes, stores), CPU)
     singly = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for recipe in recipes[:2]:  # the others take as long
             run = Path(folder) / str(recipe.seed)
-            start = time.perf_counter()
-            train(recipe, stores, run, Execution("cpu", spike=None))
-            singly += (time.perf_counter() - start) / 2 * n
+            singly += seconds(lambda r=recipe, to=run: train(r, stores, to, Execution("cpu", spike=None)), CPU) / 2 * n
     tokens = n * steps * rows * sequence_length
     return (
         f"{size}, {n} members, {rows} x {sequence_length} a step: {tokens / together:,.0f} tokens/s together,"
@@ -287,6 +295,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--members", type=int, default=16)
     options = parser.parse_args()
+    torch.set_num_threads(1)  # processor time is then that of the one thread
+    keep_freed_memory()  # for every peer alike
     print(machine() + "\n")
     for line in throughput(CPU_SETTINGS, options.steps):
         print(line, flush=True)
