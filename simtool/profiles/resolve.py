@@ -245,6 +245,11 @@ def local_text(name: str, options: Options) -> Corpus | None:
         corpus = _catalogue_text(CATALOGUE[spec.location], options.data, split)
     elif "/" in spec.location:
         corpus = None
+    elif " " in spec.location:
+        raise SimtoolError(
+            f"No file or corpus {name!r}. Check the path; in Python, texts of your own have a name:"
+            " {'mine': ['one text', 'another']}."
+        )
     else:
         raise unknown("corpus", spec.location, {*CATALOGUE, *own_entries(options), *options.corpora, *PUBLISHED})
     if corpus is not None and spec.view is not None:

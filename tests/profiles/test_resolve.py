@@ -285,3 +285,12 @@ def test_the_newest_profile_is_by_its_own_date(tmp_path, options):
                 os.utime(path, (n * 1e9, n * 1e9))
     newest = cached("gsm8k", load_tokenizer("default"), ["char1"], options)
     assert newest.size["bytes"] == len("new " * 9)
+
+
+def test_a_text_that_is_taken_for_a_name_says_how_texts_are_given():
+    with pytest.raises(SimtoolError) as error:
+        local_text("one text", Options())
+    assert str(error.value) == (
+        "No file or corpus 'one text'. Check the path; in Python, texts of your own have a name:"
+        " {'mine': ['one text', 'another']}."
+    )
