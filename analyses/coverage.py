@@ -18,7 +18,6 @@ from simtool.mixture import Mixture
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, local_text
-from simtool.similarity.kernels import on_splits
 from simtool.similarity.matrix import (
     cell_intervals,
     cells_of,
@@ -29,6 +28,7 @@ from simtool.similarity.matrix import (
 )
 from simtool.similarity.metrics import METRICS, Metric, find_metric
 from simtool.similarity.resampling import half_splits, interval
+from simtool.similarity.splits import on_splits
 from simtool.tokens.tokenizer import load_tokenizer
 
 READ = 6_000  # documents of a population

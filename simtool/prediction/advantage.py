@@ -24,9 +24,9 @@ from simtool.prediction.question import RESAMPLES, Question, leaks
 from simtool.prediction.samples import draws
 from simtool.profiles.profile import Profile
 from simtool.results import Tabular, read_only
-from simtool.similarity.kernels import of_counts
 from simtool.similarity.metrics import find_metric
 from simtool.similarity.resampling import interval
+from simtool.similarity.splits import of_counts
 from simtool.statistics import explained_by_folds
 
 if TYPE_CHECKING:

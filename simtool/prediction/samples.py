@@ -14,9 +14,9 @@ import numpy as np
 from simtool.prediction.question import Part, Question, name_of
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import check_same_tokenizer
-from simtool.similarity.kernels import FoldCounts, fast_order
 from simtool.similarity.matrix import common_size, feature_counts, symbols_of_mixtures
 from simtool.similarity.resampling import half_splits, thin
+from simtool.similarity.splits import FoldCounts, fast_order
 from simtool.statistics import largest_remainder
 
 DRAWS = 20

@@ -13,9 +13,9 @@ from simtool.mixture import Mixture
 from simtool.profiles.features import N_FOLDS, coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.results import Tabular, html_table, read_only
-from simtool.similarity.kernels import on_splits
 from simtool.similarity.metrics import Metric, find_metric
 from simtool.similarity.resampling import half_splits, thin
+from simtool.similarity.splits import on_splits
 from simtool.statistics import CONFIDENCE, random_halves, sized_jackknife_interval
 
 if TYPE_CHECKING:
