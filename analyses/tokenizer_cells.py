@@ -52,4 +52,4 @@ def _count(corpus: str, tokenizer: Tokenizer, data: Path) -> Profile:
     text = local_text(corpus, Options(data=data))
     assert text is not None
     n_documents = shipped_profile(corpus, "default", ()).size["documents"]
-    return count_corpus(text, tokenizer, ("token",), Budget(documents=n_documents, seed=SEED), data=data)
+    return count_corpus(text, tokenizer, ("token",), Budget(documents=n_documents, seed=SEED, exact=True), data=data)

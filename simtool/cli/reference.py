@@ -37,8 +37,12 @@ def profile(
     documents: Documents = None,
     seed: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Take a random sample with this seed, not the first documents. Reads all the text."),
+        typer.Option(help="Take a random sample with this seed, not the first documents: of blocks, little more read."),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="With --seed: sample single documents, whatever their order. Reads all the text."),
+    ] = False,
     data: Data = None,
     split: Split = "train",
     text_field: TextField = None,
@@ -85,7 +89,7 @@ def profile(
             skip_bad,
             workers,
             progress,
-            Budget(tokens, documents, seed),
+            Budget(tokens, documents, seed, exact=exact),
             engine.value,
             chat_template=chat_template,
         )

@@ -49,10 +49,10 @@ class SourceShare:
         return f"{self.source.identity()} {self.index} of {self.of}"
 
 
-def pieces_of(source: Any) -> list[Piece]:
-    """All pieces of a source, in its order."""
+def pieces_of(source: Any, size: int | None = None) -> list[Piece]:
+    """All pieces of a source, in its order; size: about how large they are on disk."""
     if hasattr(source, "pieces"):
-        return source.pieces()
+        return source.pieces(size)
     return [Piece(f"share {i} of {N_SHARES}", SourceShare(source, i, N_SHARES)) for i in range(N_SHARES)]
 
 

@@ -58,9 +58,9 @@ class Files:
                 file.check_unchanged()
             before += file.n_bytes or 0
 
-    def pieces(self) -> list[Piece]:
-        """Parts of these files that are read by themselves."""
-        size = piece_bytes(self.n_bytes)
+    def pieces(self, size: int | None = None) -> list[Piece]:
+        """Parts of these files that are read by themselves; size: about how large they are on disk."""
+        size = size or piece_bytes(self.n_bytes)
         number = {file.location: n for n, file in enumerate(self.files)}
         spans = (span for file in self.files for span in self._spans(file, size))
         return [

@@ -17,15 +17,14 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simtool import executor
-from simtool.corpora.corpus import Corpus, Reading, document_hash, why_empty
+from simtool.corpora.corpus import Corpus, Reading, why_empty
 from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
 from simtool.errors import SimtoolError
 from simtool.profiles.parts import Manifest, PartsFolder, Run, Runs, merged, missing, runs_of
 from simtool.profiles.profile import Profile
-from simtool.profiles.tally import CorpusTally
+from simtool.profiles.samples import Budget, InTurn, blocks_of, count_sample, n_sure_blocks, overfull
+from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
 from simtool.progress import Counted
 from simtool.tables import provenance
 from simtool.tokens.backends import use_one_thread
@@ -35,30 +34,6 @@ BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over t
 PRELOAD = ("simtool.profiles.preload",)
 PRELOADED_TOKENIZER, PRELOADED_DATA = "SIMTOOL_PRELOADED_TOKENIZER", "SIMTOOL_PRELOADED_DATA"
 SAVE_SECONDS = 60  # how much work an interruption can lose
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much of a corpus to count: up to so many tokens or documents, whole documents only (None: all).
-
-    seed      None: the first documents; a number: a random sample of the whole corpus, which is all read for it
-    at_most   a corpus that holds less is counted whole; otherwise it is an error
-    """
-
-    tokens: int | None = None
-    documents: int | None = None
-    seed: int | None = None
-    at_most: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("tokens", "documents"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise SimtoolError(f"--{name} must be at least 1. Got {value}.")
-
-    @property
-    def unlimited(self) -> bool:
-        return self.tokens is None and self.documents is None
 
 
 @dataclass(frozen=True)
@@ -89,7 +64,7 @@ def count_corpus(
     corpus: Corpus,
     tokenizer: Tokenizer,
     features: Iterable[str],
-    budget: Budget = Budget(),
+    budget: Budget = Budget(),  # noqa: B008 (frozen)
     workers: int = 1,
     skip_bad: bool = False,
     data: Path | None = None,
@@ -102,7 +77,7 @@ def count_corpus(
     Parameters
     ----------
     workers
-        Processes; the counts do not depend on it. With a budget there is one.
+        Processes; the counts do not depend on it. The first documents, and an exact sample, are counted by one.
     parts
         A folder for unfinished work: an interrupted count with the same arguments goes on from there, whatever the
         number of workers.
@@ -121,9 +96,12 @@ def count_corpus(
         pieces = _unfinished(pieces, folder)
         tasks = parts_of(corpus, manifest, pieces, _n_workers(corpus, pieces, workers, report), data, folder)
         profile, facts = _add_parts(tasks, run_on, report)
-    else:
-        profile = _count_sample(corpus, tokenizer, features, budget, skip_bad, report)
+    elif not budget.in_blocks:
+        profile = count_sample(corpus, tokenizer, features, budget, skip_bad, report)
         facts = [profile.facts]
+    else:
+        blocks = _Blocks(corpus, tokenizer, features, budget, skip_bad, data, parts)
+        profile, facts = blocks.count(workers, run_on, report)
     return finished(profile, corpus.describe(), corpus.stand_in, budget, skip_bad, facts)
 
 
@@ -153,7 +131,7 @@ def finished(
         facts=provenance(
             source=source,
             stand_in=stand_in,
-            budget={"tokens": budget.tokens, "documents": budget.documents, "seed": budget.seed},
+            budget=budget.facts,
             skipped={"count": n_skipped, "reasons": reasons[:5]} if skip_bad else None,
             empty=n_empty,
         ),
@@ -164,10 +142,15 @@ def finished(
 
 
 def manifest_of(
-    corpus: Corpus, tokenizer: Tokenizer, features: tuple[str, ...], skip_bad: bool, profile: str = ""
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    features: tuple[str, ...],
+    skip_bad: bool,
+    profile: str = "",
+    pieces: Sequence[Piece] | None = None,
 ) -> tuple[Manifest, list[Piece]]:
-    """What there is to count, and the pieces of it."""
-    pieces = pieces_of(corpus.source)
+    """What there is to count, and the pieces of it: those given, or all of the corpus."""
+    pieces = pieces_of(corpus.source) if pieces is None else list(pieces)
     manifest = Manifest(
         corpus.name,
         f"{version_of(corpus.source)} {corpus.reading_identity()}",
@@ -180,6 +163,42 @@ def manifest_of(
         {"source": corpus.describe(), "stand_in": corpus.stand_in, "skip_bad": skip_bad},
     )
     return manifest, pieces
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """A random sample of a corpus, of blocks in an order that the seed gives."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    features: tuple[str, ...]
+    budget: Budget
+    skip_bad: bool
+    data: Path | None
+    parts: Path | None
+
+    def count(
+        self, workers: int, run_on: executor.Engine, report: executor.Report
+    ) -> tuple[Profile, list[Mapping[str, Any]]]:
+        """Most of it by all workers, as much as surely fits, and the rest by one, that sees where it is full."""
+        how = (self.tokenizer, self.features, self.budget, self.skip_bad, report)
+        blocks = blocks_of(self.corpus.source, self.budget)
+        n = n_sure_blocks(self.corpus, blocks, self.tokenizer, self.budget, self.skip_bad)
+        counted, facts = self._count_all(blocks[:n], workers, run_on, report) if n else (None, [])
+        if counted and overfull(counted, self.budget):  # the first block was unlike the others
+            n, counted, facts = 0, None, []
+        rest = replace(self.corpus, source=InTurn(self.corpus.source, tuple(blocks[n:])))
+        last = count_sample(rest, *how, counted.size if counted else None)
+        return (counted + last if counted else last), [*facts, last.facts]
+
+    def _count_all(
+        self, blocks: Sequence[Piece], workers: int, run_on: executor.Engine, report: executor.Report
+    ) -> tuple[Profile, list[Mapping[str, Any]]]:
+        manifest, pieces = manifest_of(self.corpus, self.tokenizer, self.features, self.skip_bad, "", blocks)
+        folder = None if self.parts is None else _folder_of(self.parts, manifest)
+        pieces = _unfinished(pieces, folder)
+        tasks = parts_of(self.corpus, manifest, pieces, max(1, min(workers, len(pieces))), self.data, folder)
+        return _add_parts(tasks, run_on, report)
 
 
 def _folder_of(path: Path, manifest: Manifest) -> PartsFolder:
@@ -291,15 +310,15 @@ def _count_piece(
     reading = Reading(part.manifest.facts["skip_bad"])
     is_first = piece.name == part.manifest.pieces[0][0]
     n = 0
-    for texts in _text_batches(replace(part.corpus, source=piece.source), reading, BATCH_BYTES):
-        skipped = _taken(reading)
+    for texts in text_batches(replace(part.corpus, source=piece.source), reading, BATCH_BYTES):
+        skipped = skipped_since(reading)
         if any(first <= n and (stop is None or n < stop) for first, stop in gaps):
             size = tally.add(texts, label=is_first and n == 0)
             tally.cover(piece.name, n, skipped)
             yield *size, reading.fraction
         n += 1
     if gaps[-1][1] is None:
-        tally.cover_rest(piece.name, n, _taken(reading))
+        tally.cover_rest(piece.name, n, skipped_since(reading))
 
 
 class _Saving:
@@ -319,118 +338,6 @@ class _Saving:
         assert self.part.folder is not None
         self.part.folder.save(self.tally.profile(), self.part.name)
         self.saved_at = time.monotonic()
-
-
-# ---- samples ---------------------------------------------------------------------------------------------
-
-
-def _count_sample(
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    features: tuple[str, ...],
-    budget: Budget,
-    skip_bad: bool,
-    report: executor.Report,
-) -> Profile:
-    """The profile of as many whole documents as the budget holds. A corpus that cannot fill it is an error."""
-    reading = Reading(skip_bad)
-    tally = CorpusTally(corpus.name, tokenizer, features)
-    batches = _text_batches(corpus, reading, 1 << 20)
-    choose = _first if budget.seed is None else _random
-    n_documents = n_tokens = 0
-    more = False
-    for texts, sizes in choose(batches, tokenizer, budget):
-        fits = (n_documents + np.arange(1, len(texts) + 1) <= (budget.documents or np.inf)) & (
-            n_tokens + np.cumsum(sizes) <= (budget.tokens or np.inf)
-        )
-        n_fitting = int(fits.sum())
-        n_documents, n_tokens = n_documents + n_fitting, n_tokens + int(sizes[:n_fitting].sum())
-        share = max(n_documents / (budget.documents or np.inf), n_tokens / (budget.tokens or np.inf))
-        report(Counted(0, *tally.add(texts[:n_fitting], label=not tally.labels), share))
-        if more := n_fitting < len(texts):
-            break
-    short = n_documents != budget.documents and n_tokens != budget.tokens and not more
-    if short and n_documents and not budget.at_most:
-        budgets = " and ".join(
-            f"--{name} {getattr(budget, name):,}" for name in ("tokens", "documents") if getattr(budget, name)
-        )
-        raise SimtoolError(
-            f"{corpus.name} holds {n_tokens:,} tokens in {n_documents:,} documents, too few for {budgets}.\n"
-            "Ask for less, or leave the budget out to count all of it."
-        )
-    if more and not n_documents:
-        raise SimtoolError(
-            f"The first document of {corpus.name} holds {int(sizes[0]):,} tokens,"
-            f" more than --tokens {budget.tokens:,}. Whole documents are counted: ask for more."
-        )
-    tally.skipped = _taken(reading)
-    return tally.profile()
-
-
-Sized = tuple[list[str], np.ndarray]  # texts, and how many tokens each has
-
-
-def _first(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) -> Iterator[Sized]:
-    for texts in batches:
-        yield texts, np.diff(tokenizer.encode(texts)[1])
-
-
-def _random(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) -> Iterator[Sized]:
-    """Documents in the order of a seeded hash of their text, as many as the budget may need.
-
-    The order is a fair shuffle that does not depend on how the corpus is stored. Only documents that may still
-    be among the first are kept, and only those are tokenized.
-    """
-
-    def sizes_of(candidates: list[str]) -> np.ndarray:  # a budget of documents alone asks for none before the end
-        return np.diff(tokenizer.encode(candidates)[1]) if budget.tokens else np.zeros(len(candidates), np.int64)
-
-    keys, texts, sizes = np.empty(0, np.uint64), np.empty(0, object), np.empty(0, np.int64)
-    for batch in batches:
-        new = np.array([document_hash(text.encode("utf-8", "replace"), budget.seed or 0) for text in batch], np.uint64)
-        full = len(keys) and not _fits(len(keys), int(sizes.sum()), budget)
-        near = np.flatnonzero(new < keys[-1]) if full else np.arange(len(batch))
-        if not len(near):
-            continue
-        candidates = [batch[i] for i in near]
-        keys = np.concatenate([keys, new[near]])
-        texts = np.concatenate([texts, np.array([*candidates, None], object)[:-1]])
-        sizes = np.concatenate([sizes, sizes_of(candidates)])
-        order = np.argsort(keys, kind="stable")
-        # one document more than fits, so that a full budget differs from a corpus that ended
-        over = np.cumsum(sizes[order]) > budget.tokens if budget.tokens else np.zeros(len(order), bool)
-        if budget.documents:
-            over |= np.arange(1, len(order) + 1) > budget.documents
-        order = order[: int(np.argmax(over)) + 1 if over.any() else None]
-        keys, texts, sizes = keys[order], texts[order], sizes[order]
-    yield list(texts), sizes if budget.tokens else np.diff(tokenizer.encode(list(texts))[1])
-
-
-def _fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:
-    return n_documents <= (budget.documents or n_documents) and n_tokens <= (budget.tokens or n_tokens)
-
-
-def _text_batches(corpus: Corpus, reading: Reading, n_bytes: int) -> Iterator[list[str]]:
-    """Texts, about n_bytes at a time."""
-    texts: list[str] = []
-    size = 0
-    for documents in corpus.batches(reading=reading):
-        for document in documents:
-            texts.append(document.text)
-            size += len(texts[-1])
-            if size >= n_bytes:
-                yield texts
-                texts, size = [], 0
-    if texts:
-        yield texts
-
-
-def _taken(reading: Reading) -> dict[str, Any]:
-    """What was left out since this was last asked."""
-    skipped = {"count": reading.n_skipped, "reasons": list(reading.reasons), "empty": reading.n_empty}
-    reading.n_skipped, reading.n_empty = 0, 0
-    reading.reasons.clear()
-    return skipped
 
 
 @contextmanager

@@ -480,6 +480,7 @@ def cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
         corpus.reading_identity(),
         N_FOLDS,
         COUNTED,
+        *(["blocks"] if options.budget.in_blocks else []),
     )
     key = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     # text that is not at hand is served under its name alone: never from what a chat template wrote

@@ -1,10 +1,11 @@
 """Counts that grow, batch by batch of documents, and become a profile."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from simtool.corpora.corpus import document_hash
+from simtool.corpora.corpus import Corpus, Reading, document_hash
 from simtool.profiles.features import FEATURES, N_FOLDS, DocumentBatch, add_counts, empty_counts, frequent_ngrams
 from simtool.profiles.parts import Run, runs_of
 from simtool.profiles.profile import Profile
@@ -98,3 +99,26 @@ class CorpusTally:
         self.labels = {name: dict(labels) for name, labels in saved.labels.items() if labels}
         self.covers = {piece: list(runs) for piece, runs in runs_of([saved.facts]).items()}
         self.skipped = dict(saved.facts["skipped"])
+
+
+def text_batches(corpus: Corpus, reading: Reading, n_bytes: int) -> Iterator[list[str]]:
+    """Texts, about n_bytes at a time."""
+    texts: list[str] = []
+    size = 0
+    for documents in corpus.batches(reading=reading):
+        for document in documents:
+            texts.append(document.text)
+            size += len(texts[-1])
+            if size >= n_bytes:
+                yield texts
+                texts, size = [], 0
+    if texts:
+        yield texts
+
+
+def skipped_since(reading: Reading) -> dict[str, Any]:
+    """What was left out since this was last asked."""
+    skipped = {"count": reading.n_skipped, "reasons": list(reading.reasons), "empty": reading.n_empty}
+    reading.n_skipped, reading.n_empty = 0, 0
+    reading.reasons.clear()
+    return skipped

@@ -122,32 +122,35 @@ def test_a_token_budget_takes_whole_documents_that_fit(corpus):
     assert profile.size["tokens"] == sizes[:n].sum()
 
 
-def test_a_seeded_sample_is_random_fair_and_independent_of_order(tmp_path, monkeypatch):
+def test_an_exact_sample_is_random_fair_and_independent_of_order(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "BLOCK", 4096)
     texts = sentences(600)
     one = file_corpus(str(write_jsonl(tmp_path / "one.jsonl", texts)))
     reverse = file_corpus(str(write_jsonl(tmp_path / "reverse.jsonl", texts[::-1])))
     first, second = (
-        count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=4_000, seed=1)) for corpus in (one, reverse)
+        count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=4_000, seed=1, exact=True)) for corpus in (one, reverse)
     )
     assert same_counts(first, second)
     assert 3_900 < first.size["tokens"] <= 4_000
-    other = count_corpus(one, DEFAULT, ["token"], Budget(tokens=4_000, seed=2))
+    other = count_corpus(one, DEFAULT, ["token"], Budget(tokens=4_000, seed=2, exact=True))
     assert not same_counts(first, other)
     assert not same_counts(first, count_corpus(one, DEFAULT, ["token"], Budget(tokens=4_000)))
 
 
-@pytest.mark.parametrize("seed", [None, 3])
-def test_a_budget_that_is_all_of_it_is_all_of_it(corpus, seed):
+SAMPLES = [Budget(), Budget(seed=3), Budget(seed=3, exact=True)]
+
+
+@pytest.mark.parametrize("budget", SAMPLES)
+def test_a_budget_that_is_all_of_it_is_all_of_it(corpus, budget):
     whole = count_corpus(corpus, DEFAULT, FEW)
-    assert same_counts(count_corpus(corpus, DEFAULT, FEW, Budget(documents=600, seed=seed)), whole)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, replace(budget, documents=600)), whole)
 
 
-@pytest.mark.parametrize("seed", [None, 3])
-def test_a_corpus_smaller_than_the_budget(corpus, seed):
+@pytest.mark.parametrize("budget", SAMPLES)
+def test_a_corpus_smaller_than_the_budget(corpus, budget):
     whole = count_corpus(corpus, DEFAULT, ["token"]).size
     with pytest.raises(SimtoolError) as caught:
-        count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=10_000_000, seed=seed))
+        count_corpus(corpus, DEFAULT, ["token"], replace(budget, tokens=10_000_000))
     assert str(caught.value) == (
         f"{corpus.name} holds {whole['tokens']:,} tokens in 600 documents, too few for --tokens 10,000,000.\n"
         "Ask for less, or leave the budget out to count all of it."

@@ -41,12 +41,12 @@ def main(data: Annotated[Path, typer.Option(help="Folder with the corpora.")], t
         assert corpus is not None, f"{name} is not in {data}"
         source = source_of(corpus)
         # the first tokenizer decides which documents; the others count the same ones
-        budget = Budget(tokens=tokens, seed=SEED)
+        budget = Budget(tokens=tokens, seed=SEED, exact=True)
         for tokenizer in TOKENIZERS:
             features = list(FEATURES) if tokenizer == "default" else TOKEN_FEATURES
             loaded = load_tokenizer(tokenizer, data)
             profile = _count(corpus, loaded, features, budget)
-            budget = Budget(documents=profile.size["documents"], seed=SEED)
+            budget = Budget(documents=profile.size["documents"], seed=SEED, exact=True)
             total += _save(profile, TOKEN_FEATURES, source, REFERENCE / f"{name}.{tokenizer}.parquet")
             if tokenizer == "default":
                 total += _save(profile, TEXT_FEATURES, source, REFERENCE / f"{name}.text.parquet")

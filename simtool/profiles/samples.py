@@ -1,0 +1,207 @@
+"""So much of a corpus and no more: its first documents, or a random sample of it.
+
+A random sample takes blocks (runs of lines, row groups, small files) in an order that the seed gives, until it has what
+was asked for: it reads little more than the sample, and blocks are counted by many workers. What depends on no order
+of the documents is the exact sample: those whose text has the smallest hashes, for which everything is read.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from simtool import executor
+from simtool.corpora.corpus import Corpus, Reading, Row, Source, document_hash
+from simtool.corpora.pieces import Piece, pieces_of
+from simtool.errors import SimtoolError
+from simtool.profiles.profile import Profile
+from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
+from simtool.progress import Counted
+from simtool.tokens.tokenizer import Tokenizer
+
+N_BLOCKS = 64  # of a sample, at least: documents that lie together are alike
+SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 19, 8 << 20  # bytes on disk; up to 64 kB more are read for the last line of each
+TEXT_PER_TOKEN, TEXT_PER_DOCUMENT = 4, 4_000  # bytes, about: they only say how large blocks are
+MOST_BLOCKS = 1 << 17  # of a corpus: more would take too long to list
+SURE = 0.8  # of the budget is counted in blocks that many read at once, as the first block says how much they hold
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of a corpus to count: up to so many tokens or documents, whole documents only (None: all).
+
+    seed      None: the first documents; a number: a random sample of the whole corpus, of its blocks
+    exact     a random sample of documents, by a hash of their text, whatever order they lie in; all is read for it
+    at_most   a corpus that holds less is counted whole; otherwise it is an error
+    """
+
+    tokens: int | None = None
+    documents: int | None = None
+    seed: int | None = None
+    at_most: bool = False
+    exact: bool = field(default=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "documents"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SimtoolError(f"--{name} must be at least 1. Got {value}.")
+
+    @property
+    def unlimited(self) -> bool:
+        return self.tokens is None and self.documents is None
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether it is a random sample of blocks."""
+        return self.seed is not None and not self.exact
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a profile says of it."""
+        facts = {"tokens": self.tokens, "documents": self.documents, "seed": self.seed}
+        return facts | {"sample": "blocks"} if self.in_blocks else facts
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """Pieces of a source, one after the other."""
+
+    source: Source
+    pieces: tuple[Piece, ...]
+
+    def read(self, shard: int, n_shards: int, reading: Reading) -> Iterator[list[Row]]:
+        for piece in self.pieces[shard::n_shards]:
+            yield from piece.source.read(0, 1, reading)
+
+    def describe(self) -> str:
+        return self.source.describe()
+
+    def identity(self) -> str:
+        return f"{self.source.identity()} {len(self.pieces)} pieces"
+
+
+def blocks_of(source: Any, budget: Budget) -> list[Piece]:
+    """All blocks of a source, in the order in which a sample takes them."""
+    n_bytes = min((budget.tokens or math.inf) * TEXT_PER_TOKEN, (budget.documents or math.inf) * TEXT_PER_DOCUMENT)
+    size = int(min(max(n_bytes / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
+    size = max(size, (getattr(source, "n_bytes", None) or 0) // MOST_BLOCKS)
+    return sorted(pieces_of(source, size), key=lambda piece: document_hash(piece.name.encode(), budget.seed or 0))
+
+
+def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer, budget: Budget, skip_bad: bool) -> int:
+    """How many of the first blocks will hardly fill the budget, as the first of them says: 0 where one nearly does."""
+    if not blocks or not all(block.n_bytes for block in blocks):
+        return 0
+    n_documents = n_tokens = 0
+    for texts in text_batches(replace(corpus, source=blocks[0].source), Reading(skip_bad), 1 << 20):
+        n_documents += len(texts)
+        n_tokens += len(tokenizer.encode(texts)[0])
+    room = min((budget.documents or math.inf) / max(n_documents, 1), (budget.tokens or math.inf) / max(n_tokens, 1))
+    ends = np.cumsum([block.n_bytes for block in blocks])
+    return int(np.searchsorted(ends, SURE * room * blocks[0].n_bytes, side="right"))
+
+
+def overfull(profile: Profile, budget: Budget) -> bool:
+    """Whether a sample holds more than it may."""
+    return not _fits(profile.size["documents"], profile.size["tokens"], budget)
+
+
+def count_sample(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    features: tuple[str, ...],
+    budget: Budget,
+    skip_bad: bool,
+    report: executor.Report,
+    before: Mapping[str, int] | None = None,
+) -> Profile:
+    """The profile of as many whole documents as the budget holds. A corpus that cannot fill it is an error.
+
+    Parameters
+    ----------
+    before
+        Documents and tokens of the budget that are counted already.
+    """
+    reading = Reading(skip_bad)
+    tally = CorpusTally(corpus.name, tokenizer, features)
+    batches = text_batches(corpus, reading, 1 << 20)
+    choose = _exact if budget.exact and budget.seed is not None else _first
+    n_documents, n_tokens = (before["documents"], before["tokens"]) if before else (0, 0)
+    more = False
+    for texts, sizes in choose(batches, tokenizer, budget):
+        fits = (n_documents + np.arange(1, len(texts) + 1) <= (budget.documents or np.inf)) & (
+            n_tokens + np.cumsum(sizes) <= (budget.tokens or np.inf)
+        )
+        n_fitting = int(fits.sum())
+        n_documents, n_tokens = n_documents + n_fitting, n_tokens + int(sizes[:n_fitting].sum())
+        share = max(n_documents / (budget.documents or np.inf), n_tokens / (budget.tokens or np.inf))
+        report(Counted(0, *tally.add(texts[:n_fitting], label=not tally.labels), share))
+        if more := n_fitting < len(texts):
+            break
+    _check_filled(corpus.name, budget, n_documents, n_tokens, int(sizes[0]) if more else None)
+    tally.skipped = skipped_since(reading)
+    return tally.profile()
+
+
+def _check_filled(name: str, budget: Budget, n_documents: int, n_tokens: int, next_size: int | None) -> None:
+    """next_size: tokens of a document that did not fit, where there was one."""
+    short = n_documents != budget.documents and n_tokens != budget.tokens and next_size is None
+    if short and n_documents and not budget.at_most:
+        budgets = " and ".join(
+            f"--{kind} {getattr(budget, kind):,}" for kind in ("tokens", "documents") if getattr(budget, kind)
+        )
+        raise SimtoolError(
+            f"{name} holds {n_tokens:,} tokens in {n_documents:,} documents, too few for {budgets}.\n"
+            "Ask for less, or leave the budget out to count all of it."
+        )
+    if next_size is not None and not n_documents:
+        raise SimtoolError(
+            f"The first document of {name} holds {next_size:,} tokens,"
+            f" more than --tokens {budget.tokens:,}. Whole documents are counted: ask for more."
+        )
+
+
+Sized = tuple[list[str], np.ndarray]  # texts, and how many tokens each has
+
+
+def _first(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) -> Iterator[Sized]:
+    for texts in batches:
+        yield texts, np.diff(tokenizer.encode(texts)[1])
+
+
+def _exact(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) -> Iterator[Sized]:
+    """Documents in the order of a seeded hash of their text, as many as the budget may need.
+
+    The order is a fair shuffle that does not depend on how the corpus is stored. Only documents that may still
+    be among the first are kept, and only those are tokenized.
+    """
+
+    def sizes_of(candidates: list[str]) -> np.ndarray:  # a budget of documents alone asks for none before the end
+        return np.diff(tokenizer.encode(candidates)[1]) if budget.tokens else np.zeros(len(candidates), np.int64)
+
+    keys, texts, sizes = np.empty(0, np.uint64), np.empty(0, object), np.empty(0, np.int64)
+    for batch in batches:
+        new = np.array([document_hash(text.encode("utf-8", "replace"), budget.seed or 0) for text in batch], np.uint64)
+        full = len(keys) and not _fits(len(keys), int(sizes.sum()), budget)
+        near = np.flatnonzero(new < keys[-1]) if full else np.arange(len(batch))
+        if not len(near):
+            continue
+        candidates = [batch[i] for i in near]
+        keys = np.concatenate([keys, new[near]])
+        texts = np.concatenate([texts, np.array([*candidates, None], object)[:-1]])
+        sizes = np.concatenate([sizes, sizes_of(candidates)])
+        order = np.argsort(keys, kind="stable")
+        # one document more than fits, so that a full budget differs from a corpus that ended
+        over = np.cumsum(sizes[order]) > budget.tokens if budget.tokens else np.zeros(len(order), bool)
+        if budget.documents:
+            over |= np.arange(1, len(order) + 1) > budget.documents
+        order = order[: int(np.argmax(over)) + 1 if over.any() else None]
+        keys, texts, sizes = keys[order], texts[order], sizes[order]
+    yield list(texts), sizes if budget.tokens else np.diff(tokenizer.encode(list(texts))[1])
+
+
+def _fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:
+    return n_documents <= (budget.documents or n_documents) and n_tokens <= (budget.tokens or n_tokens)

@@ -1,0 +1,113 @@
+"""A random sample of blocks: as much as was asked for, the same for any number of workers, and little more is read."""
+
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from simtool.corpora import files
+from simtool.corpora.sources import file_corpus
+from simtool.profiles import samples
+from simtool.profiles.count import Budget, count_corpus
+from simtool.profiles.samples import blocks_of
+from simtool.progress import Counted
+from simtool.tokens.tokenizer import load_tokenizer
+from tests.conftest import sentences, write_jsonl
+from tests.profiles.test_count import same_counts
+
+DEFAULT = load_tokenizer("default")
+FEW = ("token", "char3")
+TOKENS = Budget(tokens=40_000, seed=1)
+
+
+@pytest.fixture(params=["jsonl", "parquet"])
+def corpus(request, tmp_path, monkeypatch):
+    """12,000 documents in blocks of 20 kB, which are 64 kB more where lines are looked for at their ends."""
+    monkeypatch.setattr(samples, "SMALLEST_BLOCK", 20_000)
+    if request.param == "jsonl":
+        return file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(12_000))))
+    path = tmp_path / "text.parquet"
+    pq.write_table(pa.table({"text": sentences(12_000)}), path, row_group_size=200, compression="none")
+    return file_corpus(str(path))
+
+
+def test_it_fills_its_budget_and_hangs_on_its_seed_alone(corpus):
+    first = count_corpus(corpus, DEFAULT, FEW, TOKENS)
+    assert 39_000 < first.size["tokens"] <= 40_000
+    for workers in (2, 5):
+        assert same_counts(count_corpus(corpus, DEFAULT, FEW, TOKENS, workers=workers), first)
+    other = count_corpus(corpus, DEFAULT, FEW, replace(TOKENS, seed=2))
+    assert not same_counts(other, first) and 39_000 < other.size["tokens"] <= 40_000
+    assert not same_counts(count_corpus(corpus, DEFAULT, FEW, replace(TOKENS, seed=None)), first)
+    assert first.facts["budget"] == {"tokens": 40_000, "documents": None, "seed": 1, "sample": "blocks"}
+    documents = count_corpus(corpus, DEFAULT, FEW, Budget(documents=1_000, seed=1))
+    assert documents.size["documents"] == 1_000
+
+
+def test_its_blocks_lie_all_over_the_text(corpus):
+    blocks = blocks_of(corpus.source, TOKENS)
+    assert len(blocks) > 20 and len({block.name for block in blocks}) == len(blocks)
+    starts = np.array([block.source.files[0].span.start for block in blocks[:12]])
+    assert starts.std() > 0.15 * starts.max() and (np.diff(starts) < 0).any()
+
+
+def test_little_more_is_read_than_the_sample(tmp_path, monkeypatch):
+    """At the block size of every day: 2 MB of 20 in four blocks; the first is read twice, the last not to its end."""
+    path = write_jsonl(tmp_path / "text.jsonl", [" ".join(sentences(30, seed=n)) for n in range(9_000)])
+    corpus = file_corpus(str(path))
+    n_bytes = [0]
+    really_open = files.File.open
+
+    def counted_open(file, by_ranges=False):
+        opened = really_open(file, by_ranges)
+        read = opened.read
+
+        class Counted:
+            def read(self, size=-1):
+                data = read(size)
+                n_bytes[0] += len(data)
+                return data
+
+            def __getattr__(self, name):
+                return getattr(opened, name)
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                opened.close()
+
+        return Counted()
+
+    monkeypatch.setattr(files.File, "open", counted_open)
+    profile = count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=500_000, seed=1))
+    on_disk = path.stat().st_size * profile.size["documents"] / 9_000
+    assert 1.5e6 < on_disk < n_bytes[0] < 2 * on_disk
+    assert n_bytes[0] < 0.5 * path.stat().st_size
+
+
+def test_a_first_block_unlike_the_others_costs_a_second_reading_and_no_bit(corpus, monkeypatch):
+    first = count_corpus(corpus, DEFAULT, FEW, TOKENS)
+    monkeypatch.setattr("simtool.profiles.count.n_sure_blocks", lambda *_: 10_000)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, TOKENS), first)
+    monkeypatch.setattr("simtool.profiles.count.n_sure_blocks", lambda *_: 0)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, TOKENS), first)
+
+
+def test_an_interrupted_sample_goes_on_where_it_was(corpus, tmp_path):
+    whole, seen, again = count_corpus(corpus, DEFAULT, FEW, TOKENS), [], []
+
+    def interrupt(message):
+        seen.append(message)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        count_corpus(corpus, DEFAULT, FEW, TOKENS, parts=tmp_path / "parts", report=interrupt)
+    resumed = count_corpus(corpus, DEFAULT, FEW, TOKENS, parts=tmp_path / "parts", report=again.append)
+    assert same_counts(resumed, whole)
+    assert isinstance(again[0], Counted) and again[0].n_tokens == sum(message.n_tokens for message in seen) > 0
