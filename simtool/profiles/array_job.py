@@ -1,15 +1,22 @@
 """Counting a corpus as the tasks of an array job: one part each into a folder that all see, and then their sum."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from simtool import executor
 from simtool.errors import SimtoolError
-from simtool.profiles.count import Budget, count_part, finished, manifest_of, parts_of
-from simtool.profiles.parts import PartsFolder, merged
-from simtool.profiles.profile import Profile, released, save_profile
+from simtool.profiles.count import PRELOAD, Budget, count_part, finished, manifest_of, parts_of
+from simtool.profiles.parts import PartsFolder, sum_of, whole_facts
+from simtool.profiles.profile import Profile, load_profile, released, save_profile
 from simtool.profiles.resolve import Options, ResolvedProfile, cache_path, local_text, slug
 from simtool.progress import CountingFinished, CountingStarted
 from simtool.tokens.tokenizer import load_tokenizer
+
+FEWEST_PARTS = 8  # that are worth a worker
 
 
 def count_part_of(name: str, features: Sequence[str], options: Options, index: int, of: int, parts: str) -> None:
@@ -55,11 +62,37 @@ def merge_parts(parts: str, options: Options) -> list[ResolvedProfile]:
     return [ResolvedProfile(_merge(folder, options), "merged now") for folder in folders]
 
 
+@dataclass(frozen=True)
+class SumTask:
+    """Some parts that a worker adds up, and the file that their sum goes to: in memory it would be 0.36 GB of each."""
+
+    folder: PartsFolder
+    names: tuple[str, ...]
+    features: tuple[str, ...]
+    path: Path
+
+
+def _sum_of_all(folder: PartsFolder, names: list[str], features: tuple[str, ...], workers: int) -> Profile:
+    """The sum of all parts, in two steps where there are many: 0.9 s each, with all features."""
+    n = min(workers, len(names) // FEWEST_PARTS)
+    if n <= 1:
+        return sum_of(folder, names, features)
+    with TemporaryDirectory() as near:
+        tasks = [SumTask(folder, tuple(names[i::n]), features, Path(near) / f"{i}.parquet") for i in range(n)]
+        executor.run(_add_up, tasks, n, preload=PRELOAD)
+        return reduce(add, (load_profile(task.path) for task in tasks))
+
+
+def _add_up(task: SumTask, report: executor.Report) -> None:
+    save_profile(sum_of(task.folder, task.names, task.features), task.path)
+
+
 def _merge(folder: PartsFolder, options: Options) -> Profile:
     manifest = folder.manifest()
     assert manifest is not None
-    profile, facts = merged(folder, manifest)
-    whole = finished(profile, budget=Budget(), facts=facts, **manifest.facts)
+    facts = whole_facts(folder, manifest)
+    profile = _sum_of_all(folder, list(facts), manifest.features, options.workers)
+    whole = finished(profile, budget=Budget(), facts=list(facts.values()), **manifest.facts)
     path = options.cache / manifest.profile
     save_profile(whole, path)
     folder.sweep()

@@ -217,8 +217,8 @@ def missing(runs: Iterable[Run]) -> list[Run]:
     return gaps if place is None else [*gaps, (place, None)]
 
 
-def merged(folder: PartsFolder, manifest: Manifest) -> tuple[Profile, list[dict[str, Any]]]:
-    """The sum of all parts, and the facts of each.
+def whole_facts(folder: PartsFolder, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """What the parts say of themselves, by name.
 
     Raises
     ------
@@ -234,5 +234,16 @@ def merged(folder: PartsFolder, manifest: Manifest) -> tuple[Profile, list[dict[
             f"{', ...' if len(lacking) > 1 else ''}).\nRun `simtool profile --part i/n --parts` for each i from 0 to"
             " n - 1, with any n, then merge again."
         )
-    profiles = (folder.load(name, manifest.features) for name in facts)
-    return reduce(add, (profile for profile in profiles if profile is not None)), list(facts.values())
+    return facts
+
+
+def sum_of(folder: PartsFolder, names: Iterable[str], features: Iterable[str]) -> Profile:
+    """The sum of some parts, of which two at a time are in memory."""
+    profiles = (folder.load(name, features) for name in names)
+    return reduce(add, (profile for profile in profiles if profile is not None))
+
+
+def merged(folder: PartsFolder, manifest: Manifest) -> tuple[Profile, list[dict[str, Any]]]:
+    """The sum of all parts, and the facts of each; raises as `whole_facts` does."""
+    facts = whole_facts(folder, manifest)
+    return sum_of(folder, facts, manifest.features), list(facts.values())

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from simtool.corpora.pieces import pieces_of
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles.array_job import merge_parts
-from simtool.profiles.count import count_corpus
+from simtool.profiles.count import count_corpus, count_part, manifest_of, parts_of
 from simtool.profiles.features import FEATURES
 from simtool.profiles.parts import PartsFolder
 from simtool.profiles.resolve import Options, find_profile
@@ -77,6 +79,23 @@ def test_an_array_job_of_which_tasks_are_killed_ends_with_the_same_counts_under_
     assert 0 < new == whole.size["tokens"] - kept  # nothing that was kept is counted again
     assert not [path for path in cache.rglob(".*")]  # nor is anything left lying about
     assert find_profile(str(path), FEW, Options(cache=cache)).how == "cached"
+
+
+def test_many_parts_are_added_up_by_many_workers(tmp_path):
+    cache = tmp_path / "cache"
+    (tmp_path / "more").mkdir()
+    for n in range(17):
+        write_jsonl(tmp_path / "more" / f"{n}.jsonl", sentences(20, seed=n))
+    corpus = file_corpus(str(tmp_path / "more"))
+    folder = PartsFolder(str(tmp_path / "parts" / "more"))
+    pieces = [replace(piece, name=f"files {n}") for n, piece in enumerate(pieces_of(corpus.source, 1))]
+    manifest, _ = manifest_of(corpus, DEFAULT, tuple(FEW), False, "whole.parquet", pieces)
+    folder.save_manifest(manifest)
+    for part in parts_of(corpus, manifest, pieces, 17, None, folder):
+        count_part(replace(part, returned=False), lambda message: None)
+    assert len(folder.names()) == 17
+    (merged,) = merge_parts(str(tmp_path / "parts"), Options(cache=cache, workers=4))
+    assert same_counts(merged.profile, count_corpus(corpus, DEFAULT, FEW))
 
 
 @pytest.mark.parametrize("killed", range(3))
