@@ -8,6 +8,7 @@ while they run. To add an engine, write its `_run_` function and its pool.
 import heapq
 import multiprocessing
 import os
+import socket
 import sys
 import threading
 import time
@@ -19,7 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import urlsplit
 
+from simtool.addresses import without_secrets
 from simtool.errors import SimtoolError
 
 Engine = Literal["local", "ray"]
@@ -27,6 +30,7 @@ Report = Callable[[Any], None]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+CONNECT_SECONDS = 30  # that a Ray cluster has to answer
 GRACE = 10  # seconds: a worker writes its part within 2
 TRIES = 3  # of a task: when a worker is killed, those beside it fail with it
 ENDED = None  # the last message of a task; a queue may deliver it after the result
@@ -182,8 +186,19 @@ def _run_on_ray(function: Any, tasks: Sequence[Any], report: Report) -> list[Any
         done, waiting_for = ray.wait(waiting_for, timeout=0.1)
         while not channel.empty():
             report(channel.get())
-        ray.get(done)
-    return ray.get(pending)
+        for handle in done:
+            _ray_result(ray, handle)  # a failure ends the wait for the others
+    return [_ray_result(ray, handle) for handle in pending]
+
+
+def _ray_result(ray: Any, handle: Any) -> Any:
+    """What a task returned; what the user can mend is raised as it was there, without Ray's own words around it."""
+    try:
+        return ray.get(handle)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, SimtoolError):
+            raise error.cause from error
+        raise
 
 
 def _started_ray() -> Any:
@@ -192,8 +207,23 @@ def _started_ray() -> Any:
     except ImportError as error:
         raise SimtoolError("The ray engine needs Ray: pip install '.[ray]' in a clone of simtool.") from error
     if not ray.is_initialized():
-        ray.init(address="auto" if os.environ.get("RAY_ADDRESS") else None, log_to_driver=False)
+        if address := os.environ.get("RAY_ADDRESS"):
+            _check_reachable(address)
+        ray.init(address="auto" if address else None, log_to_driver=False)
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes, and then print a page."""
+    place = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        if place.hostname is not None and place.port is not None:  # "auto" and "local" name neither
+            socket.create_connection((place.hostname, place.port), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise SimtoolError(
+            f"No Ray cluster answers at {without_secrets(address)} within {CONNECT_SECONDS} s ({error}).\n"
+            "Start one there (ray start --head), or unset RAY_ADDRESS to use this machine alone."
+        ) from error
 
 
 # ---- threads ---------------------------------------------------------------------------------------------
@@ -472,12 +502,7 @@ class _RayPool:
         return finished
 
     def collect(self, handle: Any) -> Any:
-        try:
-            return self.ray.get(handle)
-        except self.ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, SimtoolError):
-                raise error.cause from error
-            raise
+        return _ray_result(self.ray, handle)
 
     def close(self, kill: bool) -> None:
         self.channel.shutdown()

@@ -82,6 +82,38 @@ def test_ray_says_how_to_get_it(monkeypatch):
     assert str(caught.value) == "The ray engine needs Ray: pip install '.[ray]' in a clone of simtool."
 
 
+def test_a_ray_cluster_that_does_not_answer_is_one_message(monkeypatch):
+    import socket
+    import sys
+    from types import SimpleNamespace
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]  # nobody listens there
+        monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+        monkeypatch.setenv("RAY_ADDRESS", f"ray://user:hunter2@127.0.0.1:{port}")
+        with pytest.raises(SimtoolError) as caught:
+            executor.run(square, [1], engine="ray")
+    message = str(caught.value)
+    assert message.startswith(f"No Ray cluster answers at ray://127.0.0.1:{port} within 30 s (")
+    assert message.endswith("Start one there (ray start --head), or unset RAY_ADDRESS to use this machine alone.")
+
+
+def test_on_ray_work_is_done_and_a_failure_is_the_task_s_own(monkeypatch):
+    """On a cluster of this machine alone, with one processor."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        messages = []
+        assert executor.run(square, [3, 4], engine="ray", report=messages.append) == [9, 16]
+        with pytest.raises(SimtoolError, match=r"^-1 is negative$"):
+            executor.run(square, [1, -1], engine="ray")
+    finally:
+        ray.shutdown()
+
+
 def blas_threads() -> list[int]:
     from threadpoolctl import threadpool_info
 

@@ -5,6 +5,7 @@ is. What a file holds: `formats`; what of a folder is read: `folders`.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +87,14 @@ class Files:
         if name == "csv":
             return csv_blocks(file, reading.columns, self.dialect)
         return FORMATS[name](file, reading.columns)
+
+    def absolute(self) -> "Files":
+        """The same files, called what they are called, by paths that hold in any working folder."""
+        files = (
+            file if file.is_remote else replace(file, location=os.path.abspath(file.location), label=file.name)
+            for file in self.files
+        )
+        return replace(self, files=tuple(files))
 
     def sample(self) -> list[Row]:
         """The first rows, with all their fields: what a layout is read off."""

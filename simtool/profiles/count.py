@@ -20,6 +20,7 @@ from typing import Any
 from simtool import executor
 from simtool.corpora.corpus import Corpus, Reading, why_empty
 from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
+from simtool.corpora.sources import Files
 from simtool.errors import SimtoolError
 from simtool.profiles.parts import Manifest, PartsFolder, Run, Runs, merged, missing, runs_of
 from simtool.profiles.profile import Profile
@@ -252,7 +253,7 @@ def _add_parts(
     """The sum of all parts, those counted before included, and the facts of each."""
     folder, manifest = tasks[0].folder, tasks[0].manifest
     if run_on == "ray":  # the folder may be another on each machine
-        tasks = [replace(task, returned=True) for task in tasks]
+        tasks = [_from_anywhere(replace(task, returned=True)) for task in tasks]
     with preloaded_tokenizer(manifest.tokenizer, tasks[0].data):
         counted = executor.run(count_part, tasks, len(tasks), run_on, report, PRELOAD)
     profiles = [profile for profile in counted if profile]
@@ -273,6 +274,15 @@ def preloaded_tokenizer(name: str, data: Path | None) -> Iterator[None]:
         yield
     finally:
         del os.environ[PRELOADED_TOKENIZER], os.environ[PRELOADED_DATA]
+
+
+def _from_anywhere(task: PartTask) -> PartTask:
+    """A task whose paths hold on other machines, which work in other folders."""
+    pieces = (
+        replace(piece, source=piece.source.absolute()) if isinstance(piece.source, Files) else piece
+        for piece in task.pieces
+    )
+    return replace(task, pieces=tuple(pieces), data=task.data and task.data.absolute())
 
 
 def count_part(part: PartTask, report: executor.Report) -> Profile | None:

@@ -296,7 +296,7 @@ def read_forever(*_):
     open(fifo).read()  # nobody writes to it
     yield []
 
-count._text_batches = read_forever
+count.text_batches = read_forever
 main()
 """
 
@@ -317,3 +317,21 @@ def test_the_second_signal_ends_a_read_that_hangs(sign, tmp_path):
             assert "interrupted" in process.communicate(timeout=60)[1] and process.returncode == 130
         finally:
             process.kill()
+
+
+def test_what_travels_to_other_machines_has_paths_that_hold_there(tmp_path, monkeypatch):
+    write_jsonl(tmp_path / "text.jsonl", sentences(50))
+    monkeypatch.chdir(tmp_path)
+    corpus = file_corpus("text.jsonl")
+    seen = []
+
+    def run(function, tasks, workers, engine, report, preload):
+        monkeypatch.chdir("/")
+        seen.extend(tasks)
+        return [function(task, report) for task in tasks]
+
+    monkeypatch.setattr(build.executor, "run", run)
+    profile = count_corpus(corpus, DEFAULT, ["token"], run_on="ray", data=Path("data"))
+    assert profile.size["documents"] == 50 and profile.facts["source"] == "file text.jsonl"
+    (task,) = seen
+    assert task.pieces[0].source.files[0].location == str(tmp_path / "text.jsonl") and task.data.is_absolute()

@@ -38,8 +38,7 @@ def corpus(request, tmp_path, monkeypatch):
 def test_it_fills_its_budget_and_hangs_on_its_seed_alone(corpus):
     first = count_corpus(corpus, DEFAULT, FEW, TOKENS)
     assert 39_000 < first.size["tokens"] <= 40_000
-    for workers in (2, 5):
-        assert same_counts(count_corpus(corpus, DEFAULT, FEW, TOKENS, workers=workers), first)
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, TOKENS, workers=3), first)
     other = count_corpus(corpus, DEFAULT, FEW, replace(TOKENS, seed=2))
     assert not same_counts(other, first) and 39_000 < other.size["tokens"] <= 40_000
     assert not same_counts(count_corpus(corpus, DEFAULT, FEW, replace(TOKENS, seed=None)), first)
