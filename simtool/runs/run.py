@@ -7,16 +7,21 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from simtool.errors import SimtoolError
-from simtool.evaluation.loss import DocumentLosses, evaluate, load_losses, save_losses
+from simtool.evaluation.loss import DocumentLosses, evaluate, existing_losses, save_losses
+from simtool.integrity import checked, damage_as_message
 from simtool.tables import atomic_write, provenance
 from simtool.tokens.files import find_tokenizer_file
 from simtool.tokens.store import TokenStore
 from simtool.tokens.tokenizer import load_tokenizer
 from simtool.training.checkpoints import export_checkpoint, recipe_of
-from simtool.training.recipes import Recipe, recipe_from_json
-from simtool.training.trainer import PLAIN, Execution, Trained, train
+from simtool.training.recipes import Recipe
+from simtool.training.trainer import PLAIN, Execution, Trained, read_recipe, train
 
 Report = Callable[[Any], None]
+SWEEP_ROW = (  # of sweep.jsonl before its rows carried a hash
+    "learning_rate", "epochs", "selected", "corpus", "split", "loss_on", "nats_per_token", "bits_per_byte",
+    "n_documents", "n_tokens", "n_bytes", "store", "simtool", "made", "recipe", "selected_on", "selected_by", "counted",
+)  # fmt: skip
 
 # ---- folders ---------------------------------------------------------------------------------------------
 
@@ -26,8 +31,12 @@ def selected_run(folder: Path) -> Path:
     path = Path(folder) / "sweep.jsonl"
     if not path.exists():
         return Path(folder)
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return path.parent / next(run_name(row["learning_rate"], row["epochs"]) for row in rows if row["selected"])
+    with damage_as_message(path, "Repeat the command of the sweep: it is written anew, and nothing is trained again."):
+        rows = [checked(json.loads(line), SWEEP_ROW) for line in path.read_text(encoding="utf-8").splitlines()]
+        selected = [run_name(row["learning_rate"], row["epochs"]) for row in rows if row["selected"]]
+        if not selected:
+            raise ValueError("no run of it is selected")
+        return path.parent / selected[0]
 
 
 def run_name(learning_rate: float, epochs: int) -> str:
@@ -44,12 +53,9 @@ def recipe_of_run(folder: Path) -> Recipe:
         When there is none.
     """
     path = Path(folder) / "recipe.json"
-    try:
-        return recipe_from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise SimtoolError(f"No run at {folder}: it has no recipe.json.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise SimtoolError(f"{path} cannot be read: {error}.") from error
+    if not path.exists():
+        raise SimtoolError(f"No run at {folder}: it has no recipe.json.")
+    return read_recipe(path)
 
 
 # ---- training and measuring ------------------------------------------------------------------------------
@@ -70,6 +76,8 @@ def train_and_measure(
     Rows go to FOLDER/losses.jsonl, document-level losses to FOLDER/losses/; what is there already is read back.
     """
     trained = train(recipe, stores, folder, execution, parents, report)
+    if gone := [phase.name for phase in recipe.phases if phase.name not in trained.ends]:
+        report(f"No checkpoint of the end of {', '.join(gone)} is left: it is not measured. A new --out trains all.")
     rows = []
     for name, checkpoint in trained.ends.items():
         for losses in measure(checkpoint, held_out, Path(folder) / "losses", execution, recipe, documents, report):
@@ -98,7 +106,8 @@ def measure(
     for store, loss_on in pairs:
         part = "all" if documents is None else str(documents)
         path = Path(folder) / f"{checkpoint.name}-{store.fingerprint}-{loss_on}-{part}.npz"
-        if not path.exists():
+        losses = existing_losses(path)
+        if losses is None:
             if model is None:
                 model = load_model(checkpoint).to(find_device(execution.device))
             report(f"Measuring {store.corpus} ({store.split}, {loss_on}) at {checkpoint.name}")
@@ -112,7 +121,7 @@ def measure(
                 documents,
             )
             save_losses(losses, path, {"checkpoint": checkpoint.name})
-        measured.append(load_losses(path))
+        measured.append(losses)
     return measured
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simtool.errors import SimtoolError
+from simtool.integrity import with_hash
 from simtool.runs.run import loss_parts, measure, run_name
 from simtool.tables import atomic_write, provenance
 from simtool.tokens.store import TokenStore
@@ -81,7 +82,7 @@ def sweep_fine_tuning(
     reported = [{**settings, **losses.row()} for losses in after]
     with atomic_write(Path(folder) / "sweep.jsonl") as temporary:
         facts = provenance(recipe=best.fingerprint, selected_on=selection.split, selected_by=loss_on)
-        temporary.write_text("".join(json.dumps({**row, **facts}) + "\n" for row in [*rows, *reported]))
+        temporary.write_text("".join(json.dumps(with_hash({**row, **facts})) + "\n" for row in [*rows, *reported]))
     return FineTuningSweep(tuple(rows), best, tuple(reported))
 
 

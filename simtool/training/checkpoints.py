@@ -28,6 +28,7 @@ from simtool.training.position import REMEDY, Position, check_checkpoint, read_p
 from simtool.training.recipes import Recipe, recipe_from_json, recipe_to_json
 
 FILES = ("model.safetensors", "optimizer.safetensors", "config.json")
+EXPORTED = ("config.json", "model.safetensors")
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 Model = GPTNeoX | FromTransformers
 State = Mapping[str, dict[str, torch.Tensor]]  # file name: its tensors
@@ -291,17 +292,28 @@ def _export_tokenizer(file: Path, folder: Path, end_of_text: str | None) -> None
 
 
 def export_checkpoint(checkpoint: Path, folder: Path, tokenizer_file: Path | None, end_of_text: str | None) -> Path:
-    """A folder for Hugging Face's tools: the model as `AutoModelForCausalLM` loads it, and its tokenizer."""
+    """A folder for Hugging Face's tools, whole or not at all: the model as `AutoModelForCausalLM` loads it, and its
+    tokenizer."""
     folder = Path(folder)
     check_checkpoint(Path(checkpoint))
+    for name in EXPORTED:
+        if not (Path(checkpoint) / name).exists():
+            raise SimtoolError(f"No checkpoint at {checkpoint}: {name} is missing.")
+    temporary = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("config.json", "model.safetensors"):
-            shutil.copyfile(Path(checkpoint) / name, folder / name)
+        for leftover in folder.glob(".exporting.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".exporting.", dir=folder))  # on the same disk: what fits can be moved
+        for name in EXPORTED:
+            shutil.copyfile(Path(checkpoint) / name, temporary / name)
         if tokenizer_file is not None:
-            _export_tokenizer(tokenizer_file, folder, end_of_text)
-    except FileNotFoundError as error:
-        raise SimtoolError(f"No checkpoint at {checkpoint}: {error.filename} is missing.") from error
+            _export_tokenizer(tokenizer_file, temporary, end_of_text)
+        for path in sorted(temporary.iterdir(), key=lambda path: path.name == "config.json"):  # last: then all is there
+            path.replace(folder / path.name)
     except OSError as error:
         raise SimtoolError(f"Cannot write to {folder}: {error.strerror or error}.") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
     return folder

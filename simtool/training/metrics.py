@@ -92,7 +92,7 @@ def cut_metrics(path: Path, segment: int, step: int) -> None:
     """Forget what was logged after the checkpoint that training goes on from: those steps are done again."""
     if not path.exists():
         return
-    lines = [text for text in path.read_text(encoding="utf-8").splitlines() if _is_before(text, segment, step)]
+    lines = [text for text in path.read_text("utf-8", "replace").splitlines() if _is_before(text, segment, step)]
     with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
 
@@ -100,6 +100,6 @@ def cut_metrics(path: Path, segment: int, step: int) -> None:
 def _is_before(text: str, segment: int, step: int) -> bool:
     try:
         line = json.loads(text)
-    except ValueError:  # the kill came in the middle of a line
+        return line["segment"] < segment or (line["segment"], line["step"]) <= (segment, step)
+    except (ValueError, LookupError, TypeError):  # the kill came in the middle of a line, or it is damaged
         return False
-    return line["segment"] < segment or (line["segment"], line["step"]) <= (segment, step)

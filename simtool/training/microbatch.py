@@ -4,7 +4,6 @@ Rounding depends on it, so it is saved with the run: one that is resumed splits 
 before a halving as they were. On a GPU the first size is estimated from the model's shape and the memory at hand.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from simtool.tables import atomic_write
+from simtool.integrity import checked, damage_as_message, read_json
+from simtool.tables import save_json
 from simtool.training.hardware import device_name, free_bytes
 from simtool.training.losses import CHUNK_BYTES
 from simtool.training.model import GPTNeoX
@@ -24,6 +24,7 @@ LAYER_BYTES = {"fp32": 72, "bf16": 38}
 OUTSIDE_BYTES = 40  # the same outside the layers: embeddings, last norm, hidden states and their gradients
 STATE_BYTES = {"fp32": 12, "bf16": 14}  # of a parameter, beside the weight: gradient, two moments, bf16 copy
 LOGITS = 3  # a chunk's logits, probabilities and gradient are alive at once
+REMEDY = "Remove it and repeat the command: batches are split as memory allows, and losses may differ by rounding."
 MARGIN = 0.9  # of the memory: allocators round up, and libraries have workspaces
 
 
@@ -54,8 +55,7 @@ class MicroBatches:
         return self.rows(segment, step, width)
 
     def save(self) -> None:
-        with atomic_write(self.path) as temporary:
-            temporary.write_text(json.dumps({**self.settings, "sizes": self.sizes}, indent=1) + "\n", encoding="utf-8")
+        save_json({**self.settings, "sizes": self.sizes}, self.path)
 
 
 def load_micro_batches(path: Path, device: torch.device, requested: int | None, tokens: int) -> MicroBatches:
@@ -63,9 +63,10 @@ def load_micro_batches(path: Path, device: torch.device, requested: int | None, 
     settings = {"device": device_name(device), "requested": requested}
     first = {"segment": 0, "step": 0, "rows": requested, "tokens": None if requested else tokens}
     if path.exists():
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        if {name: saved.get(name) for name in settings} == settings:
-            return MicroBatches(path, settings, saved["sizes"])
+        with damage_as_message(path, REMEDY):
+            saved = checked(read_json(path), (*settings, "sizes"))
+            if {name: saved.get(name) for name in settings} == settings:
+                return MicroBatches(path, settings, saved["sizes"])
     return MicroBatches(path, settings, [first])
 
 

@@ -219,6 +219,9 @@ def _saved_fields(settings: Phase | Recipe) -> dict[str, Any]:
     return {SAVED_AS.get(field.name, field.name): getattr(settings, field.name) for field in fields(settings)}
 
 
+SAVED_NAMES = frozenset(SAVED_AS.get(field.name, field.name) for field in fields(Recipe))
+
+
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
     """Plain values, saved with every run and checkpoint."""
     phases = [{**_saved_fields(phase), "mixture": dict(phase.mixture.weights)} for phase in recipe.phases]

@@ -9,7 +9,6 @@ when the next one's work is queued, and whether an update is sound is decided on
 Under torchrun every process takes its part of each batch's rows, and gradients are summed (`distributed`).
 """
 
-import json
 import math
 import time
 from collections import deque
@@ -24,8 +23,8 @@ import torch
 from torch import Tensor
 
 from simtool.errors import SimtoolError, TrainingDiverged
-from simtool.integrity import damage_as_message, read_json
-from simtool.tables import atomic_write
+from simtool.integrity import checked, damage_as_message, read_json
+from simtool.tables import save_json
 from simtool.tokens.batches import Batch, ExampleBatches, Origin, TextBatches, check_stores
 from simtool.tokens.store import TokenStore
 from simtool.training.checkpoints import (
@@ -53,7 +52,7 @@ from simtool.training.model import GPTNeoX, build_model, document_offsets, flops
 from simtool.training.optimizer import adamw, guarded_step
 from simtool.training.position import Position
 from simtool.training.prefetch import filled_up, pinned, prefetched
-from simtool.training.recipes import Phase, Recipe, recipe_from_json, recipe_to_json
+from simtool.training.recipes import SAVED_NAMES, Phase, Recipe, recipe_from_json, recipe_to_json
 
 SHOWN_ROWS = 8  # of a batch that a run stops at
 
@@ -197,15 +196,25 @@ def bind_folder(folder: Path, recipe: Recipe) -> None:
     """
     path = folder / "recipe.json"
     if path.exists():
-        with damage_as_message(path, "Name another folder, or remove the file: the checkpoints say whose they are."):
-            existing = recipe_from_json(read_json(path))
+        existing = read_recipe(path)
         if existing.fingerprint != recipe.fingerprint:
             raise SimtoolError(
                 f"{folder} holds another recipe ({existing.fingerprint}, not {recipe.fingerprint})."
                 " Name another folder, or repeat the settings of the first run."
             )
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(recipe_to_json(recipe), indent=2) + "\n", encoding="utf-8")
+    save_json(recipe_to_json(recipe), path)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe of a run's recipe.json.
+
+    Raises
+    ------
+    SimtoolError
+        Where it is damaged.
+    """
+    with damage_as_message(path, "Remove the file and repeat the run's command: the checkpoints say whose they are."):
+        return recipe_from_json(checked(read_json(path), SAVED_NAMES))
 
 
 @dataclass(frozen=True)

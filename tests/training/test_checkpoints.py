@@ -220,3 +220,19 @@ def test_an_export_has_the_files_of_its_tokenizer(tmp_path, uninterrupted, files
     folder = export_checkpoint(uninterrupted.checkpoint, tmp_path / "export", tmp_path / named, "</s>")
     assert sorted({path.name for path in folder.iterdir()} - {"config.json", "model.safetensors"}) == exported
     assert (folder / exported[0]).read_text() == exported[0]
+
+
+def test_an_export_on_a_full_disk_leaves_the_one_before(tmp_path, uninterrupted, monkeypatch):
+    folder = export_checkpoint(uninterrupted.checkpoint, tmp_path / "export", None, None)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "config.json").write_text("{}")
+
+    def copy(source, target):
+        target.write_bytes(source.read_bytes()[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.shutil, "copyfile", copy)
+    with pytest.raises(SimtoolError, match=r"Cannot write to .*: No space left on device"):
+        export_checkpoint(uninterrupted.checkpoint, folder, None, None)
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert after == {**before, "config.json": b"{}"}
