@@ -12,6 +12,7 @@ from simtool.studies.cost import Cost, estimate_cost
 from simtool.studies.execute import StudyExecution
 from simtool.studies.plan import Plan, Study
 from simtool.studies.prepare import is_prepared
+from simtool.tokens.store import plain_name
 from simtool.tokens.tokenizer import load_tokenizer
 
 # What counts text or makes tables is imported where it is used: a study that is prepared goes on without it
@@ -165,8 +166,8 @@ def conclude(folder: Path, report: Report = lambda message: None) -> "Conclusion
 
 
 def folder_of(study: Study, folder: Path | None = None) -> Path:
-    """The folder named, or studies/NAME."""
-    return Path(folder or Path("studies") / study.name)
+    """The folder named, or studies/NAME; of a name made of paths, one that stays in studies/."""
+    return Path(folder or Path("studies") / plain_name(study.name))
 
 
 def study_results(folder: Path) -> "Conclusions":

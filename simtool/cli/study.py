@@ -25,7 +25,6 @@ from simtool.cli.options import (
     amount,
     options_of,
 )
-from simtool.errors import SimtoolError
 from simtool.studies.presets import PRESETS
 
 
@@ -121,10 +120,7 @@ def train_eval(
     if conclusions is not None:
         print_conclusions(conclusions, format.value)
     if outcome.failed:
-        raise SimtoolError(
-            f"{len(outcome.failed)} runs failed, {len(outcome.skipped)} could not be tried; the others are measured."
-            " The same command tries them again."
-        )
+        raise api.failure_of(outcome)
     console(stderr=True).print(f"Everything is in {folder}.", markup=False)
 
 

@@ -4,8 +4,8 @@ A node that is done says so in its folder (`worker`). So a study that is interru
 studies that share a folder of runs share what they have in common.
 """
 
-import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,15 +20,17 @@ from simtool.studies.plan import REPORTED, SELECTED_ON, Node, Plan, Study
 from simtool.studies.prepare import Stores, plan_runs, prepare, run_facts
 from simtool.studies.records import Recorder
 from simtool.studies.worker import finished_result, run_nodes
-from simtool.tables import atomic_write
+from simtool.tables import save_json
 from simtool.tokens.batches import ExampleBatches
 from simtool.tokens.store import TokenStore
 from simtool.training.recipes import recipe_to_json
+from simtool.wording import plural
 
 if TYPE_CHECKING:
     from simtool.profiles.resolve import Options
 
 Report = Callable[[Any], None]
+REASONS = 5  # of failures are shown
 Job = dict[str, Any]
 ENSEMBLE = 16  # models side by side on one GPU, of below SMALL parameters (70m has 19 million beside embeddings)
 SMALL = 20_000_000
@@ -91,8 +93,28 @@ def run_study(
         recorder = Recorder(folder / "records.jsonl", plan, report)
         outcome = _run_jobs(jobs, plan, steps_of_nodes(plan, stores), execution, recorder, report)
     for key, error in outcome.failed.items():
-        report(NodeFailed(plan.nodes[key].label, str(error)))
+        report(NodeFailed(plan.nodes[key].label, reason_of(error)))
     return outcome
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, on one line; with its kind, where it is no message of ours."""
+    first = (str(error).splitlines() or [""])[0]
+    return first if isinstance(error, SimtoolError) else f"{type(error).__name__}: {first}".removesuffix(": ")
+
+
+def failure_of(outcome: executor.Outcome) -> SimtoolError:
+    """The error for a study of which runs failed: how many, and each reason once."""
+    reasons = Counter(map(reason_of, outcome.failed.values()))
+    lines = [f"  {reason}" + (f" ({n} runs)" if n > 1 else "") for reason, n in reasons.most_common(REASONS)]
+    if len(reasons) > REASONS:
+        lines.append(f"  and {len(reasons) - REASONS} other reasons")
+    measured = "the others are measured" if outcome.results else "none is measured"
+    return SimtoolError(
+        f"{plural(len(outcome.failed), 'run')} failed, {len(outcome.skipped)} could not be tried; {measured}.\n"
+        + "\n".join(lines)
+        + "\nThe same command tries them again."
+    )
 
 
 def _run_jobs(
@@ -214,8 +236,7 @@ def _sentences_only(report: Report) -> Report:
 
 
 def _note_runs(folder: Path, runs: Path) -> None:
-    with atomic_write(folder / "place.json") as temporary:
-        temporary.write_text(json.dumps({"runs": str(Path(runs).resolve())}) + "\n", encoding="utf-8")
+    save_json({"runs": str(Path(runs).resolve())}, folder / "place.json")
 
 
 # ---- jobs: nodes as plain values -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from simtool.errors import SimtoolError
+from simtool.integrity import checked, damage_as_message, read_json
 from simtool.studies.plan import REPORTED, SELECTED_ON, Study
 from simtool.studies.prepare import tokenize_texts
 from simtool.studies.records import read_records
@@ -156,5 +157,8 @@ def document_losses(folder: Path, table: pl.DataFrame) -> pl.DataFrame:
 def run_folders(folder: Path) -> Iterator[Path]:
     """Folders of a study's runs."""
     path = Path(folder) / "place.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content = {}
+    if path.exists():
+        with damage_as_message(path, "Repeat the study's command with --runs: it is written anew, and no run is lost."):
+            content = checked(read_json(path), ("runs",))
     return (run for run in Path(content.get("runs") or Path(folder) / "runs").glob("*") if run.is_dir())

@@ -4,7 +4,6 @@ A prepared folder can be copied to a machine with torch, numpy, safetensors, tra
 alone, and its command repeated there: whatever reads or counts text is imported only where something is missing.
 """
 
-import json
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simtool.errors import SimtoolError
+from simtool.integrity import checked, damage_as_message, read_json
 from simtool.progress import PredictionWritten
 from simtool.studies.checks import Stores, check_held_out, find_leaks, leak_warnings
 from simtool.studies.plan import (
@@ -25,7 +25,7 @@ from simtool.studies.plan import (
     study_from_json,
     study_to_json,
 )
-from simtool.tables import atomic_write, provenance
+from simtool.tables import provenance, save_json
 from simtool.tokens.store import TokenStore, load_store, stores_by_name
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from simtool.profiles.resolve import Options
 
 Report = Callable[[Any], None]
+RUN_FACTS = ("simtool", "made", "python", "commit")
+REMEDY = "Remove it and repeat the study's command: it is written anew, and no run is lost."
 
 
 def prepare(study: Study, folder: Path, options: "Options | None", report: Report) -> Stores:
@@ -53,6 +55,11 @@ def prepare(study: Study, folder: Path, options: "Options | None", report: Repor
     if options is None and not is_prepared(folder):
         raise SimtoolError(f"{folder} is not prepared: its texts are not tokenized, or nothing is predicted yet.")
     if not (folder / "prediction.json").exists():
+        if options is None:
+            raise SimtoolError(
+                f"{folder / 'prediction.json'} is missing, and a prediction is made before training only. Put it back,"
+                " or give the study another folder with --out and its runs with --runs: none is trained again."
+            )
         from simtool.prediction.predict import save_prediction
 
         report("Predicting from the corpora alone, before anything is trained")
@@ -63,7 +70,7 @@ def prepare(study: Study, folder: Path, options: "Options | None", report: Repor
     warn_of_leaks(study, stores, folder, report)
     if not is_prepared(folder):
         fingerprint = tokenizer_fingerprint(stores)
-        _write_json(folder / "prepared.json", {"tokenizer_fingerprint": fingerprint, **run_facts()})
+        save_json({"tokenizer_fingerprint": fingerprint, **run_facts()}, folder / "prepared.json")
     return stores
 
 
@@ -85,7 +92,7 @@ def bind_folder(study: Study, folder: Path) -> None:
     """
     path, content = Path(folder) / "study.json", study_to_json(study)
     if not path.exists():
-        _write_json(path, {"study": content, **run_facts()})
+        save_json({"study": content, **run_facts()}, path)
         return
     existing = study_to_json(find_study(folder))
     if existing != content:
@@ -105,12 +112,10 @@ def find_study(folder: Path) -> Study:
         When there is none.
     """
     path = Path(folder) / "study.json"
-    try:
-        return study_from_json(json.loads(path.read_text(encoding="utf-8"))["study"])
-    except FileNotFoundError as error:
-        raise SimtoolError(f"No study at {folder}: it has no study.json.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise SimtoolError(f"{path} cannot be read: {error}.") from error
+    if not path.exists():
+        raise SimtoolError(f"No study at {folder}: it has no study.json.")
+    with damage_as_message(path, REMEDY):
+        return study_from_json(checked(read_json(path), {"study", *RUN_FACTS})["study"])
 
 
 def run_facts() -> dict[str, Any]:
@@ -119,18 +124,15 @@ def run_facts() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of simtool's own source, where it runs from a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    """The commit of simtool's own source, where it runs from a checkout; never that of a repository around it."""
+    root = Path(__file__).resolve().parents[2]
+    command = ["git", "-C", str(root), "rev-parse", "--show-toplevel", "--short=12", "HEAD"]
     try:
         process = subprocess.run(command, capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return process.stdout.strip() or None
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    toplevel, _, commit = process.stdout.strip().partition("\n")
+    return commit if commit and Path(toplevel).resolve() == root else None
 
 
 # ---- texts -----------------------------------------------------------------------------------------------
@@ -202,7 +204,9 @@ def _check_unchanged(name: str, splits: Mapping[str, TokenStore], options: "Opti
 def _fingerprint(study: Study, folder: Path, options: "Options | None") -> str:
     """Of the study's tokenizer, which a prepared folder need not load."""
     if is_prepared(folder):
-        return json.loads((Path(folder) / "prepared.json").read_text(encoding="utf-8"))["tokenizer_fingerprint"]
+        path = Path(folder) / "prepared.json"
+        with damage_as_message(path, REMEDY):
+            return checked(read_json(path), {"tokenizer_fingerprint", *RUN_FACTS})["tokenizer_fingerprint"]
     from simtool.tokens.tokenizer import load_tokenizer
 
     return load_tokenizer(study.tokenizer, options.data if options else None).fingerprint
@@ -217,8 +221,10 @@ def warn_of_leaks(study: Study, stores: Stores, folder: Path, report: Report) ->
     """How much of what is held out also stands in training texts: written to leaks.json, and said where it is much."""
     path = Path(folder) / "leaks.json"
     if not path.exists():
-        _write_json(path, {"rows": find_leaks(study, stores), **run_facts()})
-    for sentence in leak_warnings(json.loads(path.read_text(encoding="utf-8"))["rows"]):
+        save_json({"rows": find_leaks(study, stores), **run_facts()}, path)
+    with damage_as_message(path, REMEDY):
+        sentences = leak_warnings(checked(read_json(path), {"rows", *RUN_FACTS})["rows"])
+    for sentence in sentences:
         report(sentence)
 
 

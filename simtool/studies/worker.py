@@ -3,7 +3,6 @@
 A node's folder holds its checkpoint and, when it is measured, `done.json` with its rows.
 """
 
-import json
 import platform
 import shutil
 import time
@@ -14,9 +13,9 @@ from typing import Any
 
 from simtool import executor
 from simtool.errors import SimtoolError, TrainingDiverged
-from simtool.integrity import check_json, read_json, with_hash
+from simtool.integrity import checked, read_json
 from simtool.studies.records import current_names
-from simtool.tables import atomic_write
+from simtool.tables import save_json
 from simtool.tokens.store import TokenStore, load_store
 from simtool.training.recipes import Recipe, recipe_from_json
 
@@ -192,8 +191,7 @@ def _measure(job: Job, recipe: Recipe, model: Any, device: Any, seconds: float, 
         rows.append({**losses.row(), "role": measurement["role"], "document_limit": documents, "seconds": seconds})
     content = {"rows": rows, "recipe": recipe.fingerprint, "achieved": _achieved(recipe, _stores(job)), **job["facts"]}
     content |= {"device": _device_name(device, n_models), "torch": torch.__version__}
-    with atomic_write(folder / "done.json") as temporary:
-        temporary.write_text(json.dumps(with_hash(content), indent=1) + "\n", encoding="utf-8")
+    save_json(content, folder / "done.json")
     if not job["keep"]:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return {"rows": _finished_rows(folder / "done.json", job), "tokens": job["tokens"], "seconds": seconds}
@@ -209,16 +207,21 @@ def finished_result(job: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _finished_rows(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The rows of a node that is done; None where one is missing, or its weights, where others need them."""
+    """The rows of a node that is done; None where one is missing, or the losses of its documents, or its weights,
+    where others need them."""
     if not done.exists():
         return None
-    content = read_json(done)
-    check_json(content, DONE)
+    from simtool.evaluation.loss import existing_losses
+
+    content = checked(read_json(done), DONE)
     columns = ("corpus", "split", "loss_on", "store", "document_limit")
     rows = {tuple(row[name] for name in columns): row for row in map(current_names, content["rows"])}
     limit = {"document_limit": job["documents"]}
     keys = [tuple((row | limit)[name] for name in columns) for row in job["measured"]]
     if not all(key in rows for key in keys):
+        return None
+    folder = done.parent / "losses"
+    if any(existing_losses(folder / losses_file(row, job["documents"])) is None for row in job["measured"]):
         return None
     if job["keep"] and not (done.parent / "checkpoints" / content["recipe"] / "position.json").exists():
         return None

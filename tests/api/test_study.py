@@ -44,3 +44,15 @@ def test_what_never_began_cannot_be_resumed(tmp_path):
         api.train_eval("quick", tmp_path, resume=True)
     assert str(error.value) == f"There is no study in {tmp_path} to go on with. Leave --resume out, or name its --out."
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_its_name_stays_among_the_studies():
+    for pretrain, target in (("../../a.jsonl", "../b.jsonl"), ("/a/../../b", "x" * 300)):
+        study = api.define_study(pretrain="web", mid=[f"{pretrain}:0.25"], targets=[target])
+        folder = api.folder_of(study)
+        assert folder.parent == Path("studies") and len(folder.name) < 100 and ".." not in folder.parts
+    others = (
+        api.define_study(pretrain="web", mid=["a/b:0.2"], targets=["c"]),
+        api.define_study(pretrain="web", mid=["a_b:0.2"], targets=["c"]),
+    )
+    assert api.folder_of(others[0]) != api.folder_of(others[1])

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from simtool.errors import SimtoolError  # noqa: E402
+from simtool.executor import Outcome  # noqa: E402
 from simtool.progress import NodeFailed, NodeFinished  # noqa: E402
 from simtool.studies import execute as run  # noqa: E402
 from simtool.studies.execute import StudyExecution, group_nodes, run_study, steps_of_nodes  # noqa: E402
@@ -196,3 +197,18 @@ def test_steps_of_nodes_are_those_of_the_loop(study, finished, options):
         parent = whole.nodes.get(node.parent)
         before = 0 if parent is None or len(parent.recipe.segments()) < len(batches) else steps[parent.key]
         assert steps[key] == steps_of(node.recipe.segments()[-1], batches[-1]) - before
+
+
+def test_a_study_of_which_all_runs_failed_says_why():
+    failed = {
+        "a": KeyError("embed"),
+        "b": KeyError("embed"),
+        "c": SimtoolError("No room.\nMake some."),
+        "d": MemoryError(),
+    }
+    message = str(run.failure_of(Outcome({}, failed, ["e"])))
+    assert message == (
+        "4 runs failed, 1 could not be tried; none is measured.\n  KeyError: 'embed' (2 runs)\n  No room.\n"
+        "  MemoryError\nThe same command tries them again."
+    )
+    assert "the others are measured" in str(run.failure_of(Outcome({"f": {}}, failed, [])))

@@ -128,3 +128,17 @@ def test_a_copied_folder_runs_where_only_torch_and_its_kin_are(tmp_path, options
     assert "5/5" in process.stderr
     assert f"simtool results {folder}" in process.stderr  # tables are made where polars is
     assert len((folder / "records.jsonl").read_text().splitlines()) > 5
+
+
+def test_the_commit_is_never_that_of_a_repository_around_simtool(tmp_path, monkeypatch):
+    for command in (
+        ["init", "-q"],
+        ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    installed = tmp_path / "venv" / "site-packages" / "simtool" / "studies" / "prepare.py"
+    installed.parent.mkdir(parents=True)
+    monkeypatch.setattr(preparing, "__file__", str(installed))
+    assert preparing._commit() is None
+    monkeypatch.setattr(preparing, "__file__", str(tmp_path / "simtool" / "studies" / "prepare.py"))
+    assert len(preparing._commit()) == 12
