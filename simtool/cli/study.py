@@ -94,6 +94,7 @@ def train_eval(
     from simtool.display.console import console
     from simtool.display.progress import Counting
     from simtool.display.study import Studying, print_conclusions, print_plan
+    from simtool.studies.execute import failure_of
 
     template = None if chat_template == "none" else chat_template
     study = api.define_study(
@@ -120,7 +121,7 @@ def train_eval(
     if conclusions is not None:
         print_conclusions(conclusions, format.value)
     if outcome.failed:
-        raise api.failure_of(outcome)
+        raise failure_of(outcome)
     console(stderr=True).print(f"Everything is in {folder}.", markup=False)
 
 

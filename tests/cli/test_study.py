@@ -32,3 +32,17 @@ def test_bad_input_is_one_message_and_exit_code_2(name, tmp_path, monkeypatch):
 def test_a_folder_without_a_study_has_no_results(tmp_path):
     done = simtool("results", tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("simtool: ") and str(tmp_path) in done.stderr
+
+
+def test_a_study_of_which_all_runs_fail_says_why(tmp_path, monkeypatch):
+    from simtool.api import study as api
+    from simtool.cli.study import train_eval
+    from simtool.errors import SimtoolError
+    from simtool.executor import Outcome
+
+    monkeypatch.setattr(api, "is_prepared", lambda folder: True)
+    monkeypatch.setattr(api, "train_eval", lambda *_: (Outcome({}, {"a": KeyError("embed")}, ["b"]), None))
+    with pytest.raises(
+        SimtoolError, match=r"^1 run failed, 1 could not be tried; none is measured\.\n  KeyError: 'embed'"
+    ):
+        train_eval(pretrain="c4", mid=["starcoder:0.2"], target=["gsm8k"], out=tmp_path)
