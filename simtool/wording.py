@@ -5,6 +5,7 @@ units that the parameters name; an interval is at 95%, and None or NaN where it 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 PROXY = "*"  # after the name of a corpus that other text of its kind is used for
@@ -81,6 +82,19 @@ def readable(ngram: str | None) -> str:
     for sign, shown in (("\n", "⏎"), ("\t", "⇥")):
         ngram = ngram.replace(sign, shown)
     return ngram if ngram == ngram.strip() else ngram.replace(" ", "␣")
+
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def visible(text: str) -> str:
+    """A text whose control characters are shown and obeyed by no terminal; line breaks and tabs stay."""
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def on_one_line(text: str) -> str:
+    """The same, with its line breaks shown as well: for a cell or a comment."""
+    return visible(text).replace("\n", "⏎").replace("\t", "⇥")
 
 
 def plural(n: int, noun: str, many: str = "") -> str:

@@ -213,6 +213,7 @@ def explain(
     mixture: str | None = None,
     feature: str | None = None,
     options: Options | None = None,
+    fetch: bool = False,
 ) -> list[Explanation]:
     """Which n-grams of each target a predicted mixture covers and the pretraining corpus does not.
 
@@ -220,9 +221,13 @@ def explain(
     ----------
     target, mixture
         By default all targets, and the mixture that was predicted to be best for each.
+    fetch
+        Open the URLs that the prediction names, which somebody else may have written into it.
     """
     options = options or Options()
     predicted = prediction.load_prediction(prediction_file)
+    if not fetch:
+        _refuse_urls(prediction_file, predicted)
     mixture = mixture and predicted.find_mixture(mixture)
     for kind, name, known in (("target", target, predicted.targets), ("mixture", mixture, predicted.mixtures)):
         if name is not None and name not in known:
@@ -242,3 +247,12 @@ def explain(
         attribution.explain(profiles, general, mixtures[mixture or best[name]], name, feature, text_of)
         for name in targets
     ]
+
+
+def _refuse_urls(path: Path, predicted: Prediction) -> None:
+    mixtures = [predicted.content["pretrain"], *predicted.content["mixtures"].values()]
+    names = dict.fromkeys([*(name for weights in mixtures for name in weights), *predicted.targets])
+    if urls := [name for name in names if "://" in name]:
+        raise SimtoolError(
+            f"{path} names texts at URLs: {', '.join(urls)}.\nThey are opened where you say so: --fetch (fetch=True)."
+        )

@@ -17,6 +17,7 @@ from simtool.addresses import public_name, without_home, without_secrets
 from simtool.cli import compare, mix, reference, report, study, sweep, train
 from simtool.cli import figures as draw
 from simtool.errors import SimtoolError, missing_extra
+from simtool.wording import visible
 
 PANELS = {
     "Compare": (compare.matrix, compare.compare, report.report),
@@ -104,7 +105,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)  # what typer.Exit was raised with; 130 where Ctrl-C was pressed
     except SimtoolError as error:
-        print(f"simtool: {without_secrets(str(error))}", file=sys.stderr)
+        print(f"simtool: {visible(without_secrets(str(error)))}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

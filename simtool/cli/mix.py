@@ -318,6 +318,9 @@ def explain(
     ] = None,
     feature: Feature = None,
     top: Top = 12,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Open the URLs that the prediction names, whoever wrote them into it.")
+    ] = False,
     tokenizer: TokenizerName = "default",
     data: Data = None,
     skip_bad: SkipBad = False,
@@ -332,7 +335,7 @@ def explain(
     from simtool.display.mix import print_explanations
 
     options = options_of(tokenizer, data, skip_bad=skip_bad, chat_template=chat_template)
-    result = api.explain(prediction, target, mixture, feature, options)
+    result = api.explain(prediction, target, mixture, feature, options, fetch)
     print_explanations(result, top, format.value)
 
 

@@ -22,7 +22,7 @@ from simtool.display.provenance import limiting, marked, notes_above_ceiling, pr
 from simtool.profiles.features import hashed_of, symbol_of
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
-from simtool.wording import ABOVE, INDISTINGUISHABLE, readable, rounded
+from simtool.wording import ABOVE, INDISTINGUISHABLE, readable, rounded, visible
 
 SHADES = (17, 18, 24, 30, 36, 42)  # of a terminal's 256 colours, from the least similar to the most
 FIRST_LIGHT = 4  # of them, on which ink is black
@@ -37,7 +37,7 @@ def print_matrices(
     elif form == "csv":
         import polars as pl
 
-        print(pl.concat([result.to_polars() for result in results]).write_csv(), end="")
+        print(visible(pl.concat([result.to_polars() for result in results]).write_csv()), end="")
     elif form == "json":
         facts = {**results[0].facts, "metric": [result.metric.name for result in results]}
         cells = [cell for result in results for cell in result.to_polars().to_dicts()]
@@ -61,7 +61,7 @@ def _print_cells(result: SimilarityMatrix, form: str, full: bool) -> None:
 def print_matrix(result: SimilarityMatrix, form: str, provenance: bool = False, full: bool = False) -> None:
     """The matrix; full: with intervals, in as many parts as it takes, where it would else be printed compactly."""
     if form == "csv":
-        print(result.to_polars().write_csv(), end="")
+        print(visible(result.to_polars().write_csv()), end="")
     elif form == "json":
         print(json.dumps({"provenance": dict(result.facts), "cells": result.to_polars().to_dicts()}, indent=2))
     elif form == "table":

@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from simtool.wording import on_one_line, visible
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -26,9 +28,16 @@ NO_BREAK = "\0"  # stands for a space inside an interval; not U+00A0, at which r
 READABLE_WIDTH = 24  # columns of prose may be folded to this, and no further
 
 
+class _Console(Console):
+    """What is printed says nothing to the terminal but what it says to people: names come from other people's files."""
+
+    def print(self, *objects: Any, **style: Any) -> None:
+        super().print(*(visible(part) if isinstance(part, str) else part for part in objects), **style)
+
+
 def console(stderr: bool = False) -> Console:
     """A terminal in its own width; elsewhere plain text in 80 columns, or in COLUMNS."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=False)
 
 
 def print_rows(
@@ -44,6 +53,7 @@ def print_rows(
     prose
         Columns that may be folded.
     """
+    header, rows = [on_one_line(cell) for cell in header], [[on_one_line(cell) for cell in row] for row in rows]
     if form == "csv":
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
     elif form == "json":
@@ -107,7 +117,7 @@ def packed(cells: Sequence[str], width: int, between: str = " · ") -> list[str]
 def print_data(table: "pl.DataFrame", facts: Mapping[str, Any], form: str) -> None:
     """A result's table for another program: csv, or json with its provenance."""
     if form == "csv":
-        print(table.write_csv(), end="")
+        print(visible(table.write_csv()), end="")
     else:
         import polars as pl
 
@@ -122,7 +132,7 @@ def print_notes(lines: Sequence[str], form: str = "table", style: str = "dim") -
         for line in lines:
             out.print(escape("\n".join(wrapped(line, out.width))), style=style)
     else:
-        print("\n" + "\n".join(("% " if form == "latex" else "") + line for line in lines))
+        print("\n" + "\n".join(("% " if form == "latex" else "") + on_one_line(line) for line in lines))
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -147,7 +157,7 @@ def print_warnings(lines: Sequence[str]) -> None:
 
 def print_saved(paths: Sequence[Path]) -> None:
     """Which files were written, on stderr."""
-    print(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}.", file=sys.stderr)
+    print(visible(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}."), file=sys.stderr)
 
 
 def as_markdown(header: Sequence[str], rows: Rows) -> str:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from simtool.display.console import console
 from simtool.progress import Counted, CountingFinished, CountingStarted, Tally, TrainingProgress
+from simtool.wording import visible
 
 
 class Counting:
@@ -73,7 +74,7 @@ class Training:
     def report(self, message: Any) -> None:
         """A Progress of the training loop, or a plain sentence."""
         if isinstance(message, str):
-            print(("\r\033[K" if self.live else "") + message, file=sys.stderr, flush=True)
+            print(("\r\033[K" if self.live else "") + visible(message), file=sys.stderr, flush=True)
         elif isinstance(message, TrainingProgress):
             last, new = message.step == message.n_steps, message.phase != self.phase
             if not (self.live or last or new or time.monotonic() - self.shown_at > self.SECONDS):

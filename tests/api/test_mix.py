@@ -3,9 +3,10 @@
 import pytest
 
 import simtool
+from simtool.api import mix as api
 from simtool.errors import SimtoolError
 from simtool.mixing.constraints import Constraints
-from simtool.prediction.predict import save_prediction
+from simtool.prediction.predict import Prediction, save_prediction
 
 QUESTION = ("c4", ["starcoder:0.2", "math:0.2"], ["pycode", "gsm8k"])
 
@@ -63,3 +64,12 @@ def test_an_explanation_is_of_the_mixture_predicted_best(prediction):
     assert explanation.target == "pycode" and explanation.feature == "token"
     with pytest.raises(SimtoolError, match=r"^Unknown target 'pycod'\. Did you mean 'pycode'\?"):
         simtool.explain(prediction, target="pycod")
+
+
+def test_urls_of_somebody_elses_prediction_are_not_opened(tmp_path, monkeypatch):
+    made = simtool.predict(*QUESTION, predictor="js.token", resamples=20)
+    content = {**made.content, "targets": ["http://127.0.0.1:9/a.jsonl", "gsm8k"]}
+    save_prediction(Prediction(content), tmp_path / "theirs.json")
+    monkeypatch.setattr(api, "find_profiles", lambda *_: pytest.fail("text was looked for"))
+    with pytest.raises(SimtoolError, match=r"names texts at URLs: http://127.0.0.1:9/a.jsonl\.\nThey are .* --fetch"):
+        simtool.explain(tmp_path / "theirs.json", target="gsm8k")

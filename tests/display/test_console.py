@@ -57,3 +57,13 @@ def test_data_for_other_programs_holds_its_provenance(capsys):
     import json
 
     assert json.loads(capsys.readouterr().out) == {"provenance": {"seed": 0}, "rows": [{"a": 1}]}
+
+
+def test_a_name_neither_moves_the_terminal_nor_leaves_a_comment(capsys):
+    name = "a\x1b[31mb\x9b2J\nnext.jsonl"
+    for form in ("table", "csv", "markdown", "latex"):
+        print_rows(["corpus", "share"], [[name, "1"]], form)
+        print_notes([name], form)
+        out = capsys.readouterr().out
+        assert "\x1b[31m" not in out and "\x9b" not in out and r"\x1b[31mb" in out
+    assert "% a\\x1b[31mb\\x9b2J⏎next.jsonl" in out and "\nnext" not in out
