@@ -1,0 +1,78 @@
+"""Damage to our own files: a bounded, seeded part of what `python benchmarks/faults.py` injects."""
+
+import os
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from benchmarks.faults import OUTCOMES, faults_in, inject, outcome_of, table_of
+from benchmarks.injection import Answer, Restored, run_here, with_fault
+from benchmarks.own_files import KINDS
+
+COUNTING = [name for name, kind in KINDS.items() if not kind.needs]
+
+
+@pytest.fixture(autouse=True)
+def same_environment(monkeypatch):
+    """What the workspace sets ends with the test."""
+    for name, value in (("SIMTOOL_CACHE", ""), ("COLUMNS", "200"), ("SIMTOOL_LONGEST_DOCUMENT", "64")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(Path.cwd())
+
+
+def test_damage_to_what_is_counted_and_predicted_is_one_message_or_made_good(tmp_path):
+    problems = []
+    counts = inject(tmp_path, COUNTING, 60, 1, problems.append)
+    assert not problems
+    total = sum(counts.values(), start=next(iter(counts.values())).__class__())
+    assert total["message"] + total["restored"] + total["said"] == 60 and total["message"] > 10
+    assert f"| all | 60 | 0 | {total['message']} |" in table_of(counts)
+
+
+def test_a_fault_changes_the_file_and_restore_takes_it_back(tmp_path):
+    path = tmp_path / "a" / "records.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b'{"a": 1}\n{"b": [2]}\n')
+    before, state = path.read_bytes(), Restored(tmp_path)
+    names = set()
+    for seed in range(200):
+        names.add(with_fault(path, Random(seed)))
+        assert not path.exists() or path.read_bytes() != before
+        (tmp_path / "new").touch()
+        state.restore()
+        assert path.read_bytes() == before and not (tmp_path / "new").exists()
+    assert {"deleted", "flipped_bit", "doubled_line", "other_value", "emptied"} <= names
+
+
+def test_outcomes_are_what_they_are_called():
+    quiet = Answer(0, "1", "")
+    assert outcome_of(quiet, "1", "1", "") == "restored"
+    assert outcome_of(quiet, "2", "1", "") == "unnoticed"
+    assert outcome_of(Answer(0, "2", "a line is damaged"), "2", "1", "") == "said"
+    assert outcome_of(Answer(2, "", "simtool: no"), "", "1", "") == "message"
+    assert outcome_of(Answer(None, "", "", "KeyError"), "", "1", "") == "traceback"
+    assert outcome_of(Answer(130, "", ""), "", "1", "") == "traceback"
+    assert {"traceback", "unnoticed"} < set(OUTCOMES)
+
+
+def test_an_exception_that_is_no_message_is_seen(monkeypatch):
+    from simtool.api import reference
+
+    def fail(*_):
+        raise KeyError("of a fault")
+
+    monkeypatch.setattr(reference, "list_tokenizers", fail)
+    answer = run_here(["tokenizers"])
+    assert answer.code is None and "KeyError" in answer.place and "of a fault" in answer.place
+    assert os.environ["SIMTOOL_LONGEST_DOCUMENT"] == "64"
+
+
+def test_faults_are_the_same_for_a_seed(tmp_path):
+    from benchmarks.own_files import make_workspace
+
+    make_workspace(tmp_path, with_training=False)
+    first, again = (
+        [(outcome, answer.err) for outcome, answer in faults_in("prediction", tmp_path, 10, 3, print)] for _ in range(2)
+    )
+    assert first == again and {outcome for outcome, _ in first} <= {"message", "restored"}
