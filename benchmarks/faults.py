@@ -26,7 +26,7 @@ from typing import Any
 
 from benchmarks.command_lines import LINES, TRAINING_LINES, hostile_line, prepare
 from benchmarks.injection import DATED, Answer, Restored, run_here, with_fault
-from benchmarks.own_files import KINDS, Kind, content_of, make_workspace
+from benchmarks.own_files import KINDS, MAKERS, Kind, content_of, make_workspace
 
 OUTCOMES = ("traceback", "message", "restored", "said", "unnoticed")
 VARIES = ("seconds", "made", "hash")  # in files that a repeated command writes anew
@@ -74,13 +74,13 @@ def faults_in(name: str, folder: Path, n: int, seed: int, show: Callable[[str], 
 
 def usable_kinds(names: Sequence[str]) -> list[str]:
     """Those named (all by default) whose packages are installed."""
-    return [name for name in names or KINDS if not KINDS[name].needs or find_spec(KINDS[name].needs)]
+    return [name for name in names or KINDS if not KINDS[name].maker or find_spec("torch")]
 
 
 def inject(folder: Path, names: Sequence[str], n: int, seed: int, show: Callable[[str], None]) -> dict[str, Counter]:
     """{kind: how often each outcome came} of n faults in all."""
     kinds = usable_kinds(names)
-    make_workspace(folder, any(KINDS[name].needs for name in kinds))
+    make_workspace(folder, filter(None, (KINDS[name].maker for name in kinds)))
     counts: dict[str, Counter] = defaultdict(Counter)
     for name in kinds:
         for outcome, _ in faults_in(name, folder, -(-n // len(kinds)), seed, show):
@@ -130,7 +130,7 @@ def main() -> None:
             results["own files"] = inject(Path(folder), options.kind, options.faults, options.seed, show)
             print(table_of(results["own files"]), flush=True)
         if options.lines:
-            make_workspace(Path(folder), with_training)
+            make_workspace(Path(folder), MAKERS if with_training else ())
             results["lines"] = run_lines(Path(folder), options.lines, options.seed, with_training, show)
             print(f"\n{options.lines} command lines: {dict(results['lines'])}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

@@ -5,7 +5,7 @@ To add a kind, name its files and the command in KINDS; where they do not exist 
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -22,13 +22,13 @@ class Kind:
     pattern   glob of its files in the workspace
     command   reads them, from the workspace's folder on
     results   glob of files that belong to what the command says, beside what it prints
-    needs     package without which the command cannot run
+    maker     of MAKERS: the command that makes the files, and needs torch; "": none needs be trained
     """
 
     pattern: str
     command: tuple[str, ...]
     results: str = ""
-    needs: str = ""
+    maker: str = ""
 
 
 STUDY = ("train-eval", "--pretrain", "a.jsonl", "--mid", "b.jsonl:0.5", "--target", "chats.jsonl#question->answer")
@@ -38,6 +38,7 @@ RUN += ("--sft", "chats.jsonl#question->answer", "--sft-epochs", "1", "--device"
 RUN += ("--stores", "stores", "--format", "csv", "--out")
 TRAINED = (*RUN, "run", "--evaluate-documents", "5")
 SWEPT = (*RUN, "sweep", "--sft-learning-rate", "1e-3", "--sft-learning-rate", "1e-4")
+MAKERS = {"run": TRAINED, "sweep": SWEPT, "study": STUDY}
 KINDS = {
     "profile": Kind(
         "cache/profiles/*.parquet", ("matrix", "a.jsonl", "b.jsonl", "--resamples", "20", "--format", "csv")
@@ -48,22 +49,22 @@ KINDS = {
     ),
     "prediction": Kind("prediction.json", ("verify", "prediction.json", "results.csv", "--format", "csv")),
     "explained prediction": Kind("prediction.json", ("explain", "prediction.json", "--format", "csv")),
-    "store": Kind("stores/*/*/*", TRAINED, "run/losses.jsonl", "torch"),
-    "run": Kind("run/*.*", TRAINED, "run/losses.jsonl", "torch"),
-    "losses": Kind("run/losses/*.npz", TRAINED, "run/losses.jsonl", "torch"),
-    "checkpoint": Kind("run/checkpoints/*/*", TRAINED, "run/losses.jsonl", "torch"),
-    "exported checkpoint": Kind("run/checkpoints/*/*", ("export", "run", "exported"), "exported/*", "torch"),
-    "sweep": Kind("sweep/sweep.jsonl", ("export", "sweep", "exported"), "exported/*", "torch"),
-    "study": Kind("study/*.json*", ("results", "study", "--format", "csv"), "", "torch"),
-    "losses of a study": Kind("study/runs/*/losses/*.npz", ("results", "study", "--format", "csv"), "", "torch"),
-    "study that goes on": Kind("study/*.json*", STUDY, "study/records.jsonl", "torch"),
-    "runs of a study": Kind("study/runs/*/*.json*", STUDY, "study/records.jsonl", "torch"),
-    "ids of a study": Kind("study/stores/*/*/*", STUDY, "study/records.jsonl", "torch"),
+    "store": Kind("stores/*/*/*", TRAINED, "run/losses.jsonl", "run"),
+    "run": Kind("run/*.*", TRAINED, "run/losses.jsonl", "run"),
+    "losses": Kind("run/losses/*.npz", TRAINED, "run/losses.jsonl", "run"),
+    "checkpoint": Kind("run/checkpoints/*/*", TRAINED, "run/losses.jsonl", "run"),
+    "exported checkpoint": Kind("run/checkpoints/*/*", ("export", "run", "exported"), "exported/*", "run"),
+    "sweep": Kind("sweep/sweep.jsonl", ("export", "sweep", "exported"), "exported/*", "sweep"),
+    "study": Kind("study/*.json*", ("results", "study", "--format", "csv"), "", "study"),
+    "losses of a study": Kind("study/runs/*/losses/*.npz", ("results", "study", "--format", "csv"), "", "study"),
+    "study that goes on": Kind("study/*.json*", STUDY, "study/records.jsonl", "study"),
+    "runs of a study": Kind("study/runs/*/*.json*", STUDY, "study/records.jsonl", "study"),
+    "ids of a study": Kind("study/stores/*/*/*", STUDY, "study/records.jsonl", "study"),
 }
 
 
-def make_workspace(folder: Path, with_training: bool) -> None:
-    """Texts and all files of our own, in this folder, which becomes the working folder."""
+def make_workspace(folder: Path, makers: Iterable[str] = ()) -> None:
+    """Texts and files of our own, in this folder, which becomes the working folder."""
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
     os.environ.update(SIMTOOL_CACHE=str(folder / "cache"), HF_HUB_OFFLINE="1", COLUMNS="200")
@@ -74,15 +75,13 @@ def make_workspace(folder: Path, with_training: bool) -> None:
         run_well("profile", "a.jsonl", "--feature", "token", "--part", part, "--parts", "parts")
     mids = ("--mid", "b.jsonl:0.5", "--mid", "c.jsonl:0.5", "--target", "c.jsonl", "--target", "b.jsonl")
     run_well("predict", "--pretrain", "a.jsonl", *mids, "--resamples", "20", "--out", "prediction.json")
-    rows = [f"{mix},{target},{0.01 * (mix == target)}" for mix in ("b.jsonl:0.5", "c.jsonl:0.5") for target in "bc"]
-    Path("results.csv").write_text(
-        "mix,target,relative_improvement\n"
-        + "\n".join(row.replace(",b,", ",b.jsonl,").replace(",c,", ",c.jsonl,") for row in rows)
-        + "\n"
-    )
-    if with_training:
-        for command in (TRAINED, SWEPT, STUDY):
-            run_well(*command)
+    gains = {"b.jsonl:0.5": (0.01, 0.03), "c.jsonl:0.5": (0.02, 0.015)}
+    rows = [
+        f"{mix},{target}.jsonl,{gain}" for mix, row in gains.items() for target, gain in zip("bc", row, strict=True)
+    ]
+    Path("results.csv").write_text("\n".join(["mix,target,relative_improvement", *rows]) + "\n")
+    for maker in sorted(set(makers)):
+        run_well(*MAKERS[maker])
 
 
 def _write_texts(folder: Path) -> None:
@@ -103,6 +102,10 @@ def run_well(*command: str) -> None:
 
 
 def content_of(folder: Path, pattern: str, clean: Callable[[str], str]) -> str:
-    """The files of a pattern as one text; what `clean` takes out does not count."""
+    """The files of a pattern as one text; what `clean` takes out does not count, nor the order of lines of JSON."""
     paths = sorted(folder.glob(pattern)) if pattern else []
-    return clean("\n".join(f"{path.name}\n{path.read_bytes().decode('latin-1')}" for path in paths))
+    texts = {path.name: path.read_bytes().decode("latin-1") for path in paths}
+    for name, text in texts.items():
+        if name.endswith(".jsonl"):
+            texts[name] = "\n".join(sorted(text.splitlines()))
+    return clean("\n".join(f"{name}\n{text}" for name, text in texts.items()))

@@ -235,6 +235,7 @@ def explain(
     feature = feature or predicted.content["predictor"]["feature"].split("+")[0]
     if feature == "text":
         feature = "token"
+    find_feature(feature)
     general = Mixture(predicted.content["pretrain"])
     mixtures = {name: Mixture(weights) for name, weights in predicted.content["mixtures"].items()}
     targets = [target] if target else predicted.targets

@@ -114,9 +114,18 @@ def main() -> None:
             raise
         print(f"simtool: {message}", file=sys.stderr)
         sys.exit(2)
+    except MemoryError:
+        print("simtool: Not enough memory. Ask for less: fewer --tokens, --resamples or --workers.", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:  # `simtool corpora | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # a disk, a folder or a server that does not do what is asked of it
+        if error.strerror is None:
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        print(visible(f"simtool: Cannot read or write{place}: {error.strerror}."), file=sys.stderr)
+        sys.exit(2)
     except Exception as error:  # wrong usage; typer brings its own copy of click, whose classes have no public name
         if not (hasattr(error, "show") and hasattr(error, "exit_code")):
             raise

@@ -56,13 +56,15 @@ def amount(text: str | int) -> int:
     return number
 
 
-def at_least(least: int) -> Callable[[str | int], int]:
-    """`amount`, where fewer than so many make no sense."""
+def at_least(least: int, most: int | None = None) -> Callable[[str | int], int]:
+    """`amount`, where fewer than so many make no sense, or more."""
 
     def parse(text: str | int) -> int:
         number = amount(text)
         if number < least:
             raise SimtoolError(f"{text!r} is too few: {least} or more.")
+        if most is not None and number > most:
+            raise SimtoolError(f"{text!r} is too many: {most:,} or fewer.")
         return number
 
     return parse
@@ -102,7 +104,9 @@ Tokens = Annotated[
 ]
 Resamples = Annotated[
     int,
-    typer.Option("--resamples", help="Random half-splits behind each interval.", parser=at_least(20), metavar="N"),
+    typer.Option(
+        "--resamples", help="Random half-splits behind each interval.", parser=at_least(20, 100_000), metavar="N"
+    ),
 ]
 Documents = Annotated[
     Optional[int],  # noqa: UP045

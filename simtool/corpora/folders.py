@@ -86,8 +86,16 @@ def _walked(folder: Path) -> Iterator[Path]:
         entered.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in WORK_FOLDERS)
         for name in names:
-            if not name.startswith(".") and (path := Path(root, name)).is_file():
+            if not name.startswith(".") and _is_file(path := Path(root, name)):
                 yield path
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file; what nobody may look at is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _data_and_others(folder: Path, paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:

@@ -73,3 +73,8 @@ def test_urls_of_somebody_elses_prediction_are_not_opened(tmp_path, monkeypatch)
     monkeypatch.setattr(api, "find_profiles", lambda *_: pytest.fail("text was looked for"))
     with pytest.raises(SimtoolError, match=r"names texts at URLs: http://127.0.0.1:9/a.jsonl\.\nThey are .* --fetch"):
         simtool.explain(tmp_path / "theirs.json", target="gsm8k")
+
+
+def test_a_feature_that_is_none_is_named(prediction):
+    with pytest.raises(SimtoolError, match=r"^Unknown feature 'skeletn3'\. Did you mean 'skeleton3'\?"):
+        simtool.explain(prediction, feature="skeletn3")

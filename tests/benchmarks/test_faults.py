@@ -6,11 +6,12 @@ from random import Random
 
 import pytest
 
-from benchmarks.faults import OUTCOMES, faults_in, inject, outcome_of, table_of
+from benchmarks.command_lines import LINES, TRAINING_LINES, hostile_line, prepare
+from benchmarks.faults import OUTCOMES, faults_in, inject, outcome_of, run_lines, table_of
 from benchmarks.injection import Answer, Restored, run_here, with_fault
-from benchmarks.own_files import KINDS
+from benchmarks.own_files import KINDS, make_workspace
 
-COUNTING = [name for name, kind in KINDS.items() if not kind.needs]
+COUNTING = [name for name, kind in KINDS.items() if not kind.maker]
 
 
 @pytest.fixture(autouse=True)
@@ -69,10 +70,28 @@ def test_an_exception_that_is_no_message_is_seen(monkeypatch):
 
 
 def test_faults_are_the_same_for_a_seed(tmp_path):
-    from benchmarks.own_files import make_workspace
-
-    make_workspace(tmp_path, with_training=False)
+    make_workspace(tmp_path)
     first, again = (
         [(outcome, answer.err) for outcome, answer in faults_in("prediction", tmp_path, 10, 3, print)] for _ in range(2)
     )
     assert first == again and {outcome for outcome, _ in first} <= {"message", "restored"}
+
+
+def test_hostile_command_lines_end_with_a_message(tmp_path):
+    make_workspace(tmp_path)
+    problems = []
+    counts = run_lines(tmp_path, 60, 1, False, problems.append)
+    assert not problems and counts["message"] + counts["done"] == 60 and counts["done"]
+
+
+def test_the_lines_that_are_made_hostile_work(tmp_path):
+    make_workspace(tmp_path)
+    prepare(tmp_path)
+    untrained = [line for line in LINES if not line.startswith(("results", "train-eval", "sweep"))]
+    assert {line: run_here(line.split()).code for line in untrained} == dict.fromkeys(untrained, 0)
+
+
+def test_a_hostile_line_names_a_command_and_differs(tmp_path):
+    for seed in range(50):
+        line = hostile_line(Random(seed), LINES + TRAINING_LINES, ["-5", "x"])
+        assert " ".join(line) not in LINES and line[0] in {line.split()[0] for line in LINES + TRAINING_LINES}

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from simtool.corpora import formats
 from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
 from simtool.corpora.formats import FORMATS, format_of
@@ -112,3 +113,18 @@ def test_text_in_another_encoding_than_is_declared_is_an_error(tmp_path):
     hint = r'is not UTF-8 .*; say another encoding in the corpora file: encoding = "latin-1"'
     with pytest.raises(SimtoolError, match=hint):
         list(file_corpus(str(tmp_path / "a.txt")).documents())
+
+
+def test_rows_that_all_hold_one_dictionary_are_unpacked_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "DICTIONARY_BYTES", 1 << 20)
+    long = "ab " * 35_000  # 105 kB, by hand
+    table = pa.table({"text": pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), pa.array([long]))})
+    pq.write_table(table, tmp_path / "bomb.parquet")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 20_000
+    sizes = [
+        len(block.parse(Reading())) for block in formats.FORMATS["parquet"](local_file(tmp_path / "bomb.parquet"), None)
+    ]
+    assert sum(sizes) == 100 and max(sizes) == (1 << 20) // 105_004  # the text, and 4 bytes for its length
+    pq.write_table(pa.table({"text": ["a", "b"] * 100}), tmp_path / "plain.parquet")
+    [block] = formats.FORMATS["parquet"](local_file(tmp_path / "plain.parquet"), ("text",))
+    assert len(block.parse(Reading())) == 200
