@@ -134,13 +134,13 @@ def hostile_line(rng: Random, lines: Sequence[str], words: Sequence[str]) -> lis
     for _ in range(rng.choice((1, 1, 2, 3))):
         place = rng.randrange(1, len(line)) if len(line) > 1 else 1
         change = rng.random()
-        if change < 0.5 and len(line) > 1 and line[place] != "--plan":
+        if change < 0.5 and len(line) > 1 and line[place] != "--plan":  # without it, a study would run
             line[place] = rng.choice(words)
         elif change < 0.8:
             allowed = sorted(set(options_of(line[0])) - LEFT_OUT)
             line[place:place] = [rng.choice(allowed), rng.choice(words)]
         elif change < 0.9:
-            del line[place : place + (line[place] != "--plan")]  # without it, a study would run
+            line[place : place + 1] = [word for word in line[place : place + 1] if word == "--plan"]
         else:
             line.insert(place, rng.choice(words))
     return line
