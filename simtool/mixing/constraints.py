@@ -116,3 +116,8 @@ def effective_tokens(trained: float, available: float) -> float:
         return 0.0
     repetitions = trained / new - 1
     return new * (1 + REPETITION_SCALE * -math.expm1(-repetitions / REPETITION_SCALE))
+
+
+def possible_shares(lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and most that each share can be beside the others' bounds: float64 (K,) each, as the bounds are."""
+    return np.maximum(lower, 1 - (upper.sum() - upper)), np.minimum(upper, 1 - (lower.sum() - lower))

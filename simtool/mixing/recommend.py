@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simtool.errors import SimtoolError
-from simtool.mixing.constraints import Constraints, effective_tokens
+from simtool.mixing.constraints import Constraints, effective_tokens, possible_shares
 from simtool.mixing.placebo import gains_over_placebo
 from simtool.mixing.problem import RESAMPLES, Problem, build_problem, effects, interval_around, on_half_samples
 from simtool.mixing.solver import ConvexProblem, Optimum, minimise_at_trade_off, within_budget
@@ -214,11 +214,12 @@ def recommend(
     low_T, high_T = interval_around(whole_T, effects_RT)
     bits = whole.bits(w)[:-1]
     binding = _binding(w, trade_off, constraints, corpora)
+    possible = possible_shares(counts.lower_K, counts.upper_K)
     return Recommendation(
         corpora=corpora,
         weights=w,
-        low=np.clip(low, counts.lower_K, counts.upper_K),
-        high=np.clip(high, counts.lower_K, counts.upper_K),
+        low=np.clip(low, *possible),
+        high=np.clip(high, *possible),
         placebo_gain=placebo[0],
         placebo_low=placebo[1],
         placebo_high=placebo[2],

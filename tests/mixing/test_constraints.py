@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from simtool.errors import SimtoolError
-from simtool.mixing.constraints import Constraints, effective_tokens
+from simtool.mixing.constraints import Constraints, effective_tokens, possible_shares
 from simtool.mixing.recommend import recommend
 
 
@@ -69,3 +70,9 @@ def test_constraints_that_no_mixture_satisfies_are_refused_with_their_numbers(pr
 )
 def test_effective_tokens(trained, available, worth):
     assert effective_tokens(trained, available) == pytest.approx(worth)
+
+
+def test_shares_are_possible_beside_the_bounds_of_others():
+    low, high = possible_shares(np.array([0.5, 0.0, 0.1]), np.array([0.7, 1.0, 0.15]))
+    np.testing.assert_allclose(low, [0.5, 0.15, 0.1])
+    np.testing.assert_allclose(high, [0.7, 0.4, 0.15])
