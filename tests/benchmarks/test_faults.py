@@ -1,10 +1,7 @@
 """Damage to our own files: a bounded, seeded part of what `python benchmarks/faults.py` injects."""
 
 import os
-from pathlib import Path
 from random import Random
-
-import pytest
 
 from benchmarks.command_lines import LINES, TRAINING_LINES, hostile_line, prepare
 from benchmarks.faults import OUTCOMES, faults_in, inject, outcome_of, run_lines, table_of
@@ -12,14 +9,6 @@ from benchmarks.injection import Answer, Restored, run_here, with_fault
 from benchmarks.own_files import KINDS, make_workspace
 
 COUNTING = [name for name, kind in KINDS.items() if not kind.maker]
-
-
-@pytest.fixture(autouse=True)
-def same_environment(monkeypatch):
-    """What the workspace sets ends with the test."""
-    for name, value in (("SIMTOOL_CACHE", ""), ("COLUMNS", "200"), ("SIMTOOL_LONGEST_DOCUMENT", "64")):
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(Path.cwd())
 
 
 def test_damage_to_what_is_counted_and_predicted_is_one_message_or_made_good(tmp_path):
