@@ -21,7 +21,7 @@ from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, provenance_of
-from simtool.similarity.attribution import Difference, difference
+from simtool.similarity.attribution import Difference, difference, shares_once
 from simtool.similarity.duplicates import pairs_above_ceiling
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
@@ -244,12 +244,13 @@ def pair_differences(
     text_of, _ = readable_tokens(load_tokenizer(options.tokenizer, options.data))
     text_of = cache(text_of) if text_of else None  # a vocabulary is spelt once, and not once per pair
     weights = [parse_mixture(name).weights for name in corpora]
-    return {
-        (i, j): tuple(
-            _pair_difference(difference(profiles, weights[i], weights[j], name, text_of)) for name in FEATURES
-        )
-        for i, j in combinations(range(len(corpora)), 2)
-    }
+    pairs = list(combinations(range(len(corpora)), 2))
+
+    def of_feature(name: str) -> list[PairDifference]:
+        once = shares_once()
+        return [_pair_difference(difference(profiles, weights[i], weights[j], name, text_of, once)) for i, j in pairs]
+
+    return dict(zip(pairs, zip(*map(of_feature, FEATURES), strict=True), strict=True))
 
 
 def _examples(

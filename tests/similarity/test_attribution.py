@@ -1,5 +1,6 @@
 """Parts add up to the whole, for corpora and for mixtures, and have names."""
 
+import itertools
 from math import log, log2
 
 import numpy as np
@@ -12,7 +13,7 @@ from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import shipped
 from simtool.similarity import metrics
-from simtool.similarity.attribution import difference, explain
+from simtool.similarity.attribution import difference, explain, shares_once
 from simtool.tokens.tokenizer import load_tokenizer
 
 DEFAULT = load_tokenizer("default")
@@ -109,3 +110,13 @@ def test_length_features_are_named_by_the_lengths_they_hold():
     profiles = {name: shipped(name, DEFAULT, ["line_length"]) for name in ("c4", "gsm8k")}
     names = difference(profiles, {"c4": 1.0}, {"gsm8k": 1.0}, "line_length").names
     assert [names[entry] for entry in (0, 1, 4, 8)] == ["0", "1", "4-5", "16-22"]
+
+
+def test_shares_that_are_taken_once_change_nothing(profiles):
+    once, taken = shares_once(), []
+    remembered = lambda *given: taken.append(id(once(*given))) or once(*given)  # noqa: E731
+    for a, b in itertools.permutations(profiles, 2):
+        plain = difference(profiles, {a: 1.0}, {b: 1.0}, "token2")
+        cached = difference(profiles, {a: 1.0}, {b: 1.0}, "token2", None, remembered)
+        assert (plain.bits == cached.bits).all() and (plain.share_a == cached.share_a).all()
+    assert len(taken) == 12 and len(set(taken)) == 3
