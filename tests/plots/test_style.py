@@ -28,7 +28,14 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("sight", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["full", "deuteranopia", "protanopia"])
 @pytest.mark.parametrize(
-    "together", [("starcoder", "math", "flan", "knowledgeqa", "dclm"), ("pycode", "gsm8k", "lima", "sciq")]
+    "together",
+    [
+        ("starcoder", "math", "flan", "knowledgeqa", "dclm"),
+        ("pycode", "gsm8k", "lima", "sciq"),
+        # the mixtures of the study `graded`
+        ("starcoder", "math", "flan", "knowledgeqa", "math_deepmind", "openstax_math_textbooks", "imdb_reviews")
+        + ("novels", "digitalgov"),
+    ],
 )
 def test_corpora_of_one_figure_are_distinguishable_for_every_reader(sight, together):
     seen = {name: lab(np.clip(sight @ linear(color_of(name)), 0, 1)) for name in together}
@@ -57,6 +64,6 @@ def test_a_figure_reads_the_catalogue_entry():
     assert color_of("starcoder:0.2") == color_of("starcoder") == CATALOGUE["starcoder"].color
     assert marker_of("sciq") == CATALOGUE["sciq"].marker != marker_of("mine.jsonl")
     titles = [title_of(name) for name in ("starcoder", "starcoder:0.2", "wikipedia", "mine.jsonl:0.2")]
-    assert titles == ["StarCoder", "StarCoder 0.2", "wikipedia", "mine.jsonl:0.2"]
+    assert titles == ["StarCoder", "StarCoder 0.2", "Wikipedia", "mine.jsonl:0.2"]
     assert title_of("dclm", proxy=True) == "DCLM *"
-    assert title_of("imdb_reviews") == "imdb reviews" and title_of("my_chats.jsonl") == "my_chats.jsonl"
+    assert title_of("imdb_reviews") == "IMDB reviews" and title_of("my_chats.jsonl") == "my_chats.jsonl"

@@ -196,6 +196,7 @@ MIDTRAIN = (
     Corpus(
         name="openstax_math_textbooks",
         title="OpenStax math textbooks",
+        color="#99DDFF",
         about="College maths textbooks with their formulas written in one line: maths as prose.",
         role="specialised",
         licence="CC BY-NC-SA 4.0, some books CC BY 4.0",
@@ -207,6 +208,7 @@ MIDTRAIN = (
     Corpus(
         name="math_deepmind",
         title="DeepMind mathematics",
+        color="#DDCC77",
         about="Generated school maths questions with bare answers: maths without any reasoning in words.",
         role="specialised",
         licence="Apache-2.0",

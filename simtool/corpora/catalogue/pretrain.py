@@ -94,6 +94,7 @@ PRETRAIN = (
     Corpus(
         name="imdb_reviews",
         title="IMDB reviews",
+        color="#661100",
         about="Whole film reviews by viewers: prose of the same domain as `mr`, and much more of it.",
         role="general",
         licence="research use (Maas et al., 2011)",
@@ -116,6 +117,7 @@ PRETRAIN = (
     Corpus(
         name="novels",
         title="Novels",
+        color="#222255",
         about="English novels of the 19th and early 20th century in pieces of a few pages.",
         role="general",
         licence="public domain",
@@ -138,6 +140,7 @@ PRETRAIN = (
     Corpus(
         name="digitalgov",
         title="Digital.gov",
+        color="#4B0092",
         about="Advice of the United States government on building websites: plain, practical prose.",
         role="general",
         licence="CC0",
