@@ -33,8 +33,8 @@ def lab(rgb: np.ndarray) -> np.ndarray:
         ("starcoder", "math", "flan", "knowledgeqa", "dclm"),
         ("pycode", "gsm8k", "lima", "sciq"),
         # the mixtures of the study `graded`
-        ("starcoder", "math", "flan", "knowledgeqa", "math_deepmind", "openstax_math_textbooks", "imdb_reviews")
-        + ("novels", "digitalgov"),
+        ("starcoder", "math", "flan", "knowledgeqa", "math_deepmind", "imdb_reviews", "novels", "digitalgov"),
+        ("starcoder", "math", "openstax_math_textbooks", "math_deepmind", "novels", "digitalgov"),
     ],
 )
 def test_corpora_of_one_figure_are_distinguishable_for_every_reader(sight, together):
