@@ -23,7 +23,6 @@ LINES = (
     "verify prediction.json results.csv --seed 1",
     "explain prediction.json --top 3",
     "sweep mixtures.csv losses.csv --corpora texts.toml",
-    "tokenize a.jsonl --tokens 500 --stores hostile-stores",
     "profile a.jsonl --feature token --workers 1 --seed 1 --documents 50",
     "profile a.jsonl --feature token --part 0/2 --parts parts",
     "corpora show a.jsonl",
@@ -34,7 +33,8 @@ LINES = (
     "train-eval --plan --pretrain a.jsonl --mid b.jsonl:0.2 --target c.jsonl --train-tokens 20k --out plan",
     "results study --rows --arm control",
 )
-TRAINING_LINES = (
+TRAINING_LINES = (  # they need torch
+    "tokenize a.jsonl --tokens 500 --stores hostile-stores",
     "evaluate run a.jsonl --documents 5 --stores stores --device cpu",
     "export run exported",
     "train --pretrain a.jsonl --pretrain-tokens 2k --sequence-length 64 --batch-size 8 --stores stores --out run2"
