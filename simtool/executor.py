@@ -9,16 +9,13 @@ import heapq
 import multiprocessing
 import os
 import socket
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -224,39 +221,6 @@ def _check_reachable(address: str) -> None:
             f"No Ray cluster answers at {without_secrets(address)} within {CONNECT_SECONDS} s ({error}).\n"
             "Start one there (ray start --head), or unset RAY_ADDRESS to use this machine alone."
         ) from error
-
-
-# ---- threads ---------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def array_threads(threads: int | None = None, blas_threads: int | None = 1) -> Iterator[ThreadPoolExecutor]:
-    """Threads for array code, which lets go of the interpreter lock; BLAS has one thread for each of them meanwhile.
-
-    With threads of its own besides, BLAS waits for them in a loop: a matrix of 50 corpora took 190 s of processor time
-    with 8, and takes 17 s so (2 busy cores).
-
-    Parameters
-    ----------
-    threads
-        None: one per processor.
-    blas_threads
-        None: as many as BLAS likes, where products are not taken in the pool.
-    """
-    with (
-        _blas(len(sys.modules)).limit(limits=blas_threads, user_api="blas"),
-        ThreadPoolExecutor(threads or os.cpu_count()) as pool,
-    ):
-        yield pool
-
-
-@lru_cache(maxsize=1)
-def _blas(n_modules: int) -> Any:
-    """All BLAS libraries; looked for again once more modules are loaded, which may have brought one of their own."""
-    import numpy  # noqa: F401 (its BLAS must be loaded to be limited)
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 # ---- trees -----------------------------------------------------------------------------------------------

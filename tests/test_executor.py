@@ -114,24 +114,6 @@ def test_on_ray_work_is_done_and_a_failure_is_the_task_s_own(monkeypatch):
         ray.shutdown()
 
 
-def blas_threads() -> list[int]:
-    from threadpoolctl import threadpool_info
-
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-
-def test_blas_has_one_thread_inside_a_pool_and_its_own_afterwards():
-    import numpy  # noqa: F401 (its BLAS)
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(3, "blas"):
-        with executor.array_threads(2) as pool:
-            assert set(pool.submit(blas_threads).result()) == {1}
-        with executor.array_threads(2, blas_threads=None) as pool:
-            assert set(pool.submit(blas_threads).result()) == {3}
-        assert set(blas_threads()) == {3}
-
-
 # ---- trees ----
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simtool.errors import SimtoolError, unknown
-from simtool.executor import array_threads
 from simtool.mixing.constraints import Constraints
 from simtool.mixing.solver import ConvexProblem, mix_rows
 from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile, check_counted, check_same_tokenizer
 from simtool.similarity.matrix import feature_counts
 from simtool.similarity.resampling import half_splits, interval, thin
+from simtool.threads import array_threads
 
 RESAMPLES = 100
 HALVES_BYTES = 64 << 20  # half-samples are counted in chunks of this size, one a thread

@@ -14,8 +14,8 @@ from simtool.tokens.files import find_tokenizer_file
 from simtool.tokens.store import TokenStore
 from simtool.tokens.tokenizer import load_tokenizer
 from simtool.training.checkpoints import export_checkpoint, recipe_of
-from simtool.training.recipes import Recipe
-from simtool.training.trainer import PLAIN, Execution, Trained, read_recipe, train
+from simtool.training.recipes import Recipe, read_recipe
+from simtool.training.trainer import PLAIN, Execution, Trained, train
 
 Report = Callable[[Any], None]
 SWEEP_ROW = (  # of sweep.jsonl before its rows carried a hash

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from simtool.executor import array_threads
+from simtool.threads import array_threads
 
 TINY = 1e-30  # keeps logarithms off zero; far below the share of one token in any sample, so no value changes
 ROW_COLUMNS = 4096  # of rows as they are; below the 10,000 from which OpenBLAS shares one dot product among threads

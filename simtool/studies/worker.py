@@ -105,7 +105,7 @@ def _run_single(job: Job) -> dict[str, Any]:
 def _run_ensemble(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     from simtool.training.checkpoints import locked
     from simtool.training.ensemble import train_ensemble
-    from simtool.training.trainer import bind_folder
+    from simtool.training.recipes import bind_folder
 
     began = time.monotonic()
     recipes = [recipe_from_json(job["recipe"]) for job in jobs]

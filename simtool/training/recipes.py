@@ -8,10 +8,13 @@ that is planned in two pieces does the same steps, and has the same fingerprints
 import hashlib
 import json
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from simtool.errors import SimtoolError
+from simtool.integrity import checked, damage_as_message, read_json
 from simtool.mixture import Mixture
+from simtool.tables import save_json
 from simtool.training.schedules import find_schedule, share_of_peak
 
 WARMUP_FRACTION = 0.01  # of the schedule; Pythia
@@ -236,3 +239,34 @@ def recipe_from_json(saved: dict[str, Any]) -> Recipe:
 
 def _fields_of(saved: dict[str, Any]) -> dict[str, Any]:
     return {FIELD_OF.get(name, name): value for name, value in saved.items()}
+
+
+def bind_folder(folder: Path, recipe: Recipe) -> None:
+    """The folder belongs to one recipe.
+
+    Raises
+    ------
+    SimtoolError
+        Where the folder belongs to another.
+    """
+    path = folder / "recipe.json"
+    if path.exists():
+        existing = read_recipe(path)
+        if existing.fingerprint != recipe.fingerprint:
+            raise SimtoolError(
+                f"{folder} holds another recipe ({existing.fingerprint}, not {recipe.fingerprint})."
+                " Name another folder, or repeat the settings of the first run."
+            )
+    save_json(recipe_to_json(recipe), path)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe of a run's recipe.json.
+
+    Raises
+    ------
+    SimtoolError
+        Where it is damaged.
+    """
+    with damage_as_message(path, "Remove the file and repeat the run's command: the checkpoints say whose they are."):
+        return recipe_from_json(checked(read_json(path), SAVED_NAMES))

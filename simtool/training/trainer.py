@@ -23,8 +23,6 @@ import torch
 from torch import Tensor
 
 from simtool.errors import SimtoolError, TrainingDiverged
-from simtool.integrity import checked, damage_as_message, read_json
-from simtool.tables import save_json
 from simtool.tokens.batches import Batch, ExampleBatches, Origin, TextBatches, check_stores
 from simtool.tokens.store import TokenStore
 from simtool.training.checkpoints import (
@@ -52,7 +50,7 @@ from simtool.training.model import GPTNeoX, build_model, document_offsets, flops
 from simtool.training.optimizer import adamw, guarded_step
 from simtool.training.position import Position
 from simtool.training.prefetch import filled_up, pinned, prefetched
-from simtool.training.recipes import SAVED_NAMES, Phase, Recipe, recipe_from_json, recipe_to_json
+from simtool.training.recipes import Phase, Recipe, bind_folder
 
 SHOWN_ROWS = 8  # of a batch that a run stops at
 
@@ -184,37 +182,6 @@ def _check_tokenizer(recipe: Recipe, stores: Mapping[str, TokenStore]) -> None:
 def steps_of(phase: Phase, batches: TextBatches | ExampleBatches) -> int:
     """Steps of a segment."""
     return batches.n_batches * (phase.epochs or 1)
-
-
-def bind_folder(folder: Path, recipe: Recipe) -> None:
-    """The folder belongs to one recipe.
-
-    Raises
-    ------
-    SimtoolError
-        Where the folder belongs to another.
-    """
-    path = folder / "recipe.json"
-    if path.exists():
-        existing = read_recipe(path)
-        if existing.fingerprint != recipe.fingerprint:
-            raise SimtoolError(
-                f"{folder} holds another recipe ({existing.fingerprint}, not {recipe.fingerprint})."
-                " Name another folder, or repeat the settings of the first run."
-            )
-    save_json(recipe_to_json(recipe), path)
-
-
-def read_recipe(path: Path) -> Recipe:
-    """The recipe of a run's recipe.json.
-
-    Raises
-    ------
-    SimtoolError
-        Where it is damaged.
-    """
-    with damage_as_message(path, "Remove the file and repeat the run's command: the checkpoints say whose they are."):
-        return recipe_from_json(checked(read_json(path), SAVED_NAMES))
 
 
 @dataclass(frozen=True)
