@@ -165,9 +165,15 @@ def _content_hash(location: str, size: int | None, stamp: str) -> str:
 def unreadable(location: str, error: Exception) -> SimtoolError:
     """The error for a file that cannot be opened."""
     location = without_secrets(location)
+    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, OSError):
+        error = error.__cause__  # fsspec calls a server that does not answer a file that is not there
     if isinstance(error, FileNotFoundError):
         return SimtoolError(f"No file {location}. Check the path.")
-    return SimtoolError(f"Cannot read {location}: {getattr(error, 'strerror', None) or without_secrets(str(error))}.")
+    number = (
+        getattr(error, "errno", None) or 0
+    )  # aiohttp says "Connect call failed ('127.0.0.1', 1)"; below 0: of names
+    reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or without_secrets(str(error))
+    return SimtoolError(f"Cannot read {location}: {reason}.")
 
 
 def remote_file(location: str) -> File:

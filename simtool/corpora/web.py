@@ -1,8 +1,10 @@
 """Web archives as text: the main content of each page, extracted by Resiliparse as for DCLM; of WET, the text as it is.
 
-Requests, images and answers that are no pages are passed over. Resiliparse and its FastWARC are the extra `web`.
+Requests, images and answers that are no pages are passed over; an archive without a page is refused, with what it has.
+Resiliparse and its FastWARC are the extra `web`.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from simtool.errors import SimtoolError
 
 RECORDS = 100  # pages in a block: about 10 MB of HTML
 LONGEST_PAGE = 8 << 20  # bytes; what is larger is hardly a page
+PAGE_TYPES = ("text/html", "application/xhtml+xml", "text/plain")
 
 
 class Page(NamedTuple):
@@ -30,7 +33,7 @@ def warc_pages(file: File) -> Iterator[tuple[list[Page], int]]:
     Raises
     ------
     SimtoolError
-        Where it cannot be read, or the extra is not installed.
+        Where it cannot be read, has no page, or the extra is not installed.
     """
     try:
         from fastwarc.warc import ArchiveIterator, WarcRecordType
@@ -40,29 +43,53 @@ def warc_pages(file: File) -> Iterator[tuple[list[Page], int]]:
             " clone of simtool."
         ) from error
     pages: list[Page] = []
-    kinds = WarcRecordType.response | WarcRecordType.conversion
+    n_pages, others = 0, Counter()
+    kinds = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
     try:
         with file.open() as raw:
             for record in ArchiveIterator(decompressed(file, raw), record_types=kinds, parse_http=True):
-                if page := _page_of(record, WarcRecordType.conversion):
-                    pages.append(page)
+                if reason := _no_page(record):
+                    others[reason] += 1
+                    continue
+                pages.append(_page_of(record))
+                n_pages += 1
                 if len(pages) == RECORDS:
                     yield pages, raw.tell()
                     pages = []
     except BROKEN as error:
         raise broken(file, error) from error
+    if others and not n_pages:
+        passed_over = ", ".join(f"{reason} ({n:,})" for reason, n in others.most_common(3))
+        raise SimtoolError(
+            f"{file.name} is a web archive without a page to read: {passed_over}."
+            " Give an archive as a crawler writes it, or the text of its pages."
+        )
     yield pages, file.size or 0
 
 
-def _page_of(record: Any, conversion: Any) -> Page | None:
-    url = record.headers.get("WARC-Target-URI") or ""
-    if record.record_type == conversion:
-        return Page(url, record.reader.read(LONGEST_PAGE), "utf-8", False)
-    kind = (record.http_content_type or "").lower() if record.is_http else ""
-    is_page = kind in ("text/html", "application/xhtml+xml", "text/plain")
-    if not is_page or (record.http_headers and record.http_headers.status_code != 200):
-        return None
-    return Page(url, record.reader.read(LONGEST_PAGE), record.http_charset, kind != "text/plain")
+def _no_page(record: Any) -> str:
+    """Why a record is passed over; "" if it is a page: an answer of a server, a saved page, or its extracted text."""
+    if record.headers.get("WARC-Type") == "conversion":
+        return ""
+    if not record.is_http and record.headers.get("WARC-Type") == "response":
+        return "responses without HTTP headers"
+    if record.http_headers and record.http_headers.status_code != 200:
+        return f"answers with status {record.http_headers.status_code}"
+    media = _media_type(record)
+    return "" if media in PAGE_TYPES else f"records of {media or 'no media type'}"
+
+
+def _media_type(record: Any) -> str:
+    """Of what the server sent; of what was saved without a server, the record's own."""
+    media = record.http_content_type if record.is_http else record.headers.get("Content-Type")
+    return (media or "").split(";")[0].strip().lower()
+
+
+def _page_of(record: Any) -> Page:
+    url, content = record.headers.get("WARC-Target-URI") or "", record.reader.read(LONGEST_PAGE)
+    if record.headers.get("WARC-Type") == "conversion":
+        return Page(url, content, "utf-8", False)
+    return Page(url, content, record.http_charset if record.is_http else None, _media_type(record) != "text/plain")
 
 
 def page_rows(pages: list[Page], reading: Reading) -> list[Row]:

@@ -5,6 +5,7 @@ import gzip
 import lzma
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -134,6 +135,14 @@ def test_a_url_that_changes_while_it_is_read_is_refused(served):
     handler.stamp = {"ETag": '"2"'}
     with pytest.raises(SimtoolError, match=r"/a\.jsonl changed while it was read\."):
         next(blocks)
+
+
+def test_a_server_that_does_not_answer_is_not_a_missing_file(served):
+    with socket.socket() as port:  # bound, so that no other server takes it; it does not listen
+        port.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{port.getsockname()[1]}/a.jsonl"
+        with pytest.raises(SimtoolError, match=rf"^Cannot read {url}: Connection refused\.$"):
+            find_files(url)
 
 
 def test_secrets_of_a_url_are_in_no_name_and_open_it(served):

@@ -67,6 +67,25 @@ def test_each_page_is_in_one_shard(tmp_path):
     )
 
 
+def test_a_page_that_was_saved_without_a_server_is_read(tmp_path):
+    pytest.importorskip("fastwarc")
+    saved = record("resource", PAGE.format("Saved.").encode()).replace(b"text/plain", b"text/html")
+    (tmp_path / "a.warc").write_bytes(saved)
+    assert texts_of(tmp_path / "a.warc") == [TEXT.format("Saved.")]
+
+
+def test_an_archive_without_pages_says_what_it_has(tmp_path):
+    pytest.importorskip("fastwarc")
+    bare = b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 8\r\n\r\n<p>text.\r\n\r\n"
+    (tmp_path / "a.warc").write_bytes(2 * bare + record("response", b"\x89PNG", "image/png") + 3 * RECORDS[3])
+    with pytest.raises(SimtoolError) as error:
+        texts_of(tmp_path / "a.warc")
+    assert str(error.value) == (
+        f"{tmp_path / 'a.warc'} is a web archive without a page to read: answers with status 404 (3), responses without"
+        " HTTP headers (2), records of image/png (1). Give an archive as a crawler writes it, or the text of its pages."
+    )
+
+
 def test_an_archive_that_is_cut_short_is_an_error(tmp_path):
     pytest.importorskip("fastwarc")
     whole = gzip.compress(b"".join(record("response", PAGE.format(n).encode()) for n in range(300)))
