@@ -38,7 +38,8 @@ class TokenizerEntry:
 
 # Ends of text as in public configurations and code: of Llama 3.2 and SmolLM3 in huggingface/smollm (id 128001), of
 # OLMo 2 and 3 in allenai/OLMo and OLMo-core (100257), of GPT-OSS in openai/gpt-oss (199999), of Gemma 3 in
-# google-deepmind/gemma (1), of Qwen 3 and DeepSeek in settings of models made from theirs. Unconfirmed: Qwen 2.5's.
+# google-deepmind/gemma (1), of Qwen 2.5 (base models; chat ends turns with <|im_end|>), Qwen 3 and DeepSeek in settings
+# of models made from theirs.
 TOKENIZERS = {
     EMBEDDED: TokenizerEntry(
         "Byte-level BPE that ships with simtool, for prose, code and mathematics alike.",

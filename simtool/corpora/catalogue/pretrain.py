@@ -66,14 +66,14 @@ PRETRAIN = (
         source=Hub("allenai/dolma3_mix-150B-1025"),
         files={"dolma3_mix": None},
     ),
-    # Checked in public code: parquet in folders such as High-Quality, field `text`, gated. The licence is as its card
-    # was remembered, not checked.
+    # Checked in public code: parquet in folders such as High-Quality, field `text`, gated. The licence is that which the
+    # cards of its sister datasets name (Nemotron-Pretraining-Code-v1, Nemotron-CC-Code-v1).
     Corpus(
         name="nemotron_cc_v2",
         title="Nemotron-CC v2",
         about="English web pages of high quality, those that are not rewritten by models.",
         role="general",
-        licence="NVIDIA's data agreement for model training (see its page)",
+        licence="NVIDIA Data Agreement for Model Training",
         render=TextFields("text"),
         example={"text": "Oak moves with the weather. Leave a gap of two millimetres at each end of a board."},
         source=Hub("nvidia/Nemotron-CC-v2", data_files=("High-Quality/*.parquet",), columns=("text",)),
