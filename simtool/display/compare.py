@@ -119,10 +119,12 @@ def _matrix_table(result: SimilarityMatrix, columns: range) -> Table:
 def _print_compact(out: Console, result: SimilarityMatrix) -> None:
     """Two or three digits in each cell, shaded, the columns by number; intervals are left out."""
     n = len(result.corpora)
-    cells = [[_mark(result, i, j) + _short(result.values[i, j]) for j in range(n)] for i in range(n)]
-    width = max(len(_short(value)) for value in result.values.flat) + 1  # a mark stands in the gap
     names = [f"{i + 1:2} {marked(name, result.facts)}" for i, name in enumerate(result.corpora)]
     left = max(map(len, names)) + 1
+    room = (out.width - left) // n - 1  # a mark stands in the gap
+    short = next((form for form in SHORT if max(len(form(value)) for value in result.values.flat) <= room), SHORT[-1])
+    cells = [[_mark(result, i, j) + short(result.values[i, j]) for j in range(n)] for i in range(n)]
+    width = max(len(short(value)) for value in result.values.flat) + 1
     per_part = max((out.width - left) // width, 1)
     for first in range(0, n, per_part):
         columns = range(first, min(first + per_part, n))
@@ -134,9 +136,17 @@ def _print_compact(out: Console, result: SimilarityMatrix) -> None:
     out.print("\nIntervals: --full, or --save and --format csv.", style="dim")
 
 
-def _short(value: float) -> str:
-    """.78, 1.0, 9.4 and 12.3: so that thirteen corpora fit into 80 columns."""
+def _two_digits(value: float) -> str:
+    """.78, 1.0, 9.4 and 12.3."""
     return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.1f}"
+
+
+def _no_decimals_from_10(value: float) -> str:
+    """.78, 1.0, 9.4 and 12."""
+    return _two_digits(value) if abs(value) < 9.95 else f"{value:.0f}"
+
+
+SHORT = (_two_digits, _no_decimals_from_10)  # the first that fits: thirteen corpora into 80 columns
 
 
 def _mark(result: SimilarityMatrix, i: int, j: int) -> str:

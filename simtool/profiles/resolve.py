@@ -165,7 +165,7 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
         into = f", or put it into a data folder as {name}.jsonl.zst (--data DIR)" if name in CATALOGUE else ""
         raise SimtoolError(
             f"No text or profile for {name!r}. Tried, in this order:\n{attempts}\nGive a path to your own copy{into}."
-        ) from error
+        ) from None  # the message holds what failed; the client's own traceback is sixty lines
 
 
 def _is_rewritten(name: str, options: Options) -> bool:

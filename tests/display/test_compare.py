@@ -40,10 +40,11 @@ def test_a_narrow_terminal_shows_no_intervals_unless_told_to(result, columns, fu
     assert "starcoder *" in shown  # a proxy corpus
 
 
-def test_thirteen_corpora_fit_into_80_columns(result, capsys, monkeypatch):
+@pytest.mark.parametrize(("value", "shown"), [(0.87, ".87"), (9.41, "9.4"), (12.34, "12")])
+def test_thirteen_corpora_fit_into_80_columns(result, value, shown, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     names = tuple(f"knowledge_qa{i:02}" for i in range(13))  # as long as names of the catalogue
-    values = np.full((13, 13), 0.87) + 0.13 * np.eye(13)
+    values = np.full((13, 13), value) * (1 - np.eye(13)) + np.eye(13)
     of_all = {name: np.resize(getattr(result, name), (13, 13)) for name in ("low", "high", "is_tested")}
     at_ceiling = np.zeros((13, 13), bool)
     at_ceiling[0, 1] = at_ceiling[1, 0] = True
@@ -54,7 +55,7 @@ def test_thirteen_corpora_fit_into_80_columns(result, capsys, monkeypatch):
     first, *lines = [line for line in capsys.readouterr().out.splitlines() if line.lstrip()[:2].strip().isdigit()][:14]
     assert first.split() == [f"{i + 1}" for i in range(13)]
     assert len(lines) == 13 and max(map(len, lines)) <= 80
-    assert lines[0].split()[2:4] == ["1.0≈.87", ".87"]  # a mark takes the gap
+    assert lines[0].replace("≈", " ≈").split()[2:5] == ["1.0", f"≈{shown}", shown]  # a mark takes the gap
 
 
 @pytest.mark.parametrize(("term", "is_shaded"), [("xterm-256color", True), ("xterm", False)])

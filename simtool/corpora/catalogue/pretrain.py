@@ -66,7 +66,7 @@ PRETRAIN = (
         source=Hub("allenai/dolma3_mix-150B-1025"),
         files={"dolma3_mix": None},
     ),
-    # Checked in public code: parquet in folders such as High-Quality, field `text`, gated. The licence is that which the
+    # Checked in public code: parquet in folders such as High-Quality, field `text`, gated. The licence is what the
     # cards of its sister datasets name (Nemotron-Pretraining-Code-v1, Nemotron-CC-Code-v1).
     Corpus(
         name="nemotron_cc_v2",
