@@ -3,10 +3,11 @@
 Small models leave a GPU idle; stacked, their matrix products become batched ones, and attention sees the members as
 more rows of one batch. Every member is the run that it would be by itself, within rounding: its own weights, gradient
 norm, clipping, optimizer state and learning rate.
+
+As in the trainer nobody waits for a step that is begun: its losses are read when the next one's gradients are queued,
+and which members' updates are sound is decided on the device, before they are made.
 """
 
-import functools
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,9 +19,9 @@ from torch.nn import functional as F
 from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
 from simtool.tokens.store import TokenStore
-from simtool.training.hardware import autocast, can_compile, free_bytes
+from simtool.training.hardware import autocast, compiled_on_gpu, free_bytes
 from simtool.training.losses import chunked_cross_entropy
-from simtool.training.metrics import SPIKE_HISTORY, trouble
+from simtool.training.metrics import LossHistory
 from simtool.training.microbatch import CPU_TOKENS, fitting_tokens
 from simtool.training.model import (
     GPTNeoX,
@@ -31,7 +32,8 @@ from simtool.training.model import (
     has_document_attention,
     rotary_angles,
 )
-from simtool.training.optimizer import BETAS, EPSILON, adamw
+from simtool.training.optimizer import BETAS, EPSILON, adamw, read_later
+from simtool.training.prefetch import moved, prefetched, staged, width_multiple
 from simtool.training.recipes import Phase, Recipe
 from simtool.training.sizes import SIZES, Shape
 from simtool.training.trainer import PLAIN, batches_of, steps_of
@@ -50,6 +52,35 @@ class Start:
     segment: int
     step: int
     optimizer: torch.optim.AdamW | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run of an ensemble: the batches and the steps of its last segment, of which `first` is the next."""
+
+    recipe: Recipe
+    phase: Phase
+    batches: TextBatches | ExampleBatches
+    first: int
+
+    @property
+    def n_steps(self) -> int:
+        return steps_of(self.phase, self.batches)
+
+    def rate(self, step: int) -> float:
+        return self.recipe.learning_rate(self.phase, step, self.n_steps)
+
+
+@dataclass(frozen=True)
+class EnsembleBatch:
+    """What the members read in a step.
+
+    pieces      of a forward pass each: ids and targets (E, b, T) and, where attention keeps within documents, those
+    n_targets   int (E,)
+    """
+
+    pieces: list[tuple[np.ndarray | Tensor, ...]]
+    n_targets: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -95,41 +126,62 @@ def train_ensemble(
         raise SimtoolError("No recipes to train.")
     if unknown := sorted({recipe.model for recipe in recipes} - SIZES.keys()):
         raise SimtoolError(f"An ensemble is of sizes by name. Train {', '.join(unknown)} one by one.")
-    batches = [batches_of(recipe, stores)[-1] for recipe in recipes]
     if starts is None:
         vocabulary_size = next(iter(stores.values())).vocabulary_size
         starts = [Start(build_model(recipe.model, vocabulary_size, recipe.seed), 0, 0) for recipe in recipes]
-    n_steps = check_alike(recipes, batches, starts)
-    phases = [recipe.segments()[-1] for recipe in recipes]
-    n_all = [steps_of(phase, of_member) for phase, of_member in zip(phases, batches, strict=True)]
-    ensemble = Ensemble([start.model for start in starts], torch.device(device), recipes[0], carried(starts, phases))
-    masked = recipes[0].mask_documents or phases[0].is_sft
-    losses, n_tokens = np.empty((len(recipes), n_steps)), np.zeros(len(recipes), np.int64)
-    history = [deque[float](maxlen=SPIKE_HISTORY) for _ in recipes]
-    for step in range(n_steps):
-        at = [start.step + step for start in starts]
-        arrays = side_by_side([of_member.batch(i) for of_member, i in zip(batches, at, strict=True)])
-        losses[:, step], norms = ensemble.accumulate(*arrays if masked else arrays[:2])
-        n_tokens += (arrays[1] != IGNORED).sum(axis=(1, 2))
-        for e, norm in enumerate(norms):
-            if problem := trouble(losses[e, step], norm, history[e], PLAIN.spike):
-                raise TrainingDiverged(f"Step {at[e]:,} of member {e} ({phases[e].learning_rate:g}): {problem}.")
-            history[e].append(losses[e, step])
-        members = zip(recipes, phases, at, n_all, strict=True)
-        ensemble.step([recipe.learning_rate(phase, i, n) for recipe, phase, i, n in members])
+    members = [
+        Member(recipe, recipe.segments()[-1], batches_of(recipe, stores)[-1], start.step)
+        for recipe, start in zip(recipes, starts, strict=True)
+    ]
+    n_steps = check_alike(members, starts)
+    optimizers = [carried(member, start) for member, start in zip(members, starts, strict=True)]
+    ensemble = Ensemble([start.model for start in starts], torch.device(device), recipes[0], optimizers)
+    losses, n_tokens = train_members(ensemble, members, n_steps)
     models = ensemble.models()
     return TrainedEnsemble(models, ensemble.optimizers(models), losses, n_tokens)
 
 
-def carried(starts: Sequence[Start], phases: Sequence[Phase]) -> list[torch.optim.AdamW | None]:
-    """The optimizers that members go on with: none where a segment begins with a new one."""
-    begins_anew = [phase.optimizer == "fresh" and not start.step for phase, start in zip(phases, starts, strict=True)]
-    return [None if anew else start.optimizer for anew, start in zip(begins_anew, starts, strict=True)]
+def train_members(ensemble: "Ensemble", members: Sequence[Member], n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Losses (E, n_steps) and targets (E,) of so many steps, which no step waits for.
+
+    Raises
+    ------
+    TrainingDiverged
+        Where an update was not made.
+    """
+    losses, n_tokens = np.empty((len(members), n_steps)), np.zeros(len(members), np.int64)
+    histories = [LossHistory(PLAIN.spike) for _ in members]
+    masked = members[0].recipe.mask_documents or members[0].phase.is_sft
+    readings: list[Callable[[], list[list[float]]]] = []  # of steps that are begun and not read yet: one at most
+
+    def prepare(step: int) -> EnsembleBatch:
+        return ensemble.prepared([member.batches.batch(member.first + step) for member in members], masked)
+
+    def read(step: int) -> None:
+        losses[:, step], norms = readings.pop()()
+        for e, (member, norm) in enumerate(zip(members, norms, strict=True)):
+            if problem := histories[e].add(losses[e, step], norm):
+                at = f"Step {member.first + step:,} of member {e} ({member.phase.learning_rate:g})"
+                raise TrainingDiverged(f"{at}: {problem}.")
+
+    for step, batch in enumerate(prefetched(prepare, range(n_steps))):
+        ensemble.accumulate(batch.pieces)
+        if step:
+            read(step - 1)
+        rates = [member.rate(member.first + step) for member in members]
+        readings.append(ensemble.step(rates, [history.limit for history in histories]))
+        n_tokens += batch.n_targets
+    if n_steps:
+        read(n_steps - 1)
+    return losses, n_tokens
 
 
-def check_alike(
-    recipes: Sequence[Recipe], batches: Sequence[TextBatches | ExampleBatches], starts: Sequence[Start]
-) -> int:
+def carried(member: Member, start: Start) -> torch.optim.AdamW | None:
+    """The optimizer that a member goes on with: none where its segment begins with a new one."""
+    return None if member.phase.optimizer == "fresh" and not start.step else start.optimizer
+
+
+def check_alike(members: Sequence[Member], starts: Sequence[Start]) -> int:
     """The steps that are left of their last segment.
 
     Raises
@@ -137,15 +189,11 @@ def check_alike(
     SimtoolError
         Unless they can be trained as one batched model.
     """
-    segments = [recipe.segments() for recipe in recipes]
-    if any(start.segment != len(phases) - 1 for start, phases in zip(starts, segments, strict=True)):
+    if any(start.segment != len(m.recipe.segments()) - 1 for start, m in zip(starts, members, strict=True)):
         raise SimtoolError("An ensemble trains one segment of recipes. Give the model that the earlier ones end with.")
-    first = recipes[0]
-    common = [replace(recipe, phases=first.phases, seed=first.seed) for recipe in recipes]
-    kinds = {
-        (phases[-1].is_sft, phases[-1].batch_size, steps_of(phases[-1], of_member) - start.step)
-        for phases, of_member, start in zip(segments, batches, starts, strict=True)
-    }
+    first = members[0].recipe
+    common = [replace(member.recipe, phases=first.phases, seed=first.seed) for member in members]
+    kinds = {(member.phase.is_sft, member.phase.batch_size, member.n_steps - member.first) for member in members}
     if any(recipe != first for recipe in common) or len(kinds) > 1:
         raise SimtoolError(
             "Members of an ensemble may differ in seed, learning rate, schedule and text only. These differ in more."
@@ -153,9 +201,13 @@ def check_alike(
     return next(iter(kinds))[2]
 
 
-def side_by_side(batches: Sequence[Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """ids, targets and documents (E, B, T); smaller batches are filled up with a document without targets."""
+def side_by_side(batches: Sequence[Batch], multiple: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ids, targets and documents (E, B, T); what is smaller is filled up with a document without targets.
+
+    T is a multiple of `multiple`.
+    """
     B, T = (max(batch.ids.shape[axis] for batch in batches) for axis in (0, 1))
+    T += -T % multiple
     shape = (len(batches), B, T)
     ids, targets, documents = np.zeros(shape, np.int64), np.full(shape, IGNORED), np.full(shape, -1)
     for e, batch in enumerate(batches):
@@ -201,30 +253,45 @@ class Ensemble:
                 self.shape.n_layers, self.shape.width, n_parameters, recipe.precision, free_bytes(device)
             )
 
-    def accumulate(
-        self, ids: np.ndarray, targets: np.ndarray, documents: np.ndarray | None = None
-    ) -> tuple[np.ndarray, list[float]]:
-        """Gradients of each member's mean loss over its batch; that loss, float64 (E,), and the gradient's norm."""
-        n_targets_E = torch.from_numpy((targets != IGNORED).sum(axis=(1, 2))).to(self.device)
-        total_E = torch.zeros(len(ids), device=self.device)
-        rows = max(1, self.micro_tokens // (len(ids) * ids.shape[2]))
-        for at in range(0, ids.shape[1], rows):
-            ids_EBT, targets_EBT = (torch.from_numpy(x[:, at : at + rows]).to(self.device) for x in (ids, targets))
-            within = None if documents is None else self._within(documents[:, at : at + rows])
-            with autocast(self.device, self.recipe.precision):
-                minimised_E, cross_entropy_E = self.losses(ids_EBT, targets_EBT, within)
-            # members do not touch each other, so the gradient of the sum is each one's own
-            (minimised_E / n_targets_E).sum().backward()
-            total_E += cross_entropy_E
-        self.gradient_EP = torch.cat([p.grad.flatten(1) for p in self.parameters.values()], dim=1)
-        self.norm_E = self.gradient_EP.square().sum(1).sqrt()
-        return (total_E / n_targets_E).double().cpu().numpy(), self.norm_E.tolist()
+    def prepared(self, batches: Sequence[Batch], masked: bool) -> EnsembleBatch:
+        """Batches of the members, ready for the device."""
+        ids, targets, documents = side_by_side(batches, width_multiple(self.device))
+        rows = self._rows(*ids.shape)
+        pieces = []
+        for piece in (slice(at, at + rows) for at in range(0, ids.shape[1], rows)):
+            arrays = [ids[:, piece], targets[:, piece]] + ([self._within(documents[:, piece])] if masked else [])
+            pieces.append(tuple(staged(array, self.device) for array in arrays))
+        return EnsembleBatch(pieces, (targets != IGNORED).sum(axis=(1, 2)))
 
-    def _within(self, documents_EBT: np.ndarray) -> Tensor:
+    def _rows(self, E: int, B: int, T: int) -> int:
+        """Rows of a member in a forward pass."""
+        rows = max(1, self.micro_tokens // (E * T))
+        return -(-B // -(-B // rows)) if self.device.type == "cuda" else rows  # equal pieces are few shapes
+
+    def _within(self, documents_EBT: np.ndarray) -> np.ndarray:
         """What keeps attention within documents here; to attention a member is more rows of the batch."""
         rows = documents_EBT.reshape(-1, documents_EBT.shape[2])
-        offsets = has_document_attention(self.device, self.recipe.precision)
-        return torch.from_numpy(document_offsets(rows) if offsets else rows).to(self.device)
+        return document_offsets(rows) if has_document_attention(self.device, self.recipe.precision) else rows
+
+    def accumulate(self, pieces: Sequence[Sequence[np.ndarray | Tensor]]) -> None:
+        """The gradients of each member's mean loss over its batch, that loss, and the norm, for `step` to take."""
+        tensors = [[moved(array, self.device) for array in piece] for piece in pieces]
+        self.loss_E, self.norm_E, self.gradient_EP = self.gradients(tensors)
+
+    def gradients(self, pieces: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Each member's mean loss (E,), the norm of its gradient (E,), and the gradient (E, P)."""
+        n_targets_E = sum((targets_EBT != IGNORED).sum((1, 2)) for _, targets_EBT, *_ in pieces)
+        total_E = torch.zeros(len(self.weights_EP), device=self.device)
+        gradients: list[Tensor] = []
+        for ids_EBT, targets_EBT, *within in pieces:
+            with autocast(self.device, self.recipe.precision):
+                minimised_E, cross_entropy_E = self.losses(ids_EBT, targets_EBT, *within)
+            # members do not touch each other, so the gradient of the sum is each one's own
+            of_piece = torch.autograd.grad((minimised_E / n_targets_E).sum(), list(self.parameters.values()))
+            gradients = torch._foreach_add(gradients, of_piece) if gradients else list(of_piece)
+            total_E += cross_entropy_E
+        gradient_EP = torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
+        return total_E / n_targets_E, gradient_EP.square().sum(1).sqrt(), gradient_EP
 
     def losses(self, ids_EBT: Tensor, targets_EBT: Tensor, documents: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What to minimise and the cross-entropy by itself, summed over each member's own rows: (E,) and (E,)."""
@@ -232,22 +299,30 @@ class Ensemble:
         return chunked_cross_entropy(hidden_END, self.parameters["embed_out.weight"], targets_EBT, self.recipe.z_loss)
 
     @torch.no_grad()
-    def step(self, rates: Sequence[float]) -> None:
-        """AdamW as in the loop, with a learning rate and a clipped norm for each member."""
+    def step(self, rates: Sequence[float], limits: Sequence[float]) -> Callable[[], list[list[float]]]:
+        """Make the update of the members whose loss and norm are numbers, and whose loss is not above their limit.
+
+        Parameters
+        ----------
+        rates, limits : sequence of float
+            Learning rate, and nats per token, of each member.
+
+        Returns
+        -------
+        callable
+            Gives [losses, norms] of the members when it is called, and waits for the device then.
+        """
         self.n_steps += 1
-        rates = np.array(rates)
         bias = np.stack([1 - beta**self.n_steps for beta in BETAS])  # of the moments, which begin at zero
-        numbers = torch.from_numpy(np.stack([rates, rates / bias[0], bias[1]])).float().to(self.device)
-        rates_E1, corrected_E1, bias_E1 = numbers[..., None]
+        numbers = np.stack([rates, np.array(rates) / bias[0], bias[1], limits])
+        numbers_4E = moved(staged(numbers, self.device), self.device)
+        readings_2E = torch.stack([self.loss_E.double(), self.norm_E.double()])
+        sound_E = readings_2E.isfinite().all(0) & (readings_2E[0] <= numbers_4E[3])
         shrink_E = (self.recipe.max_grad_norm / (self.norm_E + 1e-6)).clamp(max=1.0)
-        gradient_EP = self.gradient_EP.mul_(shrink_E[:, None])
-        self.weights_EP.mul_(1 - rates_E1 * self.decay_P)
-        self.first_EP.lerp_(gradient_EP, 1 - BETAS[0])
-        self.second_EP.mul_(BETAS[1]).addcmul_(gradient_EP, gradient_EP, value=1 - BETAS[1])
-        root_EP = (self.second_EP / bias_E1).sqrt_().add_(EPSILON)
-        self.weights_EP.sub_(corrected_E1 * self.first_EP / root_EP)
-        for p in self.parameters.values():
-            p.grad = None
+        state = self.weights_EP, self.first_EP, self.second_EP, self.gradient_EP
+        update = compiled_on_gpu(adamw_update, self.device.type)
+        update(*state, self.decay_P, shrink_E, numbers_4E[:3].float(), sound_E)
+        return read_later(readings_2E)
 
     def models(self) -> list[GPTNeoX]:
         """The members, each a model of its own."""
@@ -279,6 +354,33 @@ def _views(matrix_EP: Tensor, shapes: Mapping[str, torch.Size]) -> dict[str, Ten
     return {name: part.view(-1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
+def adamw_update(
+    weights_EP: Tensor,
+    first_EP: Tensor,
+    second_EP: Tensor,
+    gradient_EP: Tensor,
+    decay_P: Tensor,
+    shrink_E: Tensor,
+    numbers_3E: Tensor,
+    sound_E: Tensor,
+) -> None:
+    """AdamW as in the trainer, in place, with a rate and a clipped norm for each member; those not sound stay.
+
+    Parameters
+    ----------
+    numbers_3E
+        Learning rate, the same corrected for the first moment's beginning at zero, and what the second is divided by.
+    """
+    sound_E1 = sound_E[:, None]
+    rates_E1, corrected_E1 = (numbers_3E[:2] * sound_E)[..., None]
+    gradient_EP.mul_(shrink_E[:, None]).masked_fill_(~sound_E1, 0.0)
+    weights_EP.mul_(1 - rates_E1 * decay_P)
+    first_EP.lerp_(gradient_EP, (1 - BETAS[0]) * sound_E1.float())
+    second_EP.mul_(torch.where(sound_E1, BETAS[1], 1.0)).addcmul_(gradient_EP, gradient_EP, value=1 - BETAS[1])
+    root_EP = (second_EP / numbers_3E[2][:, None]).sqrt_().add_(EPSILON)
+    weights_EP.sub_(corrected_E1 * first_EP / root_EP)
+
+
 # ---- the batched forward pass ----------------------------------------------------------------------------
 
 
@@ -301,7 +403,7 @@ def ensemble_hidden(
     mask = attention_mask(documents)
     members = torch.arange(E, device=ids_EBT.device)[:, None]
     x_END = parameters["gpt_neox.embed_in.weight"][members, ids_EBT.view(E, B * T)]
-    layer = layer_function(ids_EBT.device.type)
+    layer = compiled_on_gpu(ensemble_layer, ids_EBT.device.type)  # once for all layers: weights are its arguments
     for i in range(shape.n_layers):
         prefix = f"gpt_neox.layers.{i}."
         of_layer = {name.removeprefix(prefix): p for name, p in parameters.items() if name.startswith(prefix)}
@@ -336,9 +438,3 @@ def batched_linear(x_END: Tensor, weight_EOD: Tensor, bias_EO: Tensor) -> Tensor
 
 def batched_norm(x_END: Tensor, weight_ED: Tensor, bias_ED: Tensor) -> Tensor:
     return F.layer_norm(x_END, x_END.shape[-1:]) * weight_ED[:, None] + bias_ED[:, None]
-
-
-@functools.cache
-def layer_function(device: str) -> Callable[..., Tensor]:
-    """`ensemble_layer`, on a GPU compiled: once for all layers, because their weights are its arguments."""
-    return torch.compile(ensemble_layer) if device == "cuda" and can_compile() else ensemble_layer

@@ -6,11 +6,12 @@ import shutil
 import statistics
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -127,6 +128,12 @@ def can_compile() -> bool:
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
     return bool(find_spec("triton") and compiler and headers.exists())
+
+
+@functools.cache
+def compiled_on_gpu(function: Callable[..., Any], device: str) -> Callable[..., Any]:
+    """A function of tensors, compiled where that is worth it and can be done."""
+    return torch.compile(function) if device == "cuda" and can_compile() else function
 
 
 def free_bytes(device: torch.device) -> int:

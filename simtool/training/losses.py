@@ -1,7 +1,6 @@
 """Cross-entropy of hidden states against targets: logits are made, and their gradient taken, a few rows at a time."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simtool.tokens.batches import IGNORED
-from simtool.training.hardware import can_compile
+from simtool.training.hardware import compiled_on_gpu
 from simtool.training.products import product, takes_onednn
 
 # E members of an ensemble (no such dimension for a single model), N tokens of a batch, C of a chunk, D width,
@@ -34,7 +33,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         grad_h, grad_w = torch.empty_like(h), torch.zeros_like(head_EVD, dtype=torch.float32)
         cross_entropy_E = h.new_zeros(h.shape[:-2], dtype=torch.float32)
         penalty_E = torch.zeros_like(cross_entropy_E)
-        of_chunk = chunk_function(h.device.type)
+        of_chunk = compiled_on_gpu(chunk_gradient, h.device.type)  # eager: two dozen kernels over all logits
         for rows in chunks(h.shape[-2], cross_entropy_E.numel() * w.shape[-2], h.device.type):
             loss_E, z_E, grad_ECV = of_chunk(product(h[..., rows, :], w.mT), targets_EN[..., rows], z_loss, dtype)
             cross_entropy_E = cross_entropy_E + loss_E
@@ -116,12 +115,6 @@ def softmax_and_lse(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Te
     # the largest probability is exp(top - lse) >= 1 / V, so its logarithm is safe, and one exp of all is saved
     lse = logits.amax(dim=-1) - probabilities.amax(dim=-1).log()
     return probabilities, lse, at, (targets != IGNORED).float()
-
-
-@functools.cache
-def chunk_function(device: str) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-    """`chunk_gradient`, compiled where that is worth it: eager, it is two dozen kernels over all logits on a GPU."""
-    return torch.compile(chunk_gradient) if device == "cuda" and can_compile() else chunk_gradient
 
 
 def accumulate_product(total: Tensor, a: Tensor, b: Tensor) -> None:

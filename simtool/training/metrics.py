@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,28 @@ from simtool.tokens.batches import Batch
 SPIKE_HISTORY = 100  # steps behind the median that a loss is held against
 
 
-def trouble(loss: float, norm: float, history: Sequence[float], spike: float | None) -> str | None:
-    """What is wrong with a step's loss and gradient norm, after the losses of the last steps; None: nothing."""
-    if not (math.isfinite(loss) and math.isfinite(norm)):
-        return f"the loss is {loss} and its gradient's norm {norm}"
-    if spike is not None and len(history) == SPIKE_HISTORY and loss > (usual := float(np.median(history))) + spike:
-        return f"the loss leapt from {usual:.3f} to {loss:.3f}"
-    return None
+class LossHistory:
+    """Losses of a run's last steps, against which the next is held.
+
+    spike   nats per token above their median at which a loss has leapt; None: never
+    limit   the loss above which the next update is not made; infinite while there are too few to know what is usual
+    """
+
+    def __init__(self, spike: float | None):
+        self.spike, self.limit = spike, math.inf
+        self.losses: deque[float] = deque(maxlen=SPIKE_HISTORY)
+
+    def add(self, loss: float, norm: float) -> str | None:
+        """What is wrong with a step's loss and gradient norm; None: nothing."""
+        problem = None
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            problem = f"the loss is {loss} and its gradient's norm {norm}"
+        elif loss > self.limit:
+            problem = f"the loss leapt from {np.median(self.losses):.3f} to {loss:.3f}"
+        self.losses.append(loss)
+        if self.spike is not None and len(self.losses) == SPIKE_HISTORY:
+            self.limit = float(np.median(self.losses)) + self.spike
+        return problem
 
 
 class Meter:

@@ -1,29 +1,36 @@
-"""Batches made ahead of the step that reads them, by a thread."""
+"""Batches made ahead of the step that reads them, by a thread, in memory that a GPU reads while the CPU goes on."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from simtool.tokens.batches import IGNORED, Batch
 
 AHEAD = 2  # batches in hand while a step runs
+T = TypeVar("T")
 MULTIPLE = 64  # tokens that rows on a GPU are filled up to: cuDNN and compilers plan anew for every other width
 
 
-def prefetched(make: Callable[[int], Batch], steps: Iterable[int]) -> Iterator[Batch]:
+def prefetched(make: Callable[[int], T], steps: Iterable[int]) -> Iterator[T]:
     """make(step) of every step, in order; what `make` raises is raised where it would have been read."""
     with ThreadPoolExecutor(1, "batches") as pool:
-        pending: deque[Future[Batch]] = deque()
+        pending: deque[Future[T]] = deque()
         for step in steps:
             pending.append(pool.submit(make, step))
             if len(pending) > AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def width_multiple(device: torch.device) -> int:
+    """What the width of a batch is filled up to a multiple of."""
+    return MULTIPLE if device.type == "cuda" else 1
 
 
 def filled_up(batch: Batch, multiple: int = MULTIPLE) -> Batch:
@@ -40,7 +47,12 @@ def filled_up(batch: Batch, multiple: int = MULTIPLE) -> Batch:
     )
 
 
-def pinned(batch: Batch) -> Batch:
-    """The same in memory that a GPU reads while the CPU goes on: CPU tensors in place of arrays."""
-    arrays = (np.ascontiguousarray(getattr(batch, field.name)) for field in fields(batch))
-    return Batch(*(torch.from_numpy(array).pin_memory() for array in arrays))
+def staged(array: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
+    """The array, for a GPU as a CPU tensor in memory that it reads by itself."""
+    return torch.from_numpy(np.ascontiguousarray(array)).pin_memory() if device.type == "cuda" else array
+
+
+def moved(array: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """On the device, without waiting until it is there."""
+    tensor = array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.to(device, non_blocking=True)

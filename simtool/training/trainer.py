@@ -9,9 +9,7 @@ when the next one's work is queued, and whether an update is sound is decided on
 Under torchrun every process takes its part of each batch's rows, and gradients are summed (`distributed`).
 """
 
-import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -44,12 +42,12 @@ from simtool.training.hardware import (
     measured_peak,
 )
 from simtool.training.losses import chunked_cross_entropy
-from simtool.training.metrics import SPIKE_HISTORY, Meter, append_metrics, cut_metrics, trouble
+from simtool.training.metrics import LossHistory, Meter, append_metrics, cut_metrics
 from simtool.training.microbatch import MicroBatches, load_micro_batches, usual_tokens
 from simtool.training.model import GPTNeoX, build_model, document_offsets, flops_per_token, has_document_attention
 from simtool.training.optimizer import adamw, guarded_step
 from simtool.training.position import Position
-from simtool.training.prefetch import filled_up, pinned, prefetched
+from simtool.training.prefetch import filled_up, moved, prefetched, staged, width_multiple
 from simtool.training.recipes import Phase, Recipe, bind_folder
 
 SHOWN_ROWS = 8  # of a batch that a run stops at
@@ -237,7 +235,6 @@ class _Run:
         self.reads_late = on_gpu
         self.unread: _Unread | None = None
         self.places = [folder / "checkpoints", *(Path(parent) / "checkpoints" for parent in parents)]
-        self.history: deque[float] = deque(maxlen=SPIKE_HISTORY)
         self.done: list[int] = []
         self.tokens = 0
 
@@ -294,7 +291,7 @@ class _Run:
         n_steps = steps_of(phase, batches)
         if first == 0 and phase.optimizer == "fresh":
             self.optimizer = adamw(self.model, self.recipe.weight_decay)
-        self.history.clear()
+        self.history = LossHistory(self.execution.spike)
         ends = {n_steps, *(at for _, segment, at in self.recipe.ends() if segment == s)}
         meter = Meter(phase.name, first, n_steps, self.execution.log_steps, self.flops, *self.peaks)
         saved_at = time.monotonic()
@@ -302,7 +299,7 @@ class _Run:
             rate = self.recipe.learning_rate(phase, step, n_steps)
             loss, norm = self._gradients(batch, phase, s, step)
             self._read(meter)
-            read = guarded_step(self.optimizer, rate, loss, norm, self._limit())
+            read = guarded_step(self.optimizer, rate, loss, norm, self.history.limit)
             self.unread = _Unread(s, step, batch, rate, read)
             if step + 1 in ends or self._save_is_due(step, saved_at):
                 self._read(meter)
@@ -326,9 +323,12 @@ class _Run:
 
     def _prepared(self, batches: TextBatches | ExampleBatches, steps: Iterable[int]) -> Iterator[Batch]:
         """The batches of these steps, made ahead; for a GPU of few widths, and in memory that it reads by itself."""
-        if self.device.type == "cuda":
-            return prefetched(lambda step: pinned(filled_up(batches.batch(step))), steps)
-        return prefetched(batches.batch, steps)
+
+        def prepare(step: int) -> Batch:
+            batch = filled_up(batches.batch(step), width_multiple(self.device))
+            return Batch(*(staged(array, self.device) for array in (batch.ids, batch.targets, batch.documents)))
+
+        return prefetched(prepare, steps)
 
     def _gradients(self, batch: Batch, phase: Phase, s: int, step: int) -> tuple[Tensor, Tensor]:
         """Gradients of the batch's mean loss, clipped; that loss, and the norm before. Halves what does not fit."""
@@ -356,7 +356,7 @@ class _Run:
         total = torch.zeros((), device=self.device)
         masked = phase.is_sft or self.recipe.mask_documents
         for i, piece in enumerate(pieces):
-            ids_BT, targets_BT = self._moved(piece.ids), self._moved(piece.targets)
+            ids_BT, targets_BT = moved(piece.ids, self.device), moved(piece.targets, self.device)
             documents = self._within(piece) if masked else None
             with autocast(self.device, self.recipe.precision):
                 hidden_BTD = self.model.hidden(ids_BT, documents)
@@ -372,12 +372,8 @@ class _Run:
     def _within(self, piece: Batch) -> Tensor:
         """What keeps attention within documents on this device."""
         if isinstance(self.model, GPTNeoX) and has_document_attention(self.device, self.recipe.precision):
-            return self._moved(document_offsets(np.asarray(piece.documents)))
-        return self._moved(piece.documents)
-
-    def _moved(self, array: np.ndarray | Tensor) -> Tensor:
-        tensor = array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array))
-        return tensor.to(self.device, non_blocking=True)
+            return moved(document_offsets(np.asarray(piece.documents)), self.device)
+        return moved(piece.documents, self.device)
 
     def _halve(self, s: int, step: int, rows: int, width: int) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -390,11 +386,6 @@ class _Run:
             torch.cuda.empty_cache()
         half = self.micro_batches.halve(s, step, rows, width)
         self.report(f"Out of memory with {rows} rows at a time: going on with {half}, the same numbers.")
-
-    def _limit(self) -> float:
-        """The loss above which an update is not made."""
-        spike, n = self.execution.spike, len(self.history)
-        return float(np.median(self.history)) + spike if spike is not None and n == SPIKE_HISTORY else math.inf
 
     def _read(self, meter: Meter) -> None:
         """What the last step's loss was, and whether its update was made.
@@ -418,8 +409,7 @@ class _Run:
                 self._log({"event": "step", "segment": unread.segment, **progress.__dict__})
 
     def _check(self, loss: float, norm: float, s: int, step: int) -> None:
-        problem = trouble(loss, norm, self.history, self.execution.spike)
-        self.history.append(loss)
+        problem = self.history.add(loss, norm)
         if problem is not None:
             self.writer.wait()
             raise TrainingDiverged(

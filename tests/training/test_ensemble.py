@@ -1,6 +1,7 @@
 """A member of an ensemble is the run that it would be by itself."""
 
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,19 +11,21 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
 from simtool.errors import SimtoolError  # noqa: E402
 from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
 from simtool.training import ensemble as module  # noqa: E402
 from simtool.training.checkpoints import find_checkpoint, load_checkpoint  # noqa: E402
-from simtool.training.ensemble import Ensemble, Start, side_by_side, train_ensemble  # noqa: E402
+from simtool.training.ensemble import Ensemble, Start, adamw_update, side_by_side, train_ensemble  # noqa: E402
 from simtool.training.model import build_model, load_model  # noqa: E402
-from simtool.training.optimizer import adamw  # noqa: E402
-from simtool.training.trainer import Execution, train  # noqa: E402
+from simtool.training.optimizer import BETAS, EPSILON, adamw  # noqa: E402
+from simtool.training.trainer import Execution, batches_of, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toys  # noqa: E402
 
-CPU = torch.device("cpu")
+CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def assert_as_single_runs(recipes, models, losses, folder, parents=()):
@@ -100,6 +103,8 @@ def test_batches_side_by_side_are_filled_up_without_targets():
         Batch(np.ones(shape, np.int64), np.ones(shape, np.int64), np.zeros(shape, np.int64))
         for shape in ((1, 2), (2, 3))
     )
+    wide = side_by_side([small, large], 8)
+    assert [array.shape for array in wide] == [(2, 2, 8)] * 3 and (wide[1] != IGNORED).sum() == 8
     ids, targets, documents = side_by_side([small, large])
     assert ids.shape == targets.shape == documents.shape == (2, 2, 3)
     assert (targets[0] != IGNORED).sum() == 2 and (targets[1] != IGNORED).all()
@@ -128,9 +133,107 @@ def test_a_member_that_diverges_stops_with_its_rate():
         train_ensemble(recipes, toys.STORES)
 
 
+def read_at_once(recipes):
+    """The slow way is the specification: every batch made and every loss read in its own step, nothing guarded."""
+    batches = [batches_of(recipe, toys.STORES)[-1] for recipe in recipes]
+    ensemble = Ensemble([build_model("tiny", toys.VOCABULARY, r.seed) for r in recipes], CPU, recipes[0])
+    weights, first, second, losses = ensemble.weights_EP, ensemble.first_EP, ensemble.second_EP, []
+    n_steps, masked = batches[0].n_batches, recipes[0].mask_documents
+    for i in range(n_steps):
+        ensemble.accumulate(ensemble.prepared([of_member.batch(i) for of_member in batches], masked).pieces)
+        losses.append(ensemble.loss_E.double().numpy())
+        rates = np.array([recipe.learning_rate(recipe.phases[0], i, n_steps) for recipe in recipes])
+        bias = [1 - beta ** (i + 1) for beta in BETAS]
+        rates, corrected = (torch.tensor(x).float()[:, None] for x in (rates, rates / bias[0]))
+        gradient = ensemble.gradient_EP * (1.0 / (ensemble.norm_E + 1e-6)).clamp(max=1.0)[:, None]
+        weights.mul_(1 - rates * ensemble.decay_P)
+        first.lerp_(gradient, 1 - BETAS[0])
+        second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        weights.sub_(corrected * first / ((second / torch.tensor(bias[1]).float()).sqrt() + EPSILON))
+    return weights, np.stack(losses, axis=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"mask_documents": True}, {"precision": "bf16"}], ids=str)
+def test_reading_late_and_guarding_change_no_bit(one_thread, monkeypatch, options):
+    monkeypatch.setattr(module, "CPU_TOKENS", 3 * 2 * toys.LENGTH)  # two pieces a step
+    recipes = [
+        toys.recipe(toys.phase(steps=8), seed=1, **options),
+        toys.recipe(toys.phase(steps=8, learning_rate=1e-3, mixture=toys.MIX), **options),
+        toys.recipe(toys.phase(steps=8, schedule="linear"), seed=2, **options),
+    ]
+    weights, losses = read_at_once(recipes)
+    trained = train_ensemble(recipes, toys.STORES)
+    rows = [torch.cat([p.detach().flatten() for p in model.parameters()]) for model in trained.models]
+    assert torch.equal(torch.stack(rows), weights)
+    assert (trained.losses == losses).all()
+
+
+def test_a_loss_is_read_when_the_next_gradients_are_queued(monkeypatch):
+    events, threads = [], set()
+
+    def noted(name, function):
+        def call(*inputs):
+            events.append(name)
+            return function(*inputs)
+
+        return call
+
+    def read_later(readings):
+        return noted("read", readings.tolist)
+
+    def prepared(self, *inputs):
+        threads.add(threading.current_thread())
+        return plain(self, *inputs)
+
+    plain = Ensemble.prepared
+    monkeypatch.setattr(Ensemble, "prepared", prepared)
+    monkeypatch.setattr(Ensemble, "accumulate", noted("gradients", Ensemble.accumulate))
+    monkeypatch.setattr(Ensemble, "step", noted("update", Ensemble.step))
+    monkeypatch.setattr(module, "read_later", read_later)
+    train_ensemble([toys.recipe(toys.phase(steps=3))], toys.STORES)
+    late = ["gradients", "read", "update"]
+    assert events == ["gradients", "update", *late, *late, "read"]
+    assert len(threads) == 1 and threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_step_reads_no_number(monkeypatch, masked):
+    """On a device that has none, whatever would make the CPU wait for a GPU raises."""
+    monkeypatch.setattr(module, "read_later", lambda readings: readings)
+    monkeypatch.setattr("simtool.training.losses.compute_dtype", lambda tensor: tensor.dtype)  # it has no autocast
+    ensemble = Ensemble([build_model("tiny", toys.VOCABULARY, e) for e in range(3)], META, toys.recipe(z_loss=1e-4))
+    batches = [batches_of(toys.recipe(seed=seed), toys.STORES)[0].batch(0) for seed in range(3)]
+    ensemble.accumulate(ensemble.prepared(batches, masked).pieces)
+    readings = ensemble.step([1e-3] * 3, [np.inf] * 3)
+    assert readings.shape == (2, 3) and readings.device == META
+    with pytest.raises(NotImplementedError, match="meta"):
+        readings.cpu()  # so it would have been seen
+
+
+def test_a_run_waits_as_often_as_it_has_steps(monkeypatch):
+    """A tensor's value, or a shape that depends on it, but for the readings: each once."""
+    waiting, reads = [], []
+
+    class Waits(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, inputs=(), options=None):
+            if operation.overloadpacket.__name__ in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "unique"):
+                waiting.append(str(operation))
+            return operation(*inputs, **(options or {}))
+
+    def read_later(readings):
+        return lambda: reads.append(1) or readings.tolist()
+
+    monkeypatch.setattr(module, "read_later", read_later)
+    recipes = [toys.recipe(toys.phase(steps=5), seed=seed, precision="bf16", mask_documents=True) for seed in range(2)]
+    with Waits():
+        train_ensemble(recipes, toys.STORES)
+        assert (waiting, len(reads)) == ([], 5)
+        torch.tensor(1.0).item()
+    assert waiting  # so it would have been seen
+
+
 def counted_operations(call):
     """How many operations a call hands to the device."""
-    from torch.utils._python_dispatch import TorchDispatchMode
 
     class Counter(TorchDispatchMode):
         n = 0
@@ -149,8 +252,9 @@ def test_a_step_costs_as_many_operations_for_many_members_as_for_few(masked):
     def step(n_members):
         ensemble = Ensemble([build_model("tiny", toys.VOCABULARY, e) for e in range(n_members)], CPU, toys.recipe())
         ids = np.ones((n_members, 1, 16), np.int64)
-        arrays = (ids, ids, ids) if masked else (ids, ids)
-        return counted_operations(lambda: (ensemble.accumulate(*arrays), ensemble.step([1e-3] * n_members)))
+        pieces = [(ids, ids, ids[:, 0])] if masked else [(ids, ids)]
+        rates, limits = [1e-3] * n_members, [np.inf] * n_members
+        return counted_operations(lambda: (ensemble.accumulate(pieces), ensemble.step(rates, limits)))
 
     assert step(2) == step(16)
 
@@ -166,7 +270,7 @@ def test_attention_knows_that_it_will_be_differentiated(monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
     ensemble = Ensemble([build_model("tiny", toys.VOCABULARY, e) for e in range(2)], CPU, toys.recipe())
     ids = np.ones((2, 1, 16), np.int64)
-    ensemble.accumulate(ids, ids)
+    ensemble.accumulate([(ids, ids)])
     assert seen == [[True] * 3] * ensemble.shape.n_layers
 
 
@@ -180,11 +284,39 @@ def test_a_compiled_layer_is_the_layer_and_is_compiled_once(monkeypatch):
     models = [build_model("tiny", toys.VOCABULARY, e) for e in range(2)]
     ids = np.arange(2 * 2 * 16).reshape(2, 2, 16) % toys.VOCABULARY
     eager = Ensemble(models, CPU, toys.recipe())
-    losses, norms = eager.accumulate(ids, ids)
+    eager.accumulate([(ids, ids)])
     compiled_layer = torch.compile(module.ensemble_layer, backend=counter)
-    monkeypatch.setattr(module, "layer_function", lambda device: compiled_layer)
+    monkeypatch.setattr(module, "compiled_on_gpu", lambda function, device: compiled_layer)
     compiled = Ensemble(models, CPU, toys.recipe())
-    again, again_norms = compiled.accumulate(ids, ids)
-    assert again == pytest.approx(losses, abs=1e-5) and again_norms == pytest.approx(norms, rel=1e-4)
+    compiled.accumulate([(ids, ids)])
+    assert torch.allclose(compiled.loss_E, eager.loss_E, atol=1e-5)
+    assert torch.allclose(compiled.norm_E, eager.norm_E, rtol=1e-4)
     assert torch.allclose(compiled.gradient_EP, eager.gradient_EP, atol=1e-5)
     assert counter.frame_count == 1
+
+
+def update_of(n_members: int, sound: list[bool]) -> list[torch.Tensor]:
+    """What `adamw_update` takes, the gradients of members that are not sound no numbers."""
+    rng = torch.Generator().manual_seed(0)
+    tensors = [torch.randn(n_members, 50, generator=rng) for _ in range(4)]
+    tensors[2] = tensors[2].square()
+    tensors[3][~torch.tensor(sound)] = torch.nan
+    shrink = torch.where(torch.tensor(sound), 0.5, torch.nan)
+    numbers = torch.tensor([[1e-2] * n_members, [2e-2] * n_members, [0.3] * n_members])
+    return [*tensors, torch.tensor([0.1, 0.0]).repeat_interleave(25), shrink, numbers, torch.tensor(sound)]
+
+
+def test_a_compiled_update_is_the_update_in_a_single_graph():
+    torch._dynamo.reset()
+    eager, compiled = update_of(3, [True, False, True]), update_of(3, [True, False, True])
+    adamw_update(*eager)
+    torch.compile(adamw_update, backend="aot_eager", fullgraph=True)(*compiled)
+    for in_place, expected in zip(compiled[:4], eager[:4], strict=True):
+        torch.testing.assert_close(in_place, expected)
+
+
+def test_an_update_that_is_not_sound_is_not_made():
+    before, after = update_of(3, [True, False, True]), update_of(3, [True, False, True])
+    adamw_update(*after)
+    for x, y in zip(before[:3], after[:3], strict=True):  # weights and moments
+        assert torch.equal(x[1], y[1]) and not torch.equal(x[0], y[0]) and not torch.equal(x[2], y[2])

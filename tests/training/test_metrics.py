@@ -7,7 +7,7 @@ import pytest
 
 from simtool.tokens.batches import IGNORED, Batch
 from simtool.training import metrics
-from simtool.training.metrics import SPIKE_HISTORY, Meter, append_metrics, cut_metrics, trouble
+from simtool.training.metrics import SPIKE_HISTORY, LossHistory, Meter, append_metrics, cut_metrics
 
 
 def batch_of(n_rows: int, n_targets: int) -> Batch:
@@ -33,13 +33,26 @@ def test_the_meter_weighs_losses_by_targets_and_counts_every_token(monkeypatch):
 
 
 def test_what_is_wrong_with_a_loss():
-    calm = [1.0] * SPIKE_HISTORY
-    assert trouble(1.5, 1.0, calm, 2.0) is None
-    assert trouble(float("nan"), 1.0, calm, None) == "the loss is nan and its gradient's norm 1.0"
-    assert trouble(1.0, float("inf"), calm, None) == "the loss is 1.0 and its gradient's norm inf"
-    assert trouble(3.5, 1.0, calm, 2.0) == "the loss leapt from 1.000 to 3.500"
-    assert trouble(3.5, 1.0, calm[1:], 2.0) is None  # too few to know what is usual
-    assert trouble(3.5, 1.0, calm, None) is None
+    def calm(spike: float | None, n_steps: int = SPIKE_HISTORY) -> LossHistory:
+        history = LossHistory(spike)
+        assert [history.add(1.0, 1.0) for _ in range(n_steps)] == [None] * n_steps
+        return history
+
+    assert calm(2.0).limit == 3.0
+    assert calm(2.0).add(3.0, 1.0) is None
+    assert calm(None).add(float("nan"), 1.0) == "the loss is nan and its gradient's norm 1.0"
+    assert calm(2.0).add(1.0, float("inf")) == "the loss is 1.0 and its gradient's norm inf"
+    assert calm(2.0).add(3.5, 1.0) == "the loss leapt from 1.000 to 3.500"
+    few = calm(2.0, SPIKE_HISTORY - 1)  # too few to know what is usual
+    assert few.limit == float("inf") and few.add(3.5, 1.0) is None
+    assert calm(None).limit == float("inf") and calm(None).add(3.5, 1.0) is None
+
+
+def test_a_loss_is_held_against_the_last_steps_only():
+    history = LossHistory(2.0)
+    for loss in [9.0] * SPIKE_HISTORY + [1.0] * SPIKE_HISTORY:
+        history.add(loss, 1.0)
+    assert history.limit == 3.0 and len(history.losses) == SPIKE_HISTORY
 
 
 def test_lines_behind_a_checkpoint_are_cut(tmp_path):

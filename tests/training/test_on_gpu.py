@@ -12,12 +12,12 @@ pytest.importorskip("safetensors")
 
 from simtool.tokens.batches import IGNORED  # noqa: E402
 from simtool.training.distributed import compile_layers  # noqa: E402
-from simtool.training.ensemble import train_ensemble  # noqa: E402
+from simtool.training.ensemble import Ensemble, train_ensemble  # noqa: E402
 from simtool.training.hardware import autocast  # noqa: E402
 from simtool.training.losses import chunked_cross_entropy  # noqa: E402
-from simtool.training.model import GPTNeoX, document_offsets  # noqa: E402
+from simtool.training.model import GPTNeoX, build_model, document_offsets  # noqa: E402
 from simtool.training.sizes import Shape  # noqa: E402
-from simtool.training.trainer import Execution, train  # noqa: E402
+from simtool.training.trainer import Execution, batches_of, train  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 import toys  # noqa: E402
@@ -134,6 +134,26 @@ def test_a_step_does_not_wait(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer._Run, "_gradients", watched)
         train(toys.recipe(toys.phase(steps=8), precision="bf16"), toys.STORES, tmp_path, GPU)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_step_of_an_ensemble_does_not_wait(masked):
+    """Preparing a batch included, which the thread does; the first steps compile."""
+    recipes = [toys.recipe(seed=seed, precision="bf16", mask_documents=masked) for seed in range(3)]
+    models = [build_model("tiny", toys.VOCABULARY, recipe.seed) for recipe in recipes]
+    ensemble = Ensemble(models, torch.device("cuda"), recipes[0])
+    batches = [batches_of(recipe, toys.STORES)[0] for recipe in recipes]
+    for step in range(6):
+        torch.cuda.set_sync_debug_mode("error" if step > 2 else "default")
+        try:
+            batch = ensemble.prepared([of_member.batch(step) for of_member in batches], masked)
+            assert all(tensor.is_pinned() for piece in batch.pieces for tensor in piece)
+            ensemble.accumulate(batch.pieces)
+            read = ensemble.step([1e-3] * 3, [np.inf] * 3)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        losses, norms = read()
+        assert np.isfinite([*losses, *norms]).all()
 
 
 @pytest.mark.parametrize("masked", [False, True])

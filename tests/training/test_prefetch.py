@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from simtool.tokens.batches import IGNORED, Batch  # noqa: E402
 from simtool.training.losses import token_losses  # noqa: E402
 from simtool.training.model import GPTNeoX  # noqa: E402
-from simtool.training.prefetch import AHEAD, filled_up, prefetched  # noqa: E402
+from simtool.training.prefetch import AHEAD, filled_up, moved, prefetched, staged, width_multiple  # noqa: E402
 from simtool.training.sizes import Shape  # noqa: E402
 
 
@@ -51,6 +51,16 @@ def test_what_goes_wrong_is_raised_where_it_would_be_read():
     assert [next(batches), next(batches)] == [0, 1]
     with pytest.raises(ValueError, match="no such batch"):
         next(batches)
+
+
+def test_arrays_for_a_gpu_are_pinned_and_others_stay(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: (tensor.clone(), "pinned"))
+    part = np.arange(6).reshape(2, 3)[:, 1:]
+    tensor, memory = staged(part, torch.device("cuda"))
+    assert memory == "pinned" and tensor.tolist() == part.tolist()
+    assert staged(part, torch.device("cpu")) is part
+    assert moved(part, torch.device("cpu")).tolist() == moved(tensor, torch.device("cpu")).tolist() == part.tolist()
+    assert [width_multiple(torch.device(name)) for name in ("cpu", "cuda")] == [1, 64]
 
 
 def test_filled_up_rows_have_the_same_losses():
