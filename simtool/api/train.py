@@ -1,14 +1,13 @@
 """Training and measuring models: `simtool.train(simtool.Request(pretrain="c4", pretrain_tokens=2_000_000), "run")`."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from simtool.api.tokenize import stores_folder
 from simtool.evaluation.loss import DocumentLosses, save_losses
 from simtool.evaluation.loss import evaluate as measure
 from simtool.profiles.resolve import Options
@@ -16,37 +15,11 @@ from simtool.runs import run as runs
 from simtool.runs import texts
 from simtool.runs.request import Request, recipe_for, tokens_needed
 from simtool.runs.sweep import FineTuningSweep, sweep_fine_tuning
-from simtool.tokens.store import TokenStore
 from simtool.tokens.tokenizer import load_tokenizer
 from simtool.training.hardware import find_device
 from simtool.training.recipes import Recipe, recipe_to_json
 from simtool.training.tracking import mirrored
 from simtool.training.trainer import PLAIN, Execution
-
-
-def tokenize(
-    corpora: Sequence[str],
-    stores: Path | None = None,
-    shares: Mapping[str, float] | None = None,
-    tokens: int | None = None,
-    options: Options | None = None,
-) -> dict[str, dict[str, TokenStore]]:
-    """Turn corpora into token ids on disk, divided into splits by the content of each document.
-
-    Parameters
-    ----------
-    stores
-        Folder of tokenized corpora; in the cache by default.
-    shares
-        {split: share of the documents}; 0.9 train, 0.05 validation and 0.05 test by default.
-    tokens
-        Of each corpus at most; None: all, and 10 million of text that is made here.
-
-    Returns
-    -------
-    {corpus: {split: store}}
-    """
-    return texts.tokenize(corpora, stores_folder(stores), options or Options(), shares, tokens)
 
 
 def train(
@@ -111,12 +84,6 @@ def train(
 def is_main_process() -> bool:
     """Whether this process prints: the first of those of torchrun, or the only one."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def stores_folder(folder: Path | None = None) -> Path:
-    """Where tokenized corpora are: the folder named, or the cache's."""
-    cache = os.environ.get("SIMTOOL_CACHE")
-    return folder or (Path(cache).expanduser() if cache else platformdirs.user_cache_path("simtool")) / "tokens"
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def tokenize(
 
     Example: simtool tokenize c4 gsm8k --data ../shared/data
     """
-    from simtool.api import train as api
+    from simtool.api import tokenize as api
     from simtool.display.progress import Training
     from simtool.display.train import print_stores
     from simtool.mixture import parse_mixture

@@ -5,21 +5,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from pathlib import Path
 
 import simtool
-from simtool.api.train import is_main_process, stores_folder
+from simtool.api.train import is_main_process
 from simtool.profiles.resolve import Options
 from simtool.training.trainer import Execution
 from tests.conftest import sentences, write_jsonl
-
-
-def test_stores_are_in_the_folder_named_or_in_the_cache(monkeypatch, tmp_path):
-    assert stores_folder(tmp_path) == tmp_path
-    monkeypatch.setenv("SIMTOOL_CACHE", str(tmp_path / "cache"))
-    assert stores_folder() == tmp_path / "cache" / "tokens"
-    monkeypatch.delenv("SIMTOOL_CACHE")
-    assert stores_folder().parts[-2:] == ("simtool", "tokens") and isinstance(stores_folder(), Path)
 
 
 @pytest.mark.parametrize(("rank", "prints"), [(None, True), ("0", True), ("1", False)])
