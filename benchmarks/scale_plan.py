@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simtool.profiles.count import SAVE_SECONDS
+from simtool.profiles.worker import SAVE_SECONDS
 
 TEXT_PER_TOKEN = 3.84  # bytes, default tokenizer, on a mix of web, code, novels, dialogues and instructions
 PACKED = 3.0  # times smaller under zstd -3 (3.05 on 54 MB of that mix)

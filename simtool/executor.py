@@ -2,13 +2,12 @@
 
 A task is an argument of a module-level function `function(task, report)`. `run` is for tasks that do not depend on each
 other, `run_tree` for those of which each may need others to be done before. `report(message)` carries progress back
-while they run. To add an engine, write its `_run_` function and its pool.
+while they run. To add an engine for trees, write its pool; what counting does on a cluster is in `profiles.on_ray`.
 """
 
 import heapq
 import multiprocessing
 import os
-import socket
 import threading
 import time
 from collections import deque
@@ -17,9 +16,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
-from urllib.parse import urlsplit
 
-from simtool.addresses import without_secrets
+from simtool import cluster
 from simtool.errors import SimtoolError
 
 Engine = Literal["local", "ray"]
@@ -27,7 +25,6 @@ Report = Callable[[Any], None]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-CONNECT_SECONDS = 30  # that a Ray cluster has to answer
 GRACE = 10  # seconds: a worker writes its part within 2
 TRIES = 3  # of a task: when a worker is killed, those beside it fail with it
 ENDED = None  # the last message of a task; a queue may deliver it after the result
@@ -39,19 +36,16 @@ def run(
     function: Callable[[Task, Report], Result],
     tasks: Sequence[Task],
     workers: int = 1,
-    engine: Engine = "local",
     report: Report = lambda message: None,
     preload: Sequence[str] = (),
 ) -> list[Result]:
-    """[function(task, report) for task in tasks], in the order of the tasks. The first failure is raised.
+    """[function(task, report) for task in tasks] here, in the order of the tasks. The first failure is raised.
 
     Parameters
     ----------
     preload
         Modules that local workers need: imported once, by the process that they are forked from.
     """
-    if engine == "ray":
-        return _run_on_ray(function, tasks, report)
     if workers <= 1 or len(tasks) <= 1:
         return [function(task, report) for task in tasks]
     return _run_in_processes(function, tasks, workers, report, _context(preload))
@@ -172,57 +166,6 @@ def _call(function: Any, task: Any) -> Any:
     return result
 
 
-def _run_on_ray(function: Any, tasks: Sequence[Any], report: Report) -> list[Any]:
-    ray = _started_ray()
-    from ray.util.queue import Queue
-
-    channel = Queue()
-    remote = ray.remote(lambda task: function(task, channel.put))
-    pending = waiting_for = [remote.remote(task) for task in tasks]
-    while waiting_for:
-        done, waiting_for = ray.wait(waiting_for, timeout=0.1)
-        while not channel.empty():
-            report(channel.get())
-        for handle in done:
-            _ray_result(ray, handle)  # a failure ends the wait for the others
-    return [_ray_result(ray, handle) for handle in pending]
-
-
-def _ray_result(ray: Any, handle: Any) -> Any:
-    """What a task returned; what the user can mend is raised as it was there, without Ray's own words around it."""
-    try:
-        return ray.get(handle)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, SimtoolError):
-            raise error.cause from error
-        raise
-
-
-def _started_ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise SimtoolError("The ray engine needs Ray: pip install '.[ray]' in a clone of simtool.") from error
-    if not ray.is_initialized():
-        if address := os.environ.get("RAY_ADDRESS"):
-            _check_reachable(address)
-        ray.init(address="auto" if address else None, log_to_driver=False)
-    return ray
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes, and then print a page."""
-    place = urlsplit(address if "://" in address else f"ray://{address}")
-    try:
-        if place.hostname is not None and place.port is not None:  # "auto" and "local" name neither
-            socket.create_connection((place.hostname, place.port), CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise SimtoolError(
-            f"No Ray cluster answers at {without_secrets(address)} within {CONNECT_SECONDS} s ({error}).\n"
-            "Start one there (ray start --head), or unset RAY_ADDRESS to use this machine alone."
-        ) from error
-
-
 # ---- trees -----------------------------------------------------------------------------------------------
 
 
@@ -272,6 +215,8 @@ def run_tree(
         {key: keys of the tasks that must have ended before}; those that are no tasks count as done.
     done
         Is called with each result as it comes, in this process.
+    workers
+        0: on Ray, as many as the cluster has room for.
     n_gpus
         Of each task, on Ray.
     """
@@ -367,7 +312,7 @@ class _TreeQueue:
 
 def _pool(function: Any, workers: int, engine: Engine, report: Report, n_gpus: float) -> _Pool:
     if engine == "ray":
-        return _RayPool(function, report, n_gpus)
+        return _RayPool(function, workers, report, n_gpus)
     return _Here(function, report) if workers <= 1 else _Processes(function, workers, report)
 
 
@@ -445,15 +390,14 @@ def _call_plainly(function: Any, task: Any) -> Any:
 
 
 class _RayPool:
-    """A Ray cluster: as many at a time as its cores or GPUs allow."""
+    """A Ray cluster: as many at a time as there are workers; without a number, as its CPUs or GPUs allow."""
 
-    size = 1_000
-
-    def __init__(self, function: Any, report: Report, n_gpus: float):
-        self.ray, self.report = _started_ray(), report
+    def __init__(self, function: Any, workers: int, report: Report, n_gpus: float):
+        self.ray, self.report, self.size = cluster.connected(), report, workers or 1_000
         from ray.util.queue import Queue
 
-        self.channel = channel = Queue()
+        # beside this process: messages must not end with another node
+        self.channel = channel = Queue(actor_options=cluster.on_node(cluster.own_node(), only=True))
         self.remote = self.ray.remote(num_gpus=n_gpus)(lambda task: function(task, channel.put))
 
     def submit(self, task: Any) -> Any:
@@ -461,12 +405,17 @@ class _RayPool:
 
     def wait(self, running: list[Any]) -> list[Any]:
         finished, _ = self.ray.wait(running, timeout=0.2) if running else ([], [])
-        while not self.channel.empty():
-            self.report(self.channel.get())
+        self._pass_on()
         return finished
 
+    def _pass_on(self) -> None:
+        while not self.channel.empty():
+            self.report(self.channel.get())
+
     def collect(self, handle: Any) -> Any:
-        return _ray_result(self.ray, handle)
+        return cluster.result_of(handle)
 
     def close(self, kill: bool) -> None:
+        if not kill:
+            self._pass_on()
         self.channel.shutdown()

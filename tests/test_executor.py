@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simtool import executor
+from simtool import cluster, executor
 from simtool.errors import SimtoolError
 
 
@@ -71,47 +71,6 @@ def test_a_worker_that_hangs_ends_with_the_others(monkeypatch):
     with pytest.raises(SimtoolError, match="no good"):
         executor.run(hang_or_fail, [0, 1, 2], 2)
     assert time.monotonic() - began < 60
-
-
-def test_ray_says_how_to_get_it(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SimtoolError) as caught:
-        executor.run(square, [1], engine="ray")
-    assert str(caught.value) == "The ray engine needs Ray: pip install '.[ray]' in a clone of simtool."
-
-
-def test_a_ray_cluster_that_does_not_answer_is_one_message(monkeypatch):
-    import socket
-    import sys
-    from types import SimpleNamespace
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]  # nobody listens there
-        monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
-        monkeypatch.setenv("RAY_ADDRESS", f"ray://user:hunter2@127.0.0.1:{port}")
-        with pytest.raises(SimtoolError) as caught:
-            executor.run(square, [1], engine="ray")
-    message = str(caught.value)
-    assert message.startswith(f"No Ray cluster answers at ray://127.0.0.1:{port} within 30 s (")
-    assert message.endswith("Start one there (ray start --head), or unset RAY_ADDRESS to use this machine alone.")
-
-
-def test_on_ray_work_is_done_and_a_failure_is_the_task_s_own(monkeypatch):
-    """On a cluster of this machine alone, with one processor."""
-    ray = pytest.importorskip("ray")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        messages = []
-        assert executor.run(square, [3, 4], engine="ray", report=messages.append) == [9, 16]
-        with pytest.raises(SimtoolError, match=r"^-1 is negative$"):
-            executor.run(square, [1, -1], engine="ray")
-    finally:
-        ray.shutdown()
 
 
 # ---- trees ----
@@ -238,3 +197,25 @@ def is_running(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_on_ray_a_tree_is_done_and_a_failure_is_the_task_s_own(monkeypatch):
+    """On a cluster of this machine alone, with two processors."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        messages = []
+        tasks, parents = {"a": 3, "b": 4, "c": -1, "d": 5}, {"b": ["a"], "d": ["c"]}
+        outcome = executor.run_tree(square, tasks, parents, workers=0, engine="ray", report=messages.append)
+        assert outcome.results == {"a": 9, "b": 16} and outcome.skipped == ["d"]
+        assert {key: (type(error), str(error)) for key, error in outcome.failed.items()} == {
+            "c": (SimtoolError, "-1 is negative")
+        }
+        assert sorted(messages) == [("working on", task) for task in (-1, 3, 4)]
+        assert cluster.n_of("CPU") == 2 and cluster.n_of("GPU") == 0
+        with pytest.raises(SimtoolError, match=r"^The node .* cannot read /nowhere \(no such file or directory\)\.\n"):
+            cluster.check_readable({__file__: os.stat(__file__).st_size, "/nowhere": None})
+    finally:
+        ray.shutdown()

@@ -191,7 +191,10 @@ Split = Annotated[str, typer.Option("--split", help="Which split of the named co
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable rows out, and count them.")]
 All = Annotated[bool, typer.Option("--all", help="Count all of a large corpus; its first 10 million tokens otherwise.")]
 Workers = Annotated[
-    int, typer.Option("--workers", help="Processes beside each other. 0: one per core, or one per GPU.", min=0)
+    int,
+    typer.Option(
+        "--workers", help="Processes beside each other. 0: one per core, or per GPU; on Ray of all nodes.", min=0
+    ),
 ]
 EngineName = Annotated[Engine, typer.Option("--engine", help="local: processes on this machine. ray: a Ray cluster.")]
 
@@ -235,7 +238,7 @@ def options_of(
         text_field=",".join(text_field) if text_field else None,
         chat_template=None if chat_template == "none" else chat_template,
         skip_bad=skip_bad,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or (0 if engine == Engine.ray.value else os.cpu_count() or 1),  # the cluster has its own number
         budget=budget or Budget(),
         engine=engine,
         **({"report": progress.report} if progress else {}),

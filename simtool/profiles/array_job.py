@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 
 from simtool import executor
 from simtool.errors import SimtoolError
-from simtool.profiles.count import PRELOAD, Budget, count_part, finished, manifest_of, parts_of
+from simtool.profiles.count import PRELOAD, Budget, finished, manifest_of, parts_of
 from simtool.profiles.parts import PartsFolder, sum_of, whole_facts
 from simtool.profiles.profile import Profile, load_profile, released, save_profile
 from simtool.profiles.resolve import Options, ResolvedProfile, cache_path, local_text, slug
+from simtool.profiles.worker import count_part
 from simtool.progress import CountingFinished, CountingStarted
 from simtool.tokens.tokenizer import load_tokenizer
 

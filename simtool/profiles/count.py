@@ -6,59 +6,29 @@ and then with what it covers, so that an interrupted count goes on from there (`
 
 import os
 import shutil
-import signal
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
 
 from simtool import executor
-from simtool.corpora.corpus import Corpus, Reading, why_empty
+from simtool.corpora.corpus import Corpus, why_empty
 from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
-from simtool.corpora.sources import Files
 from simtool.errors import SimtoolError
-from simtool.profiles.parts import Manifest, PartsFolder, Run, Runs, merged, missing, runs_of
+from simtool.profiles.on_ray import count_on_ray
+from simtool.profiles.parts import Manifest, PartsFolder, merged, missing, runs_of
 from simtool.profiles.profile import Profile
 from simtool.profiles.samples import Budget, InTurn, blocks_of, count_sample, n_sure_blocks, overfull
-from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
-from simtool.progress import Counted
+from simtool.profiles.worker import PartTask, count_part
 from simtool.tables import provenance
-from simtool.tokens.backends import use_one_thread
-from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
+from simtool.tokens.tokenizer import Tokenizer
 
 BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over the counts, small beside 2 GB
 PRELOAD = ("simtool.profiles.preload",)
 PRELOADED_TOKENIZER, PRELOADED_DATA = "SIMTOOL_PRELOADED_TOKENIZER", "SIMTOOL_PRELOADED_DATA"
-SAVE_SECONDS = 60  # how much work an interruption can lose
-
-
-@dataclass(frozen=True)
-class PartTask:
-    """One worker's task: its pieces of a corpus. It may travel to another machine, so the tokenizer goes by name.
-
-    elsewhere   what other parts cover of the corpus
-    folder      where its counts are kept while it works; None: nowhere
-    returned    the counts come back; otherwise they stay in the folder
-    """
-
-    corpus: Corpus
-    manifest: Manifest
-    pieces: tuple[Piece, ...]
-    index: int
-    of: int
-    data: Path | None = None
-    elsewhere: Runs = field(default_factory=dict)
-    folder: PartsFolder | None = None
-    returned: bool = True
-
-    @property
-    def name(self) -> str:
-        return f"{self.index}-of-{self.of}.parquet"
 
 
 def count_corpus(
@@ -78,7 +48,8 @@ def count_corpus(
     Parameters
     ----------
     workers
-        Processes; the counts do not depend on it. The first documents, and an exact sample, are counted by one.
+        Processes; the counts do not depend on it. The first documents, and an exact sample, are counted by one. 0: on
+        Ray, one per CPU of the cluster.
     parts
         A folder for unfinished work: an interrupted count with the same arguments goes on from there, whatever the
         number of workers.
@@ -96,7 +67,7 @@ def count_corpus(
         folder = None if parts is None else _folder_of(parts, manifest)
         pieces = _unfinished(pieces, folder)
         tasks = parts_of(corpus, manifest, pieces, _n_workers(corpus, pieces, workers, report), data, folder)
-        profile, facts = _add_parts(tasks, run_on, report)
+        profile, facts = _add_parts(tasks, workers, run_on, report)
     elif not budget.in_blocks:
         profile = count_sample(corpus, tokenizer, features, budget, skip_bad, report)
         facts = [profile.facts]
@@ -199,7 +170,7 @@ class _Blocks:
         folder = None if self.parts is None else _folder_of(self.parts, manifest)
         pieces = _unfinished(pieces, folder)
         tasks = parts_of(self.corpus, manifest, pieces, max(1, min(workers, len(pieces))), self.data, folder)
-        return _add_parts(tasks, run_on, report)
+        return _add_parts(tasks, workers, run_on, report)
 
 
 def _folder_of(path: Path, manifest: Manifest) -> PartsFolder:
@@ -239,7 +210,7 @@ def parts_of(
 def _n_workers(corpus: Corpus, pieces: Sequence[Piece], workers: int, report: executor.Report) -> int:
     """As many as there are pieces at most; says where a large one cannot be divided."""
     size = piece_bytes(getattr(corpus.source, "n_bytes", None))
-    if workers > 1 and (n := sum(piece.n_bytes > 2 * size for piece in pieces)):
+    if workers != 1 and (n := sum(piece.n_bytes > 2 * size for piece in pieces)):
         report(
             f"{corpus.name}: {n} of {len(pieces)} pieces can be read from the beginning only, each by one"
             " worker. JSON lines, parquet and zstd in frames (pzstd) are divided."
@@ -248,14 +219,15 @@ def _n_workers(corpus: Corpus, pieces: Sequence[Piece], workers: int, report: ex
 
 
 def _add_parts(
-    tasks: Sequence[PartTask], run_on: executor.Engine, report: executor.Report
+    tasks: Sequence[PartTask], workers: int, run_on: executor.Engine, report: executor.Report
 ) -> tuple[Profile, list[Mapping[str, Any]]]:
     """The sum of all parts, those counted before included, and the facts of each."""
     folder, manifest = tasks[0].folder, tasks[0].manifest
-    if run_on == "ray":  # the folder may be another on each machine
-        tasks = [_from_anywhere(replace(task, returned=True)) for task in tasks]
+    pieces = tuple(piece for task in tasks for piece in task.pieces)
+    if run_on == "ray" and pieces:
+        return count_on_ray(replace(tasks[0], pieces=pieces), workers, report)
     with preloaded_tokenizer(manifest.tokenizer, tasks[0].data):
-        counted = executor.run(count_part, tasks, len(tasks), run_on, report, PRELOAD)
+        counted = executor.run(count_part, tasks, len(tasks), report, PRELOAD)
     profiles = [profile for profile in counted if profile]
     if not profiles:
         assert folder is not None
@@ -274,101 +246,3 @@ def preloaded_tokenizer(name: str, data: Path | None) -> Iterator[None]:
         yield
     finally:
         del os.environ[PRELOADED_TOKENIZER], os.environ[PRELOADED_DATA]
-
-
-def _from_anywhere(task: PartTask) -> PartTask:
-    """A task whose paths hold on other machines, which work in other folders."""
-    pieces = (
-        replace(piece, source=piece.source.absolute()) if isinstance(piece.source, Files) else piece
-        for piece in task.pieces
-    )
-    return replace(task, pieces=tuple(pieces), data=task.data and task.data.absolute())
-
-
-def count_part(part: PartTask, report: executor.Report) -> Profile | None:
-    """The counts of one worker's pieces. Goes on where its file in the folder, and the other parts, end."""
-    if part.of > 1:
-        use_one_thread()  # a process a core: more threads would be in each other's way
-    manifest = part.manifest
-    tally = CorpusTally(part.corpus.name, load_tokenizer(manifest.tokenizer, part.data), manifest.features)
-    if part.folder and (saved := part.folder.load(part.name, manifest.features)):
-        tally.resume(saved)
-        report(Counted(part.index, int(tally.n_bytes.sum()), int(tally.n_tokens.sum()), 0.0))
-    n_bytes = sum(piece.n_bytes for piece in part.pieces)
-    before = 0
-    with _stop_asked() as stop:
-        saving = _Saving(part, tally, stop)
-        for piece in part.pieces:
-            gaps = missing([*part.elsewhere.get(piece.name, []), *tally.covers.get(piece.name, [])])
-            for n_new, n_tokens, fraction in _count_piece(part, piece, gaps, tally):
-                share = (before + piece.n_bytes * (fraction or 0)) / n_bytes if n_bytes else fraction
-                report(Counted(part.index, n_new, n_tokens, share))
-                saving.after_batch()
-            before += piece.n_bytes
-    if part.returned:
-        return tally.profile()
-    saving.save()
-    return None
-
-
-def _count_piece(
-    part: PartTask, piece: Piece, gaps: list[Run], tally: CorpusTally
-) -> Iterator[tuple[int, int, float | None]]:
-    """Add the batches of a piece that are missing: bytes and tokens of each, and how far the piece is read."""
-    if not gaps:
-        return
-    reading = Reading(part.manifest.facts["skip_bad"])
-    is_first = piece.name == part.manifest.pieces[0][0]
-    n = 0
-    for texts in text_batches(replace(part.corpus, source=piece.source), reading, BATCH_BYTES):
-        skipped = skipped_since(reading)
-        if any(first <= n and (stop is None or n < stop) for first, stop in gaps):
-            size = tally.add(texts, label=is_first and n == 0)
-            tally.cover(piece.name, n, skipped)
-            yield *size, reading.fraction
-        n += 1
-    if gaps[-1][1] is None:
-        tally.cover_rest(piece.name, n, skipped_since(reading))
-
-
-class _Saving:
-    """Writes a worker's part now and then, and when it is asked to stop."""
-
-    def __init__(self, part: PartTask, tally: CorpusTally, stop: threading.Event):
-        self.part, self.tally, self.stop = part, tally, stop
-        self.saved_at = time.monotonic()
-
-    def after_batch(self) -> None:
-        if self.part.folder and (self.stop.is_set() or time.monotonic() - self.saved_at > SAVE_SECONDS):
-            self.save()
-        if self.stop.is_set():
-            raise KeyboardInterrupt
-
-    def save(self) -> None:
-        assert self.part.folder is not None
-        self.part.folder.save(self.tally.profile(), self.part.name)
-        self.saved_at = time.monotonic()
-
-
-@contextmanager
-def _stop_asked() -> Iterator[threading.Event]:
-    """Set when Ctrl-C or a polite kill comes, so that the batch at hand is finished and kept; the same again stops at
-    once, in the middle of a read that hangs."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    seen = set()
-
-    def set_or_stop(sign: int, _: Any) -> None:
-        if sign in seen:  # after Ctrl-C, which all processes get, a worker gets a SIGTERM of its parent
-            raise KeyboardInterrupt
-        seen.add(sign)
-        stop.set()
-
-    before = {sign: signal.signal(sign, set_or_stop) for sign in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)

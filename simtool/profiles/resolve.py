@@ -78,7 +78,7 @@ class Options:
     split          which split of the named corpora
     text_field     of own files and the hub; None: detected from the rows
     budget         how much of each corpus is counted
-    workers        processes beside each other
+    workers        processes beside each other; 0: on Ray, one per CPU of the cluster
     engine         local: processes on this machine; ray: a Ray cluster
     skip_bad       leave unreadable rows out, and count them
     corpora        own corpora by the names they are used under: paths, lists of texts, frames, tables, datasets

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from simtool import executor
+from simtool import cluster, executor
 from simtool.errors import SimtoolError
 from simtool.progress import NodeFailed
 from simtool.studies.checks import check_enough_text
@@ -130,6 +130,9 @@ def _run_jobs(
         recorder.add(key, result)
     groups = group_nodes([key for key in jobs if key not in finished], plan, n_steps, execution)
     group_of = {key: first for first, keys in groups.items() for key in keys}
+    on_ray = execution.engine == "ray"
+    if on_ray and groups:
+        _check_cluster(jobs.values())
 
     def record(first: Any, results: Any) -> None:
         for key, result in zip(groups[first], results, strict=True):
@@ -140,13 +143,22 @@ def _run_jobs(
         run_nodes,
         {first: [jobs[key] for key in keys] for first, keys in groups.items()},
         {first: _parents(keys, plan, group_of) for first, keys in groups.items()},
-        execution.workers or usual_workers(execution.device),
+        execution.workers or (0 if on_ray else usual_workers(execution.device)),
         execution.engine,
         _sentences_only(report),
         record,
-        n_gpus=1 if execution.engine == "ray" and execution.device.startswith("cuda") else 0,
+        n_gpus=int(on_ray and _kind_of_device(execution) == "cuda"),
     )
     return _by_node(outcome, groups, finished)
+
+
+def _check_cluster(jobs: Iterable[Job]) -> None:
+    """Each node reads the tokenized texts, and sees what others write to the folder of runs."""
+    jobs = list(jobs)
+    stores = {folder for job in jobs for folder in job["stores"].values()}
+    stores |= {measured["folder"] for job in jobs for measured in job["measured"]}
+    cluster.check_readable(dict.fromkeys(sorted(stores)))
+    cluster.check_shared(Path(jobs[0]["folder"]).parent, "The folder of runs")
 
 
 def _by_node(
@@ -179,7 +191,7 @@ def group_nodes(
         groups.setdefault((node.model, plan.depth(key), bool(node.target), n_steps[key]), []).append(key)
     parts = []
     for group in groups.values():
-        most = execution.ensemble or usual_ensemble(plan.nodes[group[0]].model, execution.device)
+        most = execution.ensemble or usual_ensemble(plan.nodes[group[0]].model, _kind_of_device(execution))
         parts += [group[at : at + most] for at in range(0, len(group), most)]
     return {part[0]: part for part in parts}
 
@@ -207,11 +219,21 @@ def _parents(keys: Iterable[str], plan: Plan, group_of: Mapping[str, str]) -> li
 
 
 def usual_ensemble(model: str, device: str) -> int:
-    """So many of a small model keep a GPU busy; a large one does by itself, and on a CPU nothing is gained."""
+    """On a device of this kind: so many of a small model keep a GPU busy; a large one does by itself, and on a CPU
+    nothing is gained."""
     from simtool.training.sizes import SIZES
 
     small = model in SIZES and SIZES[model].shape.n_parameters < SMALL
-    return ENSEMBLE if small and usual_device(device) == "cuda" else 1
+    return ENSEMBLE if small and device == "cuda" else 1
+
+
+def _kind_of_device(execution: StudyExecution) -> str:
+    """ "cpu" or "cuda": what runs are trained on, here or on the cluster."""
+    if execution.engine == "ray" and execution.device == "auto":
+        return "cuda" if cluster.n_of("GPU") else "cpu"
+    if execution.engine == "ray":
+        return execution.device.partition(":")[0]
+    return usual_device(execution.device)
 
 
 def usual_device(device: str) -> str:
@@ -245,6 +267,9 @@ def _note_runs(folder: Path, runs: Path) -> None:
 def make_jobs(plan: Plan, stores: Stores, folder: Path, execution: StudyExecution) -> dict[str, Job]:
     """{key: what a worker needs to know of a node}, in the order in which they should be started."""
     runs = Path(execution.runs or folder / "runs")
+    device = execution.device
+    if execution.engine == "ray":  # whose tasks work in other folders, and see their own GPU alone
+        runs, device = runs.absolute(), device.partition(":")[0]
     folders = {key: str(runs / _run_name(node, stores)) for key, node in plan.nodes.items()}
     facts, below = run_facts(), _tokens_below(plan)
     jobs = {}
@@ -257,7 +282,7 @@ def make_jobs(plan: Plan, stores: Stores, folder: Path, execution: StudyExecutio
             "stores": {name: str(_folder(stores[name]["train"])) for name in _corpora_of(node)},
             "measured": _measurements(plan.study, node, stores),
             "documents": plan.study.held_out,
-            "device": execution.device,
+            "device": device,
             "keep": execution.keep_leaves or not node.target,
             "tokens": node.tokens,
             "facts": facts,

@@ -80,10 +80,10 @@ def test_mismatching_tokenizers_in_files_of_profiles(tmp_path):
 SLOWLY = """
 import time
 from simtool.cli import main
-from simtool.profiles import count
-count.BATCH_BYTES, count.SAVE_SECONDS = 100_000, 0
-add = count.CorpusTally.add
-count.CorpusTally.add = lambda tally, texts, label=False: time.sleep(0.2) or add(tally, texts, label)
+from simtool.profiles import count, tally, worker
+count.BATCH_BYTES, worker.SAVE_SECONDS = 100_000, 0
+add = tally.CorpusTally.add
+tally.CorpusTally.add = lambda tally, texts, label=False: time.sleep(0.2) or add(tally, texts, label)
 main()
 """
 

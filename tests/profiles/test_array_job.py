@@ -15,9 +15,10 @@ from simtool.corpora.pieces import pieces_of
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles.array_job import merge_parts
-from simtool.profiles.count import count_corpus, count_part, manifest_of, parts_of
+from simtool.profiles.count import count_corpus, manifest_of, parts_of
 from simtool.profiles.parts import PartsFolder
 from simtool.profiles.resolve import Options, find_profile
+from simtool.profiles.worker import count_part
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.conftest import sentences, write_jsonl
 from tests.profiles.test_count import same_counts
@@ -28,9 +29,9 @@ DEFAULT = load_tokenizer("default")
 ARRAY_TASK = """
 import sys, time
 from simtool.corpora import pieces
-from simtool.profiles import count
+from simtool.profiles import count, worker
 from simtool.profiles.tally import CorpusTally
-pieces.SMALLEST, count.BATCH_BYTES, count.SAVE_SECONDS = 60_000, 20_000, 0.05
+pieces.SMALLEST, count.BATCH_BYTES, worker.SAVE_SECONDS = 60_000, 20_000, 0.05
 add = CorpusTally.add
 CorpusTally.add = lambda *given, **named: time.sleep(0.04) or add(*given, **named)
 from simtool.cli import main

@@ -15,11 +15,12 @@ from simtool.corpora import files, pieces
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles import count as build
-from simtool.profiles.count import Budget, count_corpus, count_part, manifest_of, parts_of
+from simtool.profiles.count import Budget, count_corpus, manifest_of, parts_of
 from simtool.profiles.features import FEATURES
 from simtool.profiles.parts import PartsFolder
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import Options, find_profile
+from simtool.profiles.worker import count_part
 from simtool.progress import Counted
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.conftest import sentences, write_jsonl
@@ -282,56 +283,3 @@ def test_a_worker_is_started_only_for_what_is_not_counted_yet(corpus, tmp_path, 
     monkeypatch.setattr(build.executor, "run", run)
     assert same_counts(count_corpus(corpus, DEFAULT, FEW, workers=8, parts=tmp_path / "parts"), whole)
     assert started == [1] and len(pieces) > 8
-
-
-HANGING = """
-import sys
-from simtool.cli import main
-from simtool.profiles import count
-
-fifo = sys.argv.pop()
-
-def read_forever(*_):
-    print("reading", flush=True)
-    open(fifo).read()  # nobody writes to it
-    yield []
-
-count.text_batches = read_forever
-main()
-"""
-
-
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_the_second_signal_ends_a_read_that_hangs(sign, tmp_path):
-    text, fifo = write_jsonl(tmp_path / "a.jsonl", sentences(20)), tmp_path / "fifo"
-    os.mkfifo(fifo)
-    command = [sys.executable, "-c", HANGING, "profile", text, "--feature", "token", "--workers", "1", fifo]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        assert process.stdout.readline() == "reading\n"
-        for _ in range(2):
-            assert process.poll() is None  # after the first it would finish the batch at hand, which never comes
-            process.send_signal(sign)
-            time.sleep(0.5)
-        try:
-            assert "interrupted" in process.communicate(timeout=60)[1] and process.returncode == 130
-        finally:
-            process.kill()
-
-
-def test_what_travels_to_other_machines_has_paths_that_hold_there(tmp_path, monkeypatch):
-    write_jsonl(tmp_path / "text.jsonl", sentences(50))
-    monkeypatch.chdir(tmp_path)
-    corpus = file_corpus("text.jsonl")
-    seen = []
-
-    def run(function, tasks, workers, engine, report, preload):
-        monkeypatch.chdir("/")
-        seen.extend(tasks)
-        return [function(task, report) for task in tasks]
-
-    monkeypatch.setattr(build.executor, "run", run)
-    profile = count_corpus(corpus, DEFAULT, ["token"], run_on="ray", data=Path("data"))
-    assert profile.size["documents"] == 50 and profile.facts["source"] == "file text.jsonl"
-    (task,) = seen
-    assert task.pieces[0].source.files[0].location == str(tmp_path / "text.jsonl") and task.data.is_absolute()

@@ -1,0 +1,176 @@
+"""A Ray cluster: reached, asked what it has, and looked over before anything is computed on it.
+
+Whatever runs there needs simtool on each node, and its files under the same paths.
+"""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from simtool.addresses import without_home, without_secrets
+from simtool.errors import SimtoolError
+
+CONNECT_SECONDS = 30  # that a cluster has to answer
+Resource = Literal["CPU", "GPU"]
+
+
+def connected() -> Any:
+    """The module `ray`, connected to the cluster of RAY_ADDRESS, or started on this machine.
+
+    Raises
+    ------
+    SimtoolError
+        Where Ray is not installed, or no cluster answers.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise SimtoolError("The ray engine needs Ray: pip install '.[ray]' in a clone of simtool.") from error
+    if not ray.is_initialized():
+        if address := os.environ.get("RAY_ADDRESS"):
+            _check_reachable(address)
+        try:
+            ray.init(address=address or None, log_to_driver=False)
+        except ConnectionError as error:
+            raise _no_cluster(address or "auto", error) from error
+    return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes, and then print a page."""
+    place = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        if place.hostname is not None and place.port is not None:  # "auto" and "local" name neither
+            socket.create_connection((place.hostname, place.port), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> SimtoolError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return SimtoolError(
+        f"No Ray cluster answers at {without_secrets(address)} within {CONNECT_SECONDS} s ({reason}).\n"
+        "Start one there (ray start --head), or unset RAY_ADDRESS to use this machine alone."
+    )
+
+
+def n_of(resource: Resource) -> int:
+    """How many of these all nodes have together."""
+    return int(connected().cluster_resources().get(resource, 0))
+
+
+def result_of(handle: Any) -> Any:
+    """What a task returned; what the user can mend is raised as it was there, without Ray's own words around it."""
+    ray = connected()
+    try:
+        return ray.get(handle)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, SimtoolError):
+            raise error.cause from error
+        raise
+
+
+def nodes() -> dict[str, str]:
+    """{id: address} of the nodes that live."""
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in connected().nodes() if node["Alive"]}
+
+
+def on_node(node: str, only: bool = False) -> dict[str, Any]:
+    """Options of a task or actor that is to run on a node, or nowhere else."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=not only)}
+
+
+def own_node() -> str:
+    """The id of the node that this process talks to, which lives as long as it does."""
+    return connected().get_runtime_context().get_node_id()
+
+
+def on_each_node(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    """{address: what a module-level function returned on that node}."""
+    ray = connected()
+    remote = ray.remote(num_cpus=0)(function)
+    addresses = nodes()
+    handles = {node: remote.options(**on_node(node, only=True)).remote(*arguments) for node in addresses}
+    results = {}
+    for node, handle in handles.items():
+        try:
+            results[addresses[node]] = result_of(handle)
+        except ray.exceptions.RayError as error:
+            if node in nodes():  # it did not just die
+                raise SimtoolError(
+                    f"The node {addresses[node]} of the cluster cannot run simtool ({_last_line(error)}).\n"
+                    "All nodes need the same Python, simtool and libraries as this machine."
+                ) from error
+    return results
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def check_readable(paths: Mapping[str, int | None]) -> None:
+    """Each node sees these files and folders.
+
+    Parameters
+    ----------
+    paths
+        {absolute path: its size in bytes; None: whatever it is}.
+
+    Raises
+    ------
+    SimtoolError
+        Where one does not, or sees another file there.
+    """
+    for address, reason in on_each_node(_why_unreadable, dict(paths)).items():
+        if reason:
+            raise SimtoolError(
+                f"The node {address} of the cluster cannot read {reason}.\n"
+                "All nodes need the same files under the same paths: put them where all see them, or name URLs."
+            )
+
+
+def _why_unreadable(paths: Mapping[str, int | None]) -> str:
+    """The first of these that cannot be read here, and why; "" where all can."""
+    for path, size in paths.items():
+        try:
+            n_bytes = os.stat(path).st_size
+            if not os.access(path, os.R_OK):
+                return f"{without_home(path)} (permission denied)"
+        except OSError as error:
+            return f"{without_home(path)} ({(error.strerror or str(error)).lower()})"
+        if size is not None and n_bytes != size:
+            return f"{without_home(path)} as it is here ({n_bytes:,} bytes there, {size:,} here)"
+    return ""
+
+
+def blind_nodes(folder: Path) -> list[str]:
+    """Addresses of the nodes that do not see what is written into a folder here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder.absolute() / f".{secrets.token_hex(8)}.probe"
+    probe.touch()
+    try:
+        return [address for address, reason in on_each_node(_why_unreadable, {str(probe): 0}).items() if reason]
+    finally:
+        probe.unlink()
+
+
+def check_shared(folder: Path, option: str) -> None:
+    """Each node sees what is written into a folder.
+
+    Raises
+    ------
+    SimtoolError
+        Where one does not.
+    """
+    if blind := blind_nodes(folder):
+        place = without_home(str(folder))
+        raise SimtoolError(
+            f"{option} {place} is not shared: {', '.join(blind)} cannot see what is written there.\n"
+            "Name a folder that all nodes of the cluster see under the same path."
+        )
