@@ -58,6 +58,7 @@ class Setting:
     precision: str
     compile: bool
     vocabulary_size: int = VOCABULARY
+    residual_precision: str = "fp32"
 
     @property
     def n_tokens(self) -> int:
@@ -88,7 +89,7 @@ def torchs_loss(hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor)
 
 def ours(setting: Setting, loss_of: Callable[..., torch.Tensor] = our_loss) -> Step:
     """The arithmetic of the loop's step, bare."""
-    model = build_model(setting.size, setting.vocabulary_size, 0).to(setting.device)
+    model = build_model(setting.size, setting.vocabulary_size, 0, setting.residual_precision).to(setting.device)
     if setting.compile:
         compile_layers(model)
     ids, optimizer = setting.random_ids(), adamw(model, 0.1)

@@ -144,6 +144,9 @@ def train(
     precision: Annotated[
         str, typer.Option(help="fp32, bf16 (over fp32 weights), or auto: bf16 on a GPU, fp32 on a CPU.")
     ] = "auto",
+    residual_precision: Annotated[
+        str, typer.Option(help="What layers hand on: fp32, or bf16 where that is the precision.")
+    ] = "fp32",
     mask_documents: Annotated[
         bool, typer.Option("--mask-documents", help="Attention ends where a document does, in text phases too.")
     ] = False,
@@ -209,6 +212,7 @@ def train(
         fresh=fresh,
         train_on=train_on,
         precision=precision,
+        residual_precision=residual_precision,
         mask_documents=mask_documents,
         max_epochs=max_epochs,
         z_loss=z_loss,

@@ -36,6 +36,7 @@ class Request:
     fresh: bool = False  # continued pretraining with a new optimizer
     train_on: str | None = None
     precision: str = "fp32"
+    residual_precision: str = "fp32"
     mask_documents: bool = False
     max_epochs: float = 4.0
     z_loss: float = 0.0
@@ -76,6 +77,7 @@ def recipe_for(request: Request, tokenizer: Tokenizer, base: Recipe | None = Non
             mask_documents=request.mask_documents,
             precision=request.precision,
             max_epochs=request.max_epochs,
+            residual_precision=request.residual_precision,
         )
     if base.tokenizer != tokenizer.fingerprint:
         raise SimtoolError(

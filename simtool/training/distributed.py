@@ -18,10 +18,10 @@ from torch import nn
 
 from simtool.errors import SimtoolError
 from simtool.tokens.batches import IGNORED, Batch
+from simtool.training.hardware import allow_more_shapes
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 BUCKET_BYTES = 25 << 20  # as DistributedDataParallel's
-RECOMPILE_LIMIT = 64  # shapes of a layer; torch's own is 8
 MESHES: "list[dist.DeviceMesh]" = []  # of sharded models
 
 
@@ -194,11 +194,8 @@ def layers_of(model: nn.Module) -> nn.ModuleList:
 
 
 def compile_layers(model: nn.Module) -> None:
-    """Each layer by itself: they are alike, so that a single compilation serves all of them, and models after this one.
-
-    Beyond its limit torch goes on without compiling, and says nothing: a study has sizes and widths enough for that.
-    """
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILE_LIMIT)
+    """Each layer by itself: they are alike, so a single compilation serves all of them, and models after this one."""
+    allow_more_shapes()
     for layer in layers_of(model):
         layer.compile()
 

@@ -24,6 +24,7 @@ from simtool.training.losses import chunked_cross_entropy
 from simtool.training.metrics import LossHistory
 from simtool.training.microbatch import CPU_TOKENS, fitting_tokens
 from simtool.training.model import (
+    RESIDUALS,
     GPTNeoX,
     attend,
     attention_mask,
@@ -295,7 +296,8 @@ class Ensemble:
 
     def losses(self, ids_EBT: Tensor, targets_EBT: Tensor, documents: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What to minimise and the cross-entropy by itself, summed over each member's own rows: (E,) and (E,)."""
-        hidden_END = ensemble_hidden(self.shape, self.parameters, self.frequencies, ids_EBT, documents)
+        residual = RESIDUALS[self.recipe.residual_precision]
+        hidden_END = ensemble_hidden(self.shape, self.parameters, self.frequencies, ids_EBT, documents, residual)
         return chunked_cross_entropy(hidden_END, self.parameters["embed_out.weight"], targets_EBT, self.recipe.z_loss)
 
     @torch.no_grad()
@@ -390,6 +392,7 @@ def ensemble_hidden(
     frequencies: Tensor,
     ids_EBT: Tensor,
     documents: Tensor | None = None,
+    residual: torch.dtype = torch.float32,
 ) -> Tensor:
     """What `GPTNeoX.hidden` is of each member: (E, N, D), from parameters with a leading E.
 
@@ -397,12 +400,14 @@ def ensemble_hidden(
     ----------
     documents
         Of every position (E B, T), or `document_offsets`.
+    residual
+        The type of what layers hand on.
     """
     E, B, T = ids_EBT.shape
     angles = rotary_angles(T, frequencies)
     mask = attention_mask(documents)
     members = torch.arange(E, device=ids_EBT.device)[:, None]
-    x_END = parameters["gpt_neox.embed_in.weight"][members, ids_EBT.view(E, B * T)]
+    x_END = parameters["gpt_neox.embed_in.weight"][members, ids_EBT.view(E, B * T)].to(residual)
     layer = compiled_on_gpu(ensemble_layer, ids_EBT.device.type)  # once for all layers: weights are its arguments
     for i in range(shape.n_layers):
         prefix = f"gpt_neox.layers.{i}."
@@ -429,7 +434,8 @@ def ensemble_layer(
     # to attention a member is more rows of the batch
     read_END = attend(qkv_END.view(E * N // T, T, 3 * D), n_heads, cos, sin, mask).view(E, N, D)
     inner_END = F.gelu(linear("mlp.dense_h_to_4h", norm("post_attention_layernorm")))
-    return x_END + linear("attention.dense", read_END) + linear("mlp.dense_4h_to_h", inner_END)
+    added_END = x_END.float() + linear("attention.dense", read_END) + linear("mlp.dense_4h_to_h", inner_END)
+    return added_END.to(x_END.dtype)
 
 
 def batched_linear(x_END: Tensor, weight_EOD: Tensor, bias_EO: Tensor) -> Tensor:
@@ -437,4 +443,4 @@ def batched_linear(x_END: Tensor, weight_EOD: Tensor, bias_EO: Tensor) -> Tensor
 
 
 def batched_norm(x_END: Tensor, weight_ED: Tensor, bias_ED: Tensor) -> Tensor:
-    return F.layer_norm(x_END, x_END.shape[-1:]) * weight_ED[:, None] + bias_ED[:, None]
+    return F.layer_norm(x_END.float(), x_END.shape[-1:]) * weight_ED[:, None] + bias_ED[:, None]

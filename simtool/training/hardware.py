@@ -19,6 +19,7 @@ from simtool.errors import SimtoolError
 from simtool.training.products import product
 
 PEAK_SECONDS = 1.0  # spent on measuring how fast a matrix product is; on a GPU half of it to leave idle clocks
+RECOMPILE_LIMIT = 64  # shapes of a compiled function; torch's own is 8
 # dense bf16 operations a second, by the beginning of the name that CUDA gives a card; NVIDIA's data sheets
 DATASHEET_PEAKS = {
     "NVIDIA H200": 989e12,
@@ -133,7 +134,15 @@ def can_compile() -> bool:
 @functools.cache
 def compiled_on_gpu(function: Callable[..., Any], device: str) -> Callable[..., Any]:
     """A function of tensors, compiled where that is worth it and can be done."""
-    return torch.compile(function) if device == "cuda" and can_compile() else function
+    if device != "cuda" or not can_compile():
+        return function
+    allow_more_shapes()
+    return torch.compile(function)
+
+
+def allow_more_shapes() -> None:
+    """Beyond its limit torch goes on without compiling, and says nothing: a study has shapes enough for that."""
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, RECOMPILE_LIMIT)
 
 
 def free_bytes(device: torch.device) -> int:

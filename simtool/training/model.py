@@ -30,6 +30,7 @@ from simtool.training.sizes import SIZES, Shape, padded_vocabulary
 
 ROTARY_SHARE = 0.25  # of each head; Pythia
 ROTARY_BASE = 10_000.0
+RESIDUALS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # the type of what layers hand on, by a recipe's name
 
 
 # ---- GPT-NeoX --------------------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ class LayerNorm(nn.LayerNorm):
     """In fp32, whatever type its weights travel in."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
 
 
 class FeedForward(nn.Module):
@@ -109,12 +110,16 @@ class Layer(nn.Module):
         self.mlp = FeedForward(shape)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
-        return x + self.attention(self.input_layernorm(x), cos, sin, mask) + self.mlp(self.post_attention_layernorm(x))
+        read = self.attention(self.input_layernorm(x), cos, sin, mask)
+        return (x.float() + read + self.mlp(self.post_attention_layernorm(x))).to(x.dtype)
 
 
 class Body(nn.Module):
+    """All but the last matrix. residual: the type of what layers hand on, in whatever type the weights travel."""
+
     def __init__(self, shape: Shape, vocabulary_size: int):
         super().__init__()
+        self.residual = torch.float32
         self.embed_in = nn.Embedding(vocabulary_size, shape.width)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.n_layers))
         self.final_layer_norm = LayerNorm(shape.width)
@@ -123,7 +128,7 @@ class Body(nn.Module):
     def forward(self, ids_BT: Tensor, documents: Tensor | None = None) -> Tensor:
         cos, sin = rotary_angles(ids_BT.shape[1], self.frequencies)
         mask = attention_mask(documents)
-        x = self.embed_in(ids_BT).float()  # the residual stream is fp32, in whatever type the weights travel
+        x = self.embed_in(ids_BT).to(self.residual)
         for layer in self.layers:
             x = layer(x, cos, sin, mask)
         return self.final_layer_norm(x)
@@ -293,18 +298,25 @@ class FromTransformers(nn.Module):
             )
 
 
-def build_model(name: str, vocabulary_size: int, seed: int) -> "GPTNeoX | FromTransformers":
+def build_model(
+    name: str, vocabulary_size: int, seed: int, residual_precision: str = "fp32"
+) -> "GPTNeoX | FromTransformers":
     """A model with initial weights: a name from `SIZES`, or a folder whose config.json transformers reads.
 
     Parameters
     ----------
     vocabulary_size
         Of the tokenizer; the model's is padded to a multiple of 128.
+    residual_precision
+        Of what layers hand on: "fp32", or "bf16" for a name from `SIZES`.
     """
     if name in SIZES:
         model = uninitialized_model(SIZES[name].shape, padded_vocabulary(vocabulary_size))
         model.reset(seed)
+        model.gpt_neox.residual = RESIDUALS[residual_precision]
         return model
+    if residual_precision != "fp32":
+        raise SimtoolError("A residual stream in bf16 is for the sizes by name only. Leave --residual-precision out.")
     if (Path(name) / "config.json").exists():
         transformers = import_transformers()
         try:

@@ -28,6 +28,8 @@ SAVED_AS = {
     "min_lr_ratio": "floor",
     "decay_fraction": "decay",
 }
+# fields that came after the first fingerprints were taken, as everything was before: that is left out of both
+CAME_LATER = {"residual_precision": "fp32"}
 FIELD_OF = {saved: name for name, saved in SAVED_AS.items()}
 
 
@@ -105,11 +107,13 @@ class Phase:
 class Recipe:
     """A model, its tokenizer's fingerprint, its phases in order, and a seed; and all else that changes the weights.
 
-    model             a name from `SIZES`, or a folder with a config.json of transformers
-    sequence_length   tokens
-    max_grad_norm     a longer gradient is shortened to that
-    mask_documents    whether attention ends at a document's border in text; in SFT it always does
-    precision         "fp32", or "bf16": autocast over fp32 master weights
+    model                a name from `SIZES`, or a folder with a config.json of transformers
+    sequence_length      tokens
+    max_grad_norm        a longer gradient is shortened to that
+    mask_documents       whether attention ends at a document's border in text; in SFT it always does
+    precision            "fp32", or "bf16": autocast over fp32 master weights
+    residual_precision   "fp32", or "bf16": what layers hand on is rounded, which halves what a GPU reads and writes of
+                         it; for sizes by name in bf16
     """
 
     model: str
@@ -123,6 +127,7 @@ class Recipe:
     mask_documents: bool = False
     precision: Literal["fp32", "bf16"] = "fp32"
     max_epochs: float = 4.0
+    residual_precision: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
         if not self.phases:
@@ -132,6 +137,11 @@ class Recipe:
             raise SimtoolError(f"Phases need names of their own. Got {', '.join(names)}.")
         if self.precision not in ("fp32", "bf16"):
             raise SimtoolError(f"Precision is fp32 or bf16. Got {self.precision!r}.")
+        if self.residual_precision not in ("fp32", self.precision):
+            raise SimtoolError(
+                "The residual stream is in fp32, or in bf16 where the precision is bf16."
+                f" Got {self.residual_precision!r} in {self.precision}."
+            )
         for phase in self.phases:
             if phase.tokens is not None and phase.tokens < self.step_tokens(phase):
                 raise SimtoolError(
@@ -219,7 +229,9 @@ def _identity(phase: Phase, recipe: Recipe) -> dict[str, Any]:
 
 def _saved_fields(settings: Phase | Recipe) -> dict[str, Any]:
     """Fields under the names that they are saved by."""
-    return {SAVED_AS.get(field.name, field.name): getattr(settings, field.name) for field in fields(settings)}
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    later = {name for name, before in CAME_LATER.items() if values.get(name) == before}
+    return {SAVED_AS.get(name, name): value for name, value in values.items() if name not in later}
 
 
 SAVED_NAMES = frozenset(SAVED_AS.get(field.name, field.name) for field in fields(Recipe))

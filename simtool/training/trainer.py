@@ -220,7 +220,7 @@ class _Run:
         }
         any_store = stores[next(iter(recipe.phases[0].mixture.weights))]
         self.end_of_text = any_store.end_of_text
-        self.model: Model = build_model(recipe.model, any_store.vocabulary_size, recipe.seed)
+        self.model: Model = build_model(recipe.model, any_store.vocabulary_size, recipe.seed, recipe.residual_precision)
         _check_vocabulary(any_store, self.model)
         self.flops = flops_per_token(self.model, recipe.sequence_length)
         on_gpu = self.device.type == "cuda"

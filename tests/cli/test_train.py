@@ -70,7 +70,7 @@ def test_every_option_of_train_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("SIMTOOL_STORES", str(tmp_path / "stores"))
     simtool(
         "train", "--pretrain", corpus, "--pretrain-tokens", "1k", "--sequence-length", 32, "--batch-size", 8, "--schedule", "wsd",
-        "--learning-rate", 1e-3, "--precision", "bf16", "--mask-documents", "--z-loss", 1e-4, "--max-epochs", 2,
+        "--learning-rate", 1e-3, "--precision", "bf16", "--residual-precision", "bf16", "--mask-documents", "--z-loss", 1e-4, "--max-epochs", 2,
         "--micro-batch", 4, "--save-seconds", 1, "--deterministic", "--seed", 1, "--evaluate-split", "test",
         "--evaluate-documents", 5, "--tokenizer", "small", "--device", "cpu", "--out", tmp_path / "base",
     )  # fmt: skip

@@ -54,6 +54,19 @@ def test_members_are_single_runs(tmp_path, options):
     assert_as_single_runs(recipes, trained.models, trained.losses, tmp_path)
 
 
+def test_members_with_a_residual_stream_in_bf16_are_single_runs(tmp_path):
+    options = {"precision": "bf16", "residual_precision": "bf16"}
+    recipes = [toys.recipe(toys.phase(steps=8), seed=seed, **options) for seed in range(2)]
+    rounded = train_ensemble(recipes, toys.STORES).losses
+    plain = train_ensemble([replace(recipe, residual_precision="fp32") for recipe in recipes], toys.STORES).losses
+    assert (rounded != plain).any()
+    for recipe, in_ensemble in zip(recipes, rounded, strict=True):
+        messages = []
+        train(recipe, toys.STORES, tmp_path / str(recipe.seed), Execution("cpu", log_steps=1), report=messages.append)
+        singly = [message.loss for message in messages if not isinstance(message, str)]
+        assert in_ensemble == pytest.approx(np.array(singly), abs=5e-3)  # 0.0004 was seen
+
+
 def test_members_in_fine_tuning_go_on_from_one_model(tmp_path):
     """Three rates, two orders and two sets of counted tokens: rows and widths of their batches differ."""
     before = toys.phase(steps=5)

@@ -28,6 +28,22 @@ def test_autocast_is_for_bf16_only():
         assert (a @ a).dtype == torch.bfloat16
 
 
+def test_a_function_is_compiled_on_a_gpu_for_many_shapes(monkeypatch):
+    def square(x):
+        return x * x
+
+    monkeypatch.setattr(hardware, "can_compile", lambda: True)
+    monkeypatch.setattr(torch, "compile", lambda function: ("compiled", function))
+    with torch._dynamo.config.patch(recompile_limit=2):
+        assert hardware.compiled_on_gpu(square, "cpu") is square
+        assert torch._dynamo.config.recompile_limit == 2
+        assert hardware.compiled_on_gpu(square, "cuda") == ("compiled", square)
+        assert torch._dynamo.config.recompile_limit == hardware.RECOMPILE_LIMIT
+    monkeypatch.setattr(hardware, "can_compile", lambda: False)
+    hardware.compiled_on_gpu.cache_clear()
+    assert hardware.compiled_on_gpu(square, "cuda") is square
+
+
 def test_the_peak_is_measured_once(monkeypatch):
     monkeypatch.setattr(hardware, "PEAK_SECONDS", 0.05)
     measured_peak.cache_clear()

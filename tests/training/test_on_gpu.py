@@ -15,7 +15,7 @@ from simtool.training.distributed import compile_layers  # noqa: E402
 from simtool.training.ensemble import Ensemble, train_ensemble  # noqa: E402
 from simtool.training.hardware import autocast  # noqa: E402
 from simtool.training.losses import chunked_cross_entropy  # noqa: E402
-from simtool.training.model import GPTNeoX, build_model, document_offsets  # noqa: E402
+from simtool.training.model import RESIDUALS, GPTNeoX, build_model, document_offsets  # noqa: E402
 from simtool.training.sizes import Shape  # noqa: E402
 from simtool.training.trainer import Execution, batches_of, train  # noqa: E402
 
@@ -71,9 +71,11 @@ def test_attention_within_documents_is_the_masks(head_size):
         assert torch.linalg.norm(a - b) <= 5e-2 * torch.linalg.norm(a) + 1e-3
 
 
-def test_compiled_layers_are_eager_ones():
+@pytest.mark.parametrize("residual", ["fp32", "bf16"])
+def test_compiled_layers_are_eager_ones(residual):
     ids = torch.randint(0, 1000, (4, 128), device="cuda")
     eager, compiled = model_of(), model_of()
+    eager.gpt_neox.residual = compiled.gpt_neox.residual = RESIDUALS[residual]
     compile_layers(compiled)
     with autocast(torch.device("cuda"), "bf16"):
         pair = [model.hidden(ids).float() for model in (eager, compiled)]

@@ -66,6 +66,7 @@ def test_a_trunk_is_shared_by_forks_at_different_places():
         recipe(z_loss=1e-4),
         recipe(precision="bf16"),
         recipe(mask_documents=True),
+        recipe(precision="bf16", residual_precision="bf16"),
     ],
 )
 def test_what_changes_the_weights_changes_the_fingerprint(other):
@@ -91,6 +92,15 @@ def test_a_recipe_comes_back_from_json():
     assert recipe_from_json(json.loads(json.dumps(recipe_to_json(given)))) == given
 
 
+def test_a_setting_that_came_later_changes_no_fingerprint_where_it_is_as_before():
+    in_bf16 = recipe(precision="bf16")
+    rounded = replace(in_bf16, residual_precision="bf16")
+    assert in_bf16.fingerprint == "85d5cff93d99e3e8"  # of the release before
+    assert rounded.fingerprint != in_bf16.fingerprint
+    assert "residual_precision" not in recipe_to_json(in_bf16)
+    assert recipe_from_json(json.loads(json.dumps(recipe_to_json(rounded)))) == rounded
+
+
 def test_the_learning_rate_goes_on_across_phases():
     trunk = phase(schedule_tokens=200 * STEP, warmup_fraction=0.0, min_lr_ratio=0.0)
     assert trunk.learning_rate_at(0.5) == pytest.approx(5e-4)  # half-way of a cosine
@@ -109,6 +119,8 @@ def test_the_learning_rate_goes_on_across_phases():
         (lambda: recipe(phase(tokens=63)),
          "Phase 'pre' of 63 tokens is shorter than one batch of 4 x 16 tokens."
          " Ask for more tokens or a smaller batch."),
+        (lambda: recipe(residual_precision="bf16"),
+         "The residual stream is in fp32, or in bf16 where the precision is bf16. Got 'bf16' in fp32."),
     ],
 )  # fmt: skip
 def test_bad_recipes_are_told(make, message):
