@@ -1,6 +1,7 @@
 """The steps of the GPU suite, each a process: python -m benchmarks.gpu_steps FOLDER STEP. To add one: `STEPS`.
 
-A step is a function of the suite's plan, its folder and what stands behind the colon of its name; it returns rows.
+A step is a function of the suite's plan, its folder and what stands behind the colon of its name; it gives rows, each
+written as soon as it is there: those of a step that takes too long stay.
 """
 
 import itertools
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -102,10 +103,10 @@ def machine(plan: Plan, folder: Path, part: str) -> list[Row]:
     ]
 
 
-def attention(plan: Plan, folder: Path, part: str) -> list[Row]:
+def attention(plan: Plan, folder: Path, part: str) -> Iterator[Row]:
     """Which kernel is taken, and milliseconds forward and back: plain, with documents, deterministic; fixed and varied
     widths, each new one of which a library may plan for."""
-    device, rows = find_device(plan["device"]), []
+    device = find_device(plan["device"])
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     for kind, head_size in itertools.product(("plain", "mask", "offsets", "deterministic"), plan["head_sizes"]):
         if kind == "offsets" and device.type == "cpu":
@@ -117,16 +118,13 @@ def attention(plan: Plan, folder: Path, part: str) -> list[Row]:
             ]
             first = [seconds_of(call, device) for call in calls]
             fixed = statistics.median(times_of(calls[-1], device, plan))
-            rows.append(
-                {
-                    "attention": kind,
-                    "head_size": head_size,
-                    "kernel": kernel_of(calls[-1], device),
-                    "milliseconds": 1000 * fixed,
-                    "first_of_a_width_milliseconds": 1000 * max(first),
-                }
-            )
-    return rows
+            yield {
+                "attention": kind,
+                "head_size": head_size,
+                "kernel": kernel_of(calls[-1], device),
+                "milliseconds": 1000 * fixed,
+                "first_of_a_width_milliseconds": 1000 * max(first),
+            }
 
 
 def attention_call(kind: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
@@ -263,7 +261,7 @@ def train_for_a_while(plan: Plan, folder: Path, part: str) -> list[Row]:
 # ---- two: how fast? --------------------------------------------------------------------------------------
 
 
-def throughput(plan: Plan, folder: Path, size: str) -> list[Row]:
+def throughput(plan: Plan, folder: Path, size: str) -> Iterator[Row]:
     """Our loop, our bare step, and peers, on a size; what a peer fails with stands in its row."""
     batch, width = plan["throughput"][size]
     device = find_device(plan["device"])
@@ -273,6 +271,9 @@ def throughput(plan: Plan, folder: Path, size: str) -> list[Row]:
         "simtool's loop": lambda: times_of_loop(setting, plan),
         "simtool's step": lambda: times_of(ours(setting), device, plan),
         "simtool's step, torch's loss": lambda: times_of(ours(setting, torchs_loss), device, plan),
+        "simtool's step, residual stream in bf16": lambda: times_of(
+            ours(replace(setting, residual_precision="bf16")), device, plan
+        ),
         "simtool's step, eager": lambda: times_of(ours(replace(setting, compile=False)), device, plan),
     }
     installed = installed_peers()
@@ -281,7 +282,7 @@ def throughput(plan: Plan, folder: Path, size: str) -> list[Row]:
     peers[TRAINER] = lambda: seconds_of_trainer(replace(setting, compile=False), n)[plan["warmup"] :]
     peers[f"{TRAINER}, compiled"] = lambda: seconds_of_trainer(setting, n)[plan["warmup"] :]
     absent = {name for name in (*PEERS, TRAINER) if name not in installed}
-    return [peer_row(name, call, setting, flops, absent) for name, call in peers.items()]
+    yield from (peer_row(name, call, setting, flops, absent) for name, call in peers.items())
 
 
 def peer_row(name: str, call: Callable[[], list[float]], setting: Setting, flops: float, absent: set[str]) -> Row:
@@ -325,9 +326,9 @@ def times_of_loop(setting: Setting, plan: Plan) -> list[float]:
 # ---- three: of what use? ---------------------------------------------------------------------------------
 
 
-def ensemble_speed(plan: Plan, folder: Path, part: str) -> list[Row]:
+def ensemble_speed(plan: Plan, folder: Path, part: str) -> Iterator[Row]:
     """Tokens/s of members side by side, against a single run, by members and tokens of a step."""
-    settings, rows = plan["ensemble"], []
+    settings = plan["ensemble"]
     size, width, steps = settings["size"], settings["width"], settings["steps"]
     device = find_device(plan["device"])
     for step_tokens in settings["step_tokens"]:
@@ -339,15 +340,15 @@ def ensemble_speed(plan: Plan, folder: Path, part: str) -> list[Row]:
             compiled = replace(single, compile=True)
             solo["single, compiled"] = statistics.median(times_of(ours(compiled), device, plan))
         best = batch * width / min(solo.values())
-        rows += [row_of_speed(step_tokens, name, batch * width / took, best) for name, took in solo.items()]
-        rows.append(row_of_speed(step_tokens, "4 processes", processes_speed(plan, batch, 4), best))
+        yield from (row_of_speed(step_tokens, name, batch * width / took, best) for name, took in solo.items())
+        yield row_of_speed(step_tokens, "4 processes", processes_speed(plan, batch, 4), best)
         for n in settings["members"]:
             recipes = random_recipes(size, n, steps, batch, width, plan["precision"])
             train_ensemble(recipes, stores_of(plan), plan["device"])  # to warm up, and to compile
             start = time.perf_counter()
             train_ensemble(recipes, stores_of(plan), plan["device"])
-            rows.append(row_of_speed(step_tokens, f"ensemble of {n}", n * tokens / (time.perf_counter() - start), best))
-    return rows
+            speed = n * tokens / (time.perf_counter() - start)
+            yield row_of_speed(step_tokens, f"ensemble of {n}", speed, best)
 
 
 def row_of_speed(step_tokens: int, name: str, tokens_per_second: float, best: float) -> Row:
@@ -389,7 +390,7 @@ def study(plan: Plan, folder: Path, part: str) -> list[Row]:
     return [{"runs": len(outcome.results), "records": len(records), "seconds": time.monotonic() - began}]
 
 
-STEPS: dict[str, Callable[[Plan, Path, str], list[Row]]] = {
+STEPS: dict[str, Callable[[Plan, Path, str], Iterable[Row]]] = {
     "machine": machine,
     "attention": attention,
     "tests": tests,
@@ -407,10 +408,14 @@ def main(folder: Path, step: str) -> None:
     name, _, part = step.partition(":")
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    rows: list[Row] = []
     try:
-        result = {"step": step, "ok": True, "rows": STEPS[name](plan, folder, part)}
+        for row in STEPS[name](plan, folder, part):
+            rows.append(row)
+            write_json(result_path(folder, step), {"step": step, "ok": False, "rows": rows})
+        result = {"step": step, "ok": True, "rows": rows}
     except Exception:
-        result = {"step": step, "ok": False, "error": traceback.format_exc()}
+        result = {"step": step, "ok": False, "rows": rows, "error": traceback.format_exc()}
     write_json(result_path(folder, step), result)
 
 

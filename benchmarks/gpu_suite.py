@@ -171,7 +171,9 @@ def run_step(folder: Path, step: str, limit: float) -> dict[str, Any]:
         error = process.stderr[-4000:] or f"it ended with {process.returncode}"
     except subprocess.TimeoutExpired:
         error = f"it took longer than {limit:.0f} s"
-    result = read_json(path) if path.exists() else {"step": step, "ok": False, "error": error}
+    result = read_json(path) if path.exists() else {"step": step, "ok": False, "rows": []}
+    if not result["ok"]:
+        result.setdefault("error", error)
     result["seconds"] = time.monotonic() - start
     write_json(path, result)
     return result
@@ -210,9 +212,11 @@ def _machine_line(results: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
 def _of_step(result: Mapping[str, Any] | None) -> list[str]:
     if result is None:
         return ["Not measured."]
+    rows = [*table_of(result["rows"]), ""] if result["rows"] else []
     if not result["ok"]:
-        return [f"Not measured: {result['error'].strip().splitlines()[-1]}"]
-    return [*table_of(result["rows"]), "", f"{result['seconds']:.0f} s."]
+        rest = "The rest was not" if rows else "Not"
+        return [*rows, f"{rest} measured: {result['error'].strip().splitlines()[-1]}"]
+    return [*rows, f"{result['seconds']:.0f} s."]
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -52,7 +52,8 @@ def test_all_five_commands_on_a_cpu(tmp_path):
     assert {*results} == {step.replace(":", "-") for steps in gpu_suite.TINY.values() for step in steps}
     assert all(result["ok"] and result["rows"] for result in results.values())
     by_name = {row["what"]: row for row in results["throughput-nano"]["rows"]}
-    assert all(by_name[name]["tokens_per_second"] > 0 for name in ("simtool's loop", "simtool's step"))
+    own = ("simtool's loop", "simtool's step", "simtool's step, residual stream in bf16")
+    assert all(by_name[name]["tokens_per_second"] > 0 for name in own)
     page = run(folder, "report").stdout
     assert "A rehearsal on a CPU: no figure here is one of a GPU." in page
     assert page.count("\n## ") == len(results) and "Not measured" not in page
@@ -70,9 +71,11 @@ def test_a_step_that_takes_too_long_or_fails_stops_no_other(folder, monkeypatch)
     def subprocess_run(command, timeout, **options):
         step = command[-1]
         if step == "attention":
+            partly = {"step": step, "ok": False, "rows": [{"kind": "plain"}]}
+            gpu_suite.write_json(gpu_suite.result_path(folder, step), partly)
             raise subprocess.TimeoutExpired(command, timeout)
         if step == "machine":
-            result = {"step": step, "ok": True, "rows": [{"card": "x"}]}
+            result = {"step": step, "ok": True, "rows": [dict.fromkeys(("card", "torch", "simtool", "commit"), "x")]}
             gpu_suite.write_json(gpu_suite.result_path(folder, step), result)
         return subprocess.CompletedProcess(command, 0 if step == "machine" else -9, "", "Killed")
 
@@ -81,12 +84,34 @@ def test_a_step_that_takes_too_long_or_fails_stops_no_other(folder, monkeypatch)
     paths = [gpu_suite.result_path(folder, step) for step in ("machine", "attention", "tests")]
     errors = [gpu_suite.read_json(path).get("error") for path in paths]
     assert errors == [None, "it took longer than 1 s", "Killed"]
+    page = gpu_suite.report(folder)
+    assert "| kind |\n| --- |\n| plain |\n\nThe rest was not measured: it took longer than 1 s\n" in page
+    assert "## tests\n\nNot measured: Killed\n" in page
+
+
+def test_rows_are_written_as_they_come(folder, monkeypatch):
+    from benchmarks import gpu_steps
+
+    seen = []
+
+    def failing(plan, folder, part):
+        yield {"n": 1}
+        yield {"n": 2}
+        seen.append(gpu_suite.read_json(gpu_suite.result_path(folder, "machine")))
+        raise ValueError("no more")
+
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # set for good otherwise
+    monkeypatch.setitem(gpu_steps.STEPS, "machine", failing)
+    gpu_steps.main(folder, "machine")
+    assert seen == [{"step": "machine", "ok": False, "rows": [{"n": 1}, {"n": 2}]}]
+    result = gpu_suite.read_json(gpu_suite.result_path(folder, "machine"))
+    assert not result["ok"] and result["rows"] == [{"n": 1}, {"n": 2}] and "ValueError: no more" in result["error"]
 
 
 def test_the_report_says_what_was_not_measured(folder):
     gpu_suite.write_json(
         gpu_suite.result_path(folder, "attention"),
-        {"step": "attention", "ok": False, "error": "Traceback\nRuntimeError: no kernel", "seconds": 1.0},
+        {"step": "attention", "ok": False, "rows": [], "error": "Traceback\nRuntimeError: no kernel", "seconds": 1.0},
     )
     page = gpu_suite.report(folder)
     assert "## attention\n\nNot measured: RuntimeError: no kernel" in page
