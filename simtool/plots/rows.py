@@ -45,18 +45,24 @@ def held_fixed(designs: list[str], mixed_in: str) -> str:
 
 
 def timing_finding(rows: pl.DataFrame) -> str:
-    """What the first and the last start are worth, design by design, at the share that most cells have.
+    """What the first and the last start are worth, design by design, at the share that most cells have; on the target
+    that gains most.
 
     Parameters
     ----------
     rows
         Of `study_timing`, one size.
     """
-    target, weight = rows["target"][0], rows["weight"].mode().sort()[0]
+    gains = rows.group_by("target", maintain_order=True).agg(pl.col("relative_improvement").mean())
+    target = gains.sort("relative_improvement", descending=True, maintain_order=True)["target"][0]
+    weight = rows["weight"].mode().sort()[-1]
     parts = []
     for design in designs_of(rows):
         own = rows.filter(pl.col("target") == target, pl.col("design") == design).sort("start")
-        own = own.filter(pl.col("weight") == weight) if design != "exposure" else own
+        at_share = own.filter(pl.col("weight") == weight)
+        # there, the share is raised as the start is later, so that as much is read of it
+        exposure = at_share["special_tokens"].first()
+        own = own.filter(pl.col("special_tokens") == exposure) if design == "exposure" else at_share
         if own["start"].n_unique() > 1:
             first, last = own["relative_improvement"][0] * 100, own["relative_improvement"][-1] * 100
             parts.append(f"{first:.1f}% to {last:.1f}% {DESIGNS.get(design, design)}")

@@ -24,7 +24,8 @@ def draw(study_timing: pl.DataFrame) -> Figure:
                 grid[i, j].set_title(DESIGNS.get(design, design))
         grid[i, 0].set_ylabel(f"{title_of(target)}:\nimprovement (%)")
     mixed_in = " and ".join(map(title_of, rows["mix"].unique(maintain_order=True)))
-    note = f"start of midtraining (share of pretraining); numbers: share of {mixed_in}; bars: 95%"
+    bars = "one seed: no intervals" if rows["low"].is_null().all() else "bars: 95%"
+    note = f"start of midtraining (share of pretraining); numbers: share of {mixed_in}; {bars}"
     figure.supxlabel(f"{note}\n{held_fixed(designs, mixed_in)}".rstrip(), fontsize=7)
     headline(figure, timing_finding(rows))
     return figure
@@ -33,15 +34,15 @@ def draw(study_timing: pl.DataFrame) -> Figure:
 def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
     """Improvement against the start, a line per weight, named at its beginning: darker is more."""
     axes.axhline(0, color="0.7", linewidth=0.5)
-    if "exposure" in rows["design"]:  # every start has a weight of its own
-        along = rows.sort("start")
-        axes.plot(along["start"], along["relative_improvement"] * 100, color="0.75", linewidth=0.8, zorder=0)
+    if "exposure" in rows["design"]:  # every start has a weight of its own; a line joins those of one exposure
+        for _, along in rows.sort("start").group_by("special_tokens", maintain_order=True):
+            axes.plot(along["start"], along["relative_improvement"] * 100, color="0.75", linewidth=0.8, zorder=0)
     for i, weight in enumerate(weights):
         own = rows.filter(pl.col("weight") == weight).sort("start")
         if own.is_empty():
             continue
         color = colormaps["viridis_r"](0.15 + 0.85 * i / max(len(weights) - 1, 1))
-        value, low, high = (own[name].to_numpy() * 100 for name in ("relative_improvement", "low", "high"))
+        value, low, high = (own[name].cast(float).to_numpy() * 100 for name in ("relative_improvement", "low", "high"))
         # lines that begin at one place are set apart, so that their intervals do not overlap
         places = own["start"].to_numpy() + (i - (len(weights) - 1) / 2) * 0.006
         bars = [value - low, high - value]

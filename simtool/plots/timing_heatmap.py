@@ -25,7 +25,8 @@ def draw(study_timing: pl.DataFrame) -> Figure:
             if i == 0:
                 grid[i, j].set_title(DESIGNS.get(design, design))
         grid[i, 0].set_ylabel(f"share of {mixed_in}\n(target {title_of(target)})")
-    note = "start of midtraining (share of pretraining); bold: the 95% interval leaves 0 out; blank: not trained"
+    bold = "one seed: no intervals" if rows["low"].is_null().all() else "bold: the 95% interval leaves 0 out"
+    note = f"start of midtraining (share of pretraining); {bold}; blank: not trained"
     figure.supxlabel(f"{note}\n{held_fixed(designs, mixed_in)}".rstrip(), fontsize=7)
     figure.colorbar(image, ax=grid, shrink=0.8, pad=0.01, label="improvement over the control (%)")
     headline(figure, timing_finding(rows))
@@ -39,7 +40,7 @@ def cells(rows: pl.DataFrame, axes: Axes, starts: list[float], weights: list[flo
         y, x = weights.index(row["weight"]), starts.index(row["start"])
         values[y, x] = value = row["relative_improvement"] * 100
         ink = "white" if abs(value) > 0.6 * most else "black"
-        weight = "bold" if row["low"] > 0 or row["high"] < 0 else "normal"
+        weight = "bold" if row["low"] is not None and (row["low"] > 0 or row["high"] < 0) else "normal"
         axes.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=6, color=ink, fontweight=weight)
     # blue and orange differ for every kind of colour blindness
     image = axes.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto", origin="lower")

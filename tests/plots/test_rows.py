@@ -38,3 +38,12 @@ def test_the_finding_of_timing_is_the_first_and_the_last_start():
     # improvement = 0.1 (1 - start) where confounded, + 0.1 weight: 9% + 2% and 3% + 2%; fixed: 2% and 2%
     assert text.startswith("From a start at 10% to 70%, improvement on PyCode goes from 11.0% to 5.0% as in the paper")
     assert text.endswith("2.0% to 2.0% with both held fixed")
+
+
+def test_the_finding_is_of_the_target_that_gains_most_and_of_one_exposure():
+    cells = [("gsm8k", 0.2, 0.1, 10, 0.09), ("gsm8k", 0.8, 0.4, 10, 0.01)]
+    cells += [("pycode", 0.2, 0.2, 20, 0.20), ("pycode", 0.2, 0.1, 10, 0.10), ("pycode", 0.8, 0.4, 10, 0.07)]
+    cells += [("pycode", 0.8, 0.8, 20, 0.15), ("pycode", 0.2, 0.2, 21, 0.2), ("pycode", 0.5, 0.2, 14, 0.06)]
+    names = ("target", "start", "weight", "special_tokens", "relative_improvement")
+    rows = pl.DataFrame(cells, schema=names, orient="row").with_columns(design=pl.lit("exposure"))
+    assert timing_finding(rows).endswith("on PyCode goes from 20.0% to 15.0% with exposure held fixed")

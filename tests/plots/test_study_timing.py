@@ -1,9 +1,9 @@
-"""Every line is named by its weight, at its beginning."""
+"""Every line is named by its weight, at its beginning; of one seed there are no bars."""
 
 from matplotlib.figure import Figure
 
-from simtool.plots.study_timing import curves
-from tests.plots.example_tables import timing
+from simtool.plots.study_timing import curves, draw
+from tests.plots.example_tables import timing, timing_of_one_seed
 
 
 def test_each_line_is_named_by_its_weight():
@@ -11,3 +11,17 @@ def test_each_line_is_named_by_its_weight():
     curves(timing().filter(design="confounded", target="pycode"), axes, [0.1, 0.2, 0.5])
     assert [text.get_text() for text in axes.texts] == ["10%", "20%", "50%"]
     assert len(axes.containers) == 3  # a line with its bars per weight
+
+
+def test_of_one_seed_there_are_no_intervals():
+    figure = draw(timing_of_one_seed())
+    assert "one seed: no intervals" in figure.get_supxlabel()
+    assert "bars: 95%" in draw(timing()).get_supxlabel()
+
+
+def test_a_line_joins_starts_of_one_exposure():
+    rows = timing().filter(design="exposure", target="pycode").with_columns(special_tokens="weight")  # as if
+    axes = Figure().subplots()
+    curves(rows, axes, [0.1, 0.2, 0.5])
+    joined = [line for line in axes.lines if line.get_color() == "0.75"]
+    assert [len(line.get_xdata()) for line in joined] == [3, 3, 3]

@@ -3,7 +3,7 @@
 import polars as pl
 
 from simtool.plots.timing_heatmap import draw
-from tests.plots.example_tables import timing
+from tests.plots.example_tables import timing, timing_of_one_seed
 
 
 def test_the_axis_is_the_share_of_what_is_mixed_in():
@@ -15,3 +15,9 @@ def test_bold_is_certain():
     texts = draw(unsure).axes[0].texts
     assert {text.get_fontweight() for text in texts} == {"bold", "normal"}
     assert sum(text.get_fontweight() == "normal" for text in texts) == 3  # one weight, three starts
+
+
+def test_of_one_seed_nothing_is_certain():
+    figure = draw(timing_of_one_seed())
+    assert {text.get_fontweight() for text in figure.axes[0].texts} == {"normal"}
+    assert "one seed: no intervals" in figure.get_supxlabel()
