@@ -16,13 +16,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from benchmarks.faults import without_dates
-from benchmarks.own_files import RUN, make_workspace
+from benchmarks.own_files import RUN, STUDY, make_workspace
 
 HALF_WRITTEN = (".tokenizing.*", ".saving.*", ".exporting.*")
 SECONDS = 900  # in which a command ends on a busy machine
@@ -30,24 +30,34 @@ SECONDS = 900  # in which a command ends on a busy machine
 
 @dataclass(frozen=True)
 class Killed:
-    """A command that is killed. pattern: glob of its results, which are compared without dates."""
+    """A command that is killed. patterns: globs of its results, which are compared without dates."""
 
     command: tuple[str, ...]
-    pattern: str
+    patterns: tuple[str, ...]
 
 
+WEIGHTS = "checkpoints/*/model.safetensors"
+# the study of defaults (`train-eval --pretrain`), cut small, its arms trained by two processes
+SMALL_STUDY = (*STUDY[: STUDY.index("--workers")], "--workers", "2", "--device", "cpu", "--out", "killed-study")
 COMMANDS = {
-    "profile": Killed(("profile", "a.jsonl", "--feature", "token2", "--workers", "2"), "cache/profiles/*.parquet"),
-    "tokenize": Killed(("tokenize", "a.jsonl", "--stores", "killed-stores"), "killed-stores/*/*/*.bin"),
-    "matrix --save": Killed(("matrix", "a.jsonl", "b.jsonl", "--resamples", "20", "--save", "killed"), "killed/*.csv"),
-    "train": Killed((*RUN, "killed-run", "--save-seconds", "0.2"), "killed-run/checkpoints/*/model.safetensors"),
-    "export": Killed(("export", "run", "exported"), "exported/*"),
+    "profile": Killed(("profile", "a.jsonl", "--feature", "token2", "--workers", "2"), ("cache/profiles/*.parquet",)),
+    "tokenize": Killed(("tokenize", "a.jsonl", "--stores", "killed-stores"), ("killed-stores/*/*/*.bin",)),
+    "matrix --save": Killed(
+        ("matrix", "a.jsonl", "b.jsonl", "--resamples", "20", "--save", "killed"), ("killed/*.csv",)
+    ),
+    "train": Killed((*RUN, "killed-run", "--save-seconds", "0.2"), (f"killed-run/{WEIGHTS}",)),
+    "export": Killed(("export", "run", "exported"), ("exported/*",)),
+    "train-eval": Killed(
+        SMALL_STUDY,
+        ("killed-study/records.jsonl", "killed-study/tables/study_[le]*.csv", f"killed-study/runs/*/{WEIGHTS}"),
+    ),
 }
 
 
-def content_hash(folder: Path, pattern: str) -> Mapping[str, str]:
-    """{file: a hash of it}; of a profile, of its counts, as its file says when it was made."""
-    return {str(path.relative_to(folder)): _hash(path) for path in sorted(folder.glob(pattern))}
+def content_hash(folder: Path, patterns: Iterable[str]) -> Mapping[str, str]:
+    """{file: a hash of it}; of a profile, of its counts, as its file says when it was made; lines of JSON in any order,
+    as they come when runs end."""
+    return {str(path.relative_to(folder)): _hash(path) for pattern in patterns for path in sorted(folder.glob(pattern))}
 
 
 def _hash(path: Path) -> str:
@@ -57,7 +67,7 @@ def _hash(path: Path) -> str:
         facts = profile_facts(path)
         content = json.dumps([facts["features"], facts["n_documents"], facts["n_bytes"]]).encode()
     elif path.suffix in (".json", ".jsonl"):
-        content = without_dates(path.read_text()).encode()
+        content = "\n".join(sorted(map(without_dates, path.read_text().split("\n")))).encode()
     else:
         content = path.read_bytes()
     return hashlib.sha256(content).hexdigest()
@@ -115,7 +125,7 @@ def trial(clean: Path, folder: Path, name: str, seconds: float, expected: Mappin
     """One kill and one repetition, from a copy of the clean folder."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(clean, folder)
-    command, pattern = COMMANDS[name].command, COMMANDS[name].pattern
+    command, patterns = COMMANDS[name].command, COMMANDS[name].patterns
     what, session = kill_at(folder, command, seconds, rng)
     counts = Counter({f"killed: {what}": 1})
     code, _, err = finish(folder, command)
@@ -123,7 +133,7 @@ def trial(clean: Path, folder: Path, name: str, seconds: float, expected: Mappin
     if code != 0:
         counts["repetition failed"] += 1
         print(f"{name} after a kill at {seconds:.1f} s: {err[-300:]}", file=sys.stderr)
-    elif content_hash(folder, pattern) != expected:
+    elif content_hash(folder, patterns) != expected:
         counts["other result"] += 1
         print(f"{name} after a kill at {seconds:.1f} s has another result", file=sys.stderr)
     counts["left half written"] += sum(len(list(folder.rglob(glob))) for glob in HALF_WRITTEN)
@@ -146,7 +156,7 @@ def main() -> None:
             shutil.copytree(clean, folder)
             code, seconds, err = finish(folder, COMMANDS[name].command)
             assert code == 0, err
-            expected = content_hash(folder, COMMANDS[name].pattern)
+            expected = content_hash(folder, COMMANDS[name].patterns)
             assert expected, f"{name} has no results"
             total: Counter = Counter()
             for _ in range(options.kills):

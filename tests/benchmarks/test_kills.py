@@ -29,8 +29,20 @@ def test_a_command_is_killed_or_ends_before(tmp_path, monkeypatch):
 def test_results_are_compared_without_their_dates(tmp_path):
     path = tmp_path / "losses.jsonl"
     path.write_text('{"loss": 1.5, "made": "2026-11-26T10:00:00+00:00"}\n')
-    first = content_hash(tmp_path, "*.jsonl")
+    first = content_hash(tmp_path, ["*.jsonl"])
     path.write_text('{"loss": 1.5, "made": "2027-01-01T11:00:00+00:00"}\n')
-    assert content_hash(tmp_path, "*.jsonl") == first
+    assert content_hash(tmp_path, ["*.jsonl"]) == first
     path.write_text('{"loss": 2.5, "made": "2027-01-01T11:00:00+00:00"}\n')
-    assert content_hash(tmp_path, "*.jsonl") != first
+    assert content_hash(tmp_path, ["*.jsonl"]) != first
+    path.write_text('{"a": 1, "made": "x"}\n{"b": 2, "seconds": 3}\n')
+    first = content_hash(tmp_path, ["*.jsonl"])
+    path.write_text('{"b": 2, "seconds": 4}\n{"a": 1, "made": "y"}\n')
+    assert content_hash(tmp_path, ["*.jsonl"]) == first, "runs end in any order"
+
+
+def test_each_command_that_is_killed_is_one_of_simtool():
+    from simtool.cli import PANELS
+
+    known = {command.__name__.replace("_", "-") for panel in PANELS.values() for command in panel}
+    assert {killed.command[0] for killed in kills.COMMANDS.values()} <= known
+    assert all(killed.patterns for killed in kills.COMMANDS.values())
