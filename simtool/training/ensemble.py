@@ -10,6 +10,7 @@ and which members' updates are sound is decided on the device, before they are m
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from simtool.errors import SimtoolError, TrainingDiverged
 from simtool.tokens.batches import IGNORED, Batch, ExampleBatches, TextBatches
 from simtool.tokens.store import TokenStore
+from simtool.training.graphs import Pieces, Replayed
 from simtool.training.hardware import autocast, compiled_on_gpu, free_bytes
 from simtool.training.losses import chunked_cross_entropy
 from simtool.training.metrics import LossHistory
@@ -80,7 +82,7 @@ class EnsembleBatch:
     n_targets   int (E,)
     """
 
-    pieces: list[tuple[np.ndarray | Tensor, ...]]
+    pieces: Pieces
     n_targets: np.ndarray
 
 
@@ -103,6 +105,8 @@ def train_ensemble(
     stores: Mapping[str, TokenStore],
     device: str = "cpu",
     starts: Sequence[Start] | None = None,
+    graph: bool = False,
+    report: Callable[[Any], None] = lambda message: None,
 ) -> TrainedEnsemble:
     """Train the last segments of recipes side by side.
 
@@ -115,6 +119,10 @@ def train_ensemble(
         batch and the number of steps that are left must be alike.
     starts : sequence of Start, optional
         What each of them goes on from; None: initial weights.
+    graph : bool
+        Replay the gradients of a step as a CUDA graph. Not measured; nothing is captured on a CPU.
+    report : callable
+        Is called with a sentence where that cannot be done.
 
     Raises
     ------
@@ -137,6 +145,8 @@ def train_ensemble(
     n_steps = check_alike(members, starts)
     optimizers = [carried(member, start) for member, start in zip(members, starts, strict=True)]
     ensemble = Ensemble([start.model for start in starts], torch.device(device), recipes[0], optimizers)
+    if graph and ensemble.device.type == "cuda":
+        ensemble.take_gradients = Replayed(ensemble.gradients, ensemble.device, report)
     losses, n_tokens = train_members(ensemble, members, n_steps)
     models = ensemble.models()
     return TrainedEnsemble(models, ensemble.optimizers(models), losses, n_tokens)
@@ -236,6 +246,7 @@ class Ensemble:
         self.weights_EP = torch.stack(rows).to(device)
         self.first_EP, self.second_EP = torch.zeros_like(self.weights_EP), torch.zeros_like(self.weights_EP)
         self.n_steps = np.zeros(len(models))
+        self.take_gradients: Callable[[Pieces], tuple[Tensor, ...]] = self.gradients
         for e, (model, optimizer) in enumerate(zip(models, optimizers, strict=False)):
             if optimizer is not None and optimizer.state:
                 self._take_moments(e, [optimizer.state[parameter] for parameter in model.parameters()])
@@ -274,13 +285,13 @@ class Ensemble:
         rows = documents_EBT.reshape(-1, documents_EBT.shape[2])
         return document_offsets(rows) if has_document_attention(self.device, self.recipe.precision) else rows
 
-    def accumulate(self, pieces: Sequence[Sequence[np.ndarray | Tensor]]) -> None:
+    def accumulate(self, pieces: Pieces) -> None:
         """The gradients of each member's mean loss over its batch, that loss, and the norm, for `step` to take."""
-        tensors = [[moved(array, self.device) for array in piece] for piece in pieces]
-        self.loss_E, self.norm_E, self.gradient_EP = self.gradients(tensors)
+        self.loss_E, self.norm_E, self.gradient_EP = self.take_gradients(pieces)
 
-    def gradients(self, pieces: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    def gradients(self, pieces: Pieces) -> tuple[Tensor, Tensor, Tensor]:
         """Each member's mean loss (E,), the norm of its gradient (E,), and the gradient (E, P)."""
+        pieces = [[moved(tensor, self.device) for tensor in piece] for piece in pieces]
         n_targets_E = sum((targets_EBT != IGNORED).sum((1, 2)) for _, targets_EBT, *_ in pieces)
         total_E = torch.zeros(len(self.weights_EP), device=self.device)
         gradients: list[Tensor] = []

@@ -47,9 +47,10 @@ def filled_up(batch: Batch, multiple: int = MULTIPLE) -> Batch:
     )
 
 
-def staged(array: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
-    """The array, for a GPU as a CPU tensor in memory that it reads by itself."""
-    return torch.from_numpy(np.ascontiguousarray(array)).pin_memory() if device.type == "cuda" else array
+def staged(array: np.ndarray, device: torch.device) -> Tensor:
+    """A CPU tensor of an array, for a GPU in memory that it reads by itself."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
 def moved(array: np.ndarray | Tensor, device: torch.device) -> Tensor:

@@ -47,7 +47,7 @@ from simtool.training.microbatch import MicroBatches, load_micro_batches, usual_
 from simtool.training.model import GPTNeoX, build_model, document_offsets, flops_per_token, has_document_attention
 from simtool.training.optimizer import adamw, guarded_step
 from simtool.training.position import Position
-from simtool.training.prefetch import filled_up, moved, prefetched, staged, width_multiple
+from simtool.training.prefetch import filled_up, moved, prefetched, staged
 from simtool.training.recipes import Phase, Recipe, bind_folder
 
 SHOWN_ROWS = 8  # of a batch that a run stops at
@@ -325,7 +325,10 @@ class _Run:
         """The batches of these steps, made ahead; for a GPU of few widths, and in memory that it reads by itself."""
 
         def prepare(step: int) -> Batch:
-            batch = filled_up(batches.batch(step), width_multiple(self.device))
+            batch = batches.batch(step)
+            if self.device.type != "cuda":
+                return batch
+            batch = filled_up(batch)
             return Batch(*(staged(array, self.device) for array in (batch.ids, batch.targets, batch.documents)))
 
         return prefetched(prepare, steps)

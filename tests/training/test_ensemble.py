@@ -264,7 +264,7 @@ def counted_operations(call):
 def test_a_step_costs_as_many_operations_for_many_members_as_for_few(masked):
     def step(n_members):
         ensemble = Ensemble([build_model("tiny", toys.VOCABULARY, e) for e in range(n_members)], CPU, toys.recipe())
-        ids = np.ones((n_members, 1, 16), np.int64)
+        ids = torch.ones(n_members, 1, 16, dtype=torch.int64)
         pieces = [(ids, ids, ids[:, 0])] if masked else [(ids, ids)]
         rates, limits = [1e-3] * n_members, [np.inf] * n_members
         return counted_operations(lambda: (ensemble.accumulate(pieces), ensemble.step(rates, limits)))
@@ -282,7 +282,7 @@ def test_attention_knows_that_it_will_be_differentiated(monkeypatch):
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
     ensemble = Ensemble([build_model("tiny", toys.VOCABULARY, e) for e in range(2)], CPU, toys.recipe())
-    ids = np.ones((2, 1, 16), np.int64)
+    ids = torch.ones(2, 1, 16, dtype=torch.int64)
     ensemble.accumulate([(ids, ids)])
     assert seen == [[True] * 3] * ensemble.shape.n_layers
 
@@ -295,7 +295,7 @@ def test_a_compiled_layer_is_the_layer_and_is_compiled_once(monkeypatch):
     counter = CompileCounterWithBackend("aot_eager")
     torch._dynamo.reset()
     models = [build_model("tiny", toys.VOCABULARY, e) for e in range(2)]
-    ids = np.arange(2 * 2 * 16).reshape(2, 2, 16) % toys.VOCABULARY
+    ids = torch.arange(2 * 2 * 16).reshape(2, 2, 16) % toys.VOCABULARY
     eager = Ensemble(models, CPU, toys.recipe())
     eager.accumulate([(ids, ids)])
     compiled_layer = torch.compile(module.ensemble_layer, backend=counter)
