@@ -86,7 +86,18 @@ def _version(
             envvar="SIMTOOL_LONGEST_DOCUMENT",
         ),
     ] = 64,
+    most_files: Annotated[
+        int,
+        typer.Option(
+            "--most-files",
+            help="Files and folders that a folder or glob may lead through, so that no wrong word walks a whole disk.",
+            metavar="N",
+            min=1,
+            envvar="SIMTOOL_MOST_FILES",
+        ),
+    ] = 200_000,
 ) -> None:
+    os.environ["SIMTOOL_MOST_FILES"] = str(most_files)
     os.environ["SIMTOOL_LONGEST_DOCUMENT"] = str(longest_document)  # in this process and its workers
     if corpora:
         os.environ["SIMTOOL_CORPORA"] = corpora  # read where names become corpora, in this process and its workers

@@ -4,15 +4,15 @@ Links are followed, round trips are not. Passed over, and told: what is hidden, 
 data (`_SUCCESS`, `dataset_infos.json`, READMEs), other splits, and a file that is there twice in another wrapping.
 """
 
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from simtool.corpora.compression import BY_SUFFIX, suffix_of
 from simtool.corpora.files import File, local_file
 from simtool.corpora.formats import BY_NAME, LONGEST_SOURCE_FILE, format_of, is_text, named_format
+from simtool.corpora.walk import Walk
 from simtool.errors import SimtoolError
 
 SPLITS = {"train": "train|training", "validation": "validation|valid|val|dev", "test": "test|testing|eval|evaluation"}
@@ -52,9 +52,10 @@ def contents_of(folder: Path, split: str = "train") -> Contents:
     Raises
     ------
     SimtoolError
-        Where data and other files are so mixed that either may be meant, or the dataset has no such split.
+        Where it holds too many files, where data and other files are so mixed that either may be meant, or where the
+        dataset has no such split.
     """
-    paths = sorted(_walked(folder))
+    paths = sorted(Walk(str(folder)).files_below(folder, WORK_FOLDERS))
     data, others = _data_and_others(folder, paths)
     sources = [path for path in others if not BESIDE_DATA.fullmatch(path.name) and is_source(path)]
     if not data or len(sources) > len(data):
@@ -73,29 +74,6 @@ def split_of(name: str) -> str | None:
             if pattern.search(part):
                 return split
     return None
-
-
-def _walked(folder: Path) -> Iterator[Path]:
-    """The files below a folder that are not hidden; a folder that a link leads to is entered once."""
-    entered = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in WORK_FOLDERS)
-        for name in names:
-            if not name.startswith(".") and _is_file(path := Path(root, name)):
-                yield path
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is a file; what nobody may look at is none."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
 
 
 def _data_and_others(folder: Path, paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:

@@ -6,7 +6,7 @@ is. What a file holds: `formats`; what of a folder is read: `folders`.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from simtool.corpora.folders import contents_of, split_of
 from simtool.corpora.formats import BY_NAME, FORMATS, document_blocks, format_of, named_format
 from simtool.corpora.layouts import find_layout
 from simtool.corpora.pieces import Piece, in_groups, piece_bytes, spans_of
+from simtool.corpora.walk import SIGNS, Walk, kinds_of, kinds_text, most_files, too_many
 from simtool.errors import SimtoolError
 
 SAMPLE_ROWS = 100  # that tell a layout
+MANY_FILES = 1_000  # from which on it is said, before they are read, of which kinds they are
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,13 @@ class Files:
     def describe(self) -> str:
         if len(self.files) == 1 and not self.passed:
             return f"file {self.files[0].name}{self._shown_dialect()}"
-        return f"{len(self.files)} files of {without_home(self.label)}{self._passed_over()}"
+        return f"{len(self.files)} files of {without_home(self.label)}{self._shown_kinds()}{self._passed_over()}"
+
+    def _shown_kinds(self) -> str:
+        """Of how many kinds they are, where they are many: perhaps another folder was meant."""
+        if len(self.files) < MANY_FILES:
+            return ""
+        return f": {kinds_text(kinds_of(file.location for file in self.files))}"
 
     def _shown_dialect(self) -> str:
         """How a table is written, where it is not as tables mostly are."""
@@ -188,7 +196,7 @@ def find_files(spec: str, split: str = "train", encoding: str = "") -> Files:
         return Files(_declared((spooled(spec),), encoding), spec)
     if "://" in spec:
         files = tuple(_remote_files(spec))
-    elif (path := Path(spec).expanduser()).is_dir():
+    elif (path := _local_path(spec)).is_dir():
         contents = contents_of(path, split)
         files = contents.files
         if files:
@@ -256,6 +264,13 @@ def file_corpus(
     return with_layout(corpus, source.sample(), fields)
 
 
+def announce(corpus: Corpus, report: Callable[[str], None]) -> None:
+    """Say what a corpus of many files is, before it is read."""
+    source = corpus.source
+    if isinstance(source, Files) and len(source.files) >= MANY_FILES:
+        report(f"{source.describe()}; {(source.n_bytes or 0) >> 20:,} MB on disk")
+
+
 def with_layout(corpus: Corpus, rows: list[Row], fields: str | None) -> Corpus:
     """The corpus, read as its first rows (or the named fields) say."""
     assert corpus.source is not None
@@ -269,14 +284,28 @@ def with_layout(corpus: Corpus, rows: list[Row], fields: str | None) -> Corpus:
     )
 
 
+def _local_path(spec: str) -> Path:
+    """The path that is typed, there or not.
+
+    Raises
+    ------
+    SimtoolError
+        Where it cannot be one: longer than a name may be, or of no user.
+    """
+    try:
+        path = Path(spec).expanduser()
+        path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise unreadable(spec, error) from error
+    return path
+
+
 def _local_paths(spec: str) -> list[Path]:
-    path = Path(spec).expanduser()
+    path = _local_path(spec)
     if path.exists():
         return [path]
-    if any(sign in spec for sign in "*?["):
-        root = Path(path.anchor) if path.is_absolute() else Path()
-        pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
-        return sorted(p for p in root.glob(pattern) if p.is_file())
+    if any(sign in spec for sign in SIGNS):
+        return sorted(Walk(spec).matching(path))
     raise SimtoolError(f"No file {spec}. Check the path.")
 
 
@@ -292,6 +321,8 @@ def _remote_files(spec: str) -> list[File]:
             paths = sorted(system.find(path))
         else:
             return [remote_file(spec)]
+        if len(paths) > most_files():
+            raise too_many(spec, kinds_of(paths[: most_files()]))
         return [remote_file(system.unstrip_protocol(path)) for path in paths]
     except ImportError as error:
         raise SimtoolError(f"Cannot open {without_secrets(spec)}: {error}.") from error
