@@ -92,7 +92,7 @@ def load_entries(path: Path) -> dict[str, Entry]:
         raise SimtoolError(f"{path} cannot be read: {error}.") from error
     known = [field.name for field in fields(Entry)]
     entries = {}
-    for name, settings in content.get("corpora", {}).items():
+    for name, settings in _tables(path, content.get("corpora", {})).items():
         if name in CATALOGUE or not NAME.fullmatch(name):
             problem = "is a corpus of the catalogue" if name in CATALOGUE else "is no name (letters, digits, _ and -)"
             raise SimtoolError(f"{path}: {name!r} {problem}. Choose another.")
@@ -105,6 +105,18 @@ def load_entries(path: Path) -> dict[str, Entry]:
             located["chat_template"] = str(path.parent / template)
         entries[name] = Entry(**settings | located)
     return entries
+
+
+def _tables(path: Path, corpora: Any) -> dict[str, dict[str, str]]:
+    """{name: settings}, all of them texts, of what a corpora file has under `corpora`."""
+    tables = corpora.items() if isinstance(corpora, dict) else [("corpora", corpora)]
+    for name, settings in tables:
+        values = settings.values() if isinstance(settings, dict) else [settings]
+        if not isinstance(settings, dict) or not all(isinstance(value, str) for value in values):
+            raise SimtoolError(
+                f'{path}: {name} is {str(settings)[:80]}. A corpus is a table [corpora.NAME] of texts: path = "FILE".'
+            )
+    return corpora
 
 
 def with_entry(path: Path, name: str, settings: Mapping[str, str]) -> str:
@@ -169,8 +181,8 @@ class RowFilter:
     def _tree(self) -> ast.expr:
         try:
             return ast.parse(self.text, mode="eval").body
-        except SyntaxError as error:
-            raise self._wrong(str(error.msg)) from error
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # of NUL; of a thousand brackets
+            raise self._wrong(str(getattr(error, "msg", error))) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RowFilter, (self.text,)
