@@ -42,7 +42,7 @@ def make(tables: Path, data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]
     published = find_table(tables, "published_results", "analyses")[0]
     for size in published["size"].unique(maintain_order=True):
         cells[f"published {size}"] = _effect_cells(published.filter(pl.col("size") == size), TOKENIZER)
-    study, facts = find_table(tables, "mini_effects", "simtool train-eval mini")
+    study, facts = find_table(tables, "mini_effects", "the study `mini` of earlier versions")
     cells[f"study {facts['study']}"] = _effect_cells(mean_cells(study), facts.get("tokenizer", "default"))
     midtraining = {name: table for name, table in cells.items() if name.startswith(MIDTRAINING)}
     rows = [

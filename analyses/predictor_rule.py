@@ -34,7 +34,7 @@ def make(tables: Path, data: Path | None) -> tuple[pl.DataFrame, dict[str, Any]]
     others = [name for name in names if name not in set(ranked["predictor"])]
     ranked = pl.concat([ranked, _other_ranks(others, data)], how="vertical_relaxed")
     published = find_table(tables, "published_results", "analyses")[0].filter(pl.col("size") == "410m")
-    study, facts = find_table(tables, "mini_effects", "simtool train-eval mini")
+    study, facts = find_table(tables, "mini_effects", "the study `mini` of earlier versions")
     rows = (
         pl.DataFrame({"predictor": [*names, SPANS]})
         .join(_rank_scores(ranked), on="predictor", how="left", maintain_order="left")

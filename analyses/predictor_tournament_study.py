@@ -31,7 +31,7 @@ def make(tables: Path, data: Path | None = None) -> tuple[pl.DataFrame, dict[str
     names = of_profiles()
     features = {feature for name in names for feature in PREDICTORS[name].features}
     corpora = sorted({*pretrain.weights, *results["mix"], *results["target"]})
-    profiles = _profiles(corpora, tokenizer, features, data)
+    profiles = study_profiles(corpora, tokenizer, features, data)
     sizes = results["size"].unique(maintain_order=True)
     same_domain = facts.get("same_domain")  # None: of the catalogue
     scores = pl.concat(
@@ -45,7 +45,7 @@ def make(tables: Path, data: Path | None = None) -> tuple[pl.DataFrame, dict[str
     }
 
 
-def _profiles(corpora: list[str], tokenizer: str, features: set[str], data: Path | None) -> dict[str, Profile]:
+def study_profiles(corpora: list[str], tokenizer: str, features: set[str], data: Path | None) -> dict[str, Profile]:
     """Those that ship; where one does not, all from the data folder, as the study itself predicted."""
     try:
         return {name: shipped_profile(name, tokenizer, features) for name in corpora}

@@ -48,30 +48,6 @@ def quick() -> Study:
     )
 
 
-def mini() -> Study:
-    """The paper's five mixtures and four targets on real text, at a size for two cores."""
-    mids = [("starcoder", 0.2), ("math", 0.12), ("flan", 0.05), ("knowledgeqa", 0.2), ("dclm", 0.2)]
-    return Study(
-        "mini",
-        "C4, then the paper's five mixtures (most of them proxy corpora) and continued pretraining; its four targets.",
-        C4,
-        arms_of(C4, mids, cpt=["starcoder", "math"]),
-        PAPER_TARGETS,
-        {"c4": 400_000, **{name: 200_000 for name, _ in mids}, **dict.fromkeys(PAPER_TARGETS, 20_000)},
-        tokens=65_536,
-        target_shares=HALVES,
-        batch_size=4,
-        sft_batch_size=8,
-        held_out=40,
-        same_domain=_same_domain(("starcoder", "math"), PAPER_TARGETS),
-    )
-
-
-def mini_timing() -> Study:
-    """When and how much, at a size for two cores: StarCoder at three shares from three starts, in four designs."""
-    return _timing("mini-timing", "nano", replace(mini(), seeds=(0, 1), tokens=65_536), targets=("pycode",))
-
-
 def graded() -> Study:
     """Relations of every degree, on real text, where nano learns language: nine mixtures, two of CPT, seven targets."""
     blend = Mixture({"wikipedia": 0.55, "openstax_textbooks": 0.25, "news": 0.15, "c4": 0.05})
@@ -225,8 +201,6 @@ def _same_domain(specials: Sequence[str], targets: Sequence[str]) -> tuple[tuple
 
 PRESETS: dict[str, Callable[[], Study]] = {
     "quick": quick,
-    "mini": mini,
-    "mini-timing": mini_timing,
     "graded": graded,
     "graded-timing": graded_timing,
     "shared-mini": shared_mini,

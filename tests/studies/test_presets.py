@@ -42,8 +42,8 @@ def test_what_is_typed_gets_the_settings_of_its_size(model):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: find_preset("quik"), "Unknown study 'quik'. Did you mean 'quick'?\nKnown: graded, graded-timing, mini,"
-         " mini-timing, paper-160m, paper-1b, paper-410m, paper-70m, quick, shared-mini, timing-weight."),
+        (lambda: find_preset("quik"), "Unknown study 'quik'. Did you mean 'quick'?\nKnown: graded, graded-timing,"
+         " paper-160m, paper-1b, paper-410m, paper-70m, quick, shared-mini, timing-weight."),
         (lambda: study_of_flags("web", ["code"], ["tasks"], "nano", 10_000, 1),
          "--mid names a corpus and its share, such as starcoder:0.2. Got code."),
         (lambda: study_of_flags("web", [], ["tasks"], "nano", 10_000, 1),
