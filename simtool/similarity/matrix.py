@@ -14,9 +14,11 @@ from simtool.profiles.features import N_FOLDS, coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.results import Tabular, html_table, read_only
 from simtool.similarity.metrics import Metric, find_metric
+from simtool.similarity.permutations import p_of_exchange, random_sides
 from simtool.similarity.resampling import half_splits, thin
 from simtool.similarity.splits import on_splits
-from simtool.statistics import CONFIDENCE, random_halves, sized_jackknife_interval
+from simtool.statistics import CONFIDENCE, sized_jackknife_interval
+from simtool.threads import array_threads
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 RESAMPLES = 200
 JACKKNIFE_SPLITS = 8  # and their mirror images, for each fold left out; 4 and 16 gave the same widths within 3%
 BIAS_SPLITS = 40  # of half of the documents
-PERMUTATIONS = 199  # of folds; p is then a multiple of 1 / 200
+PAIRS_AT_ONCE = 64  # tested beside each other
 TILE_CORPORA = 128  # rows and columns compared at once: 400 splits of them are 50 MB, and of 1,000 corpora 3 GB
 EQUAL_DOCUMENTS = 0.1  # document counts that differ by less are taken as equal
 Name = TypeVar("Name")
@@ -196,7 +198,9 @@ def leave_out_folds(metric: Metric, samples: np.ndarray, splits: np.ndarray) -> 
     the choice of splits adds to the differences between folds drops out to first order.
     """
     n_folds = samples.shape[1]
-    halves = np.concatenate([splits[:JACKKNIFE_SPLITS], ~splits[:JACKKNIFE_SPLITS]])
+    halves = splits[:JACKKNIFE_SPLITS]
+    if not metric.symmetric:  # `cells_of` pairs the halves of a symmetric one both ways
+        halves = np.concatenate([halves, ~halves])
     rest = ~np.eye(n_folds, dtype=bool)
     first, second = ((side[None] & rest[:, None]).reshape(-1, n_folds) for side in (halves, ~halves))
     return cells_of(metric, samples, first, second, n_folds)
@@ -248,33 +252,22 @@ def compare_with_ceilings(
     documents
         int (n,): how many documents each sample was counted from.
     """
-    n = len(samples)
-    is_tested = np.full((n, n), metric.by_ceilings)
+    larger = np.maximum(documents[:, None], documents)
+    equal = np.abs(documents[:, None] - documents) <= EQUAL_DOCUMENTS * larger
+    np.fill_diagonal(equal, False)
+    is_tested = equal | metric.by_ceilings
     at_ceiling = is_tested & (high >= 1)
-    for i, j in itertools.permutations(range(n), 2):
-        if abs(documents[i] - documents[j]) > EQUAL_DOCUMENTS * max(documents[i], documents[j]):
-            continue
-        is_tested[i, j] = True
-        if metric.symmetric and j < i:
-            at_ceiling[i, j] = at_ceiling[j, i]
-        else:
-            at_ceiling[i, j] = permutation_of_folds(metric, samples[i], samples[j], rng) > 1 - CONFIDENCE
+    pairs = [(i, j) for i, j in zip(*np.nonzero(equal), strict=True) if i < j or not metric.symmetric]
+    with array_threads() as pool:
+        for start in range(0, len(pairs), PAIRS_AT_ONCE):  # sides are drawn in the order of the pairs
+            some = [(i, j, random_sides(samples.shape[1], rng)) for i, j in pairs[start : start + PAIRS_AT_ONCE]]
+            p = pool.map(lambda pair: p_of_exchange(metric, samples[pair[0]], samples[pair[1]], pair[2], 1), some)
+            for (i, j, _), p_of_pair in zip(some, p, strict=True):
+                at_ceiling[i, j] = p_of_pair > 1 - CONFIDENCE
+    if metric.symmetric:
+        at_ceiling = np.where(equal & np.tri(len(samples), dtype=bool), at_ceiling.T, at_ceiling)
     np.fill_diagonal(is_tested, False)
     return at_ceiling & is_tested, is_tested
-
-
-def permutation_of_folds(metric: Metric, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
-    """p of two samples, (n_folds, V) each, being of one text: their folds change sides, and are as far apart as they.
-
-    All that was counted is compared, and not halves of it: the power is that of the whole samples.
-    """
-    pooled = np.concatenate([a, b])[None]
-    sides = np.zeros((1 + PERMUTATIONS, len(a) + len(b)), bool)
-    sides[0, : len(a)] = True  # as they are
-    sides[1:] = random_halves(len(a) + len(b), PERMUTATIONS, rng)
-    (measured,) = on_splits([metric], pooled, pooled, sides)
-    similarity = metric.sign * measured[:, 0, 0]
-    return float((similarity <= similarity[0] + 1e-12).mean())
 
 
 def equal_samples(
