@@ -14,6 +14,7 @@ becomes of the others. `prepare --tiny` makes a rehearsal of all of it on a CPU.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -46,7 +47,7 @@ FULL_PLAN = {
     "head_sizes": [32, 64, 128, 256], "attention_shape": [8, 8, 2048], "attention_widths": [512, 1024, 1536, 2048],
     "throughput": {"160m": [16, 2048], "410m": [16, 2048], "1b": [16, 2048], "14m": [64, 2048]},
     "determinism": {"14m": [16, 512], "70m": [16, 512]}, "train": ["160m", 16, 2048, 45.0],
-    "ensemble": {"size": "14m", "members": [1, 4, 16], "step_tokens": [512, 2048, 16_384], "width": 512, "steps": 20},
+    "ensemble": {"size": "14m", "members": [1, 4, 16], "step_tokens": [2048, 512, 16_384], "width": 512, "steps": 20},
 }  # fmt: skip
 TINY_PLAN = {
     "device": "cpu", "precision": "fp32", "vocabulary_size": 256, "seconds": 0.2, "steps": 3, "warmup": 1,
@@ -163,20 +164,24 @@ def run_step(folder: Path, step: str, limit: float) -> dict[str, Any]:
     places = [str(folder / "site"), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(places), "HF_HUB_OFFLINE": "1"}
     start = time.monotonic()
-    try:
-        process = subprocess.run(
-            [sys.executable, "-m", "benchmarks.gpu_steps", str(folder), step],
-            env=environment, cwd=ROOT, timeout=limit, capture_output=True, text=True,
-        )  # fmt: skip
-        error = process.stderr[-4000:] or f"it ended with {process.returncode}"
-    except subprocess.TimeoutExpired:
-        error = f"it took longer than {limit:.0f} s"
+    error = error_of([sys.executable, "-m", "benchmarks.gpu_steps", str(folder), step], environment, limit)
     result = read_json(path) if path.exists() else {"step": step, "ok": False, "rows": []}
     if not result["ok"]:
         result.setdefault("error", error)
     result["seconds"] = time.monotonic() - start
     write_json(path, result)
     return result
+
+
+def error_of(command: Sequence[str], environment: Mapping[str, str], limit: float) -> str:
+    """What a command writes to its standard error, or how it ended; past its time all that it has started is ended."""
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=environment, cwd=ROOT, **options) as process:
+        try:
+            return process.communicate(timeout=limit)[1][-4000:] or f"it ended with {process.returncode}"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return f"it took longer than {limit:.0f} s"
 
 
 def install_wheels(folder: Path) -> None:
