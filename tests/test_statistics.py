@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from simtool import statistics
 from simtool.errors import SimtoolError
 from simtool.statistics import (
     agreement,
@@ -29,6 +30,7 @@ from simtool.statistics import (
     pseudo_values,
     random_halves,
     ranks_of_rows,
+    sized_jackknife_interval,
     t_over_z,
     t_quantile,
 )
@@ -314,3 +316,31 @@ def test_what_folds_explain_is_the_sampling_error_of_the_mean():
     np.testing.assert_allclose(explained_by_folds(linear, halves), linear)
     few = rng.normal(size=(5, 2))
     np.testing.assert_allclose(explained_by_folds(few, halves[:5]), few)  # fewer than folds: nothing is left out
+
+
+def test_what_sizes_explain_costs_a_degree_of_freedom():
+    left_out, sizes = np.array([1.0, 2.0, 3.0, 5.0]), np.array([[1.0, 2.0, 3.0, 4.0]])
+    low, high = sized_jackknife_interval(2.5, left_out, sizes)
+    # about their mean -1.75, -0.75, 0.25, 2.25; less 1.3 per unit 0.2, -0.1, -0.4, 0.3, whose squares sum to 0.3;
+    # a mean and a slope leave 2 degrees of freedom of 4, where a jackknife of 4 units has 3
+    reach = t_quantile(2) * math.sqrt(3 / 4 * 0.3 * 3 / 2)
+    assert (low, high) == pytest.approx((2.5 - reach, 2.5 + reach))
+
+
+def test_agreement_without_a_target_is_that_of_the_others():
+    predicted, observed = tables(3, 1.0)
+    result = agreement(predicted, observed)
+    for t in range(observed.shape[1]):
+        rest = [np.delete(table, t, axis=1).ravel() for table in (predicted, observed)]
+        assert result.without_target[t] == pytest.approx(correlations(*rest)[0])
+
+
+def test_corpora_drawn_twice_are_not_compared_with_themselves(monkeypatch):
+    monkeypatch.setattr(statistics, "BOOTSTRAPS", 40)
+    first, second = (table + table.T + 99 * np.eye(6) for table in tables(4, 0.5, (6, 6)))
+    result = cells_agreement(first, second, seed=7)
+    naive = []
+    for draw in np.random.default_rng(7).integers(6, size=(40, 6)):
+        pairs = [(a, b) for a, b in itertools.combinations(draw, 2) if a != b]
+        naive.append(correlations(*(np.array([table[pair] for pair in pairs]) for table in (first, second)))[1])
+    assert (result.low, result.high) == pytest.approx(tuple(np.nanquantile(naive, (0.025, 0.975))))

@@ -1,6 +1,8 @@
 """Archives unpack to what they may."""
 
+import io
 import shutil
+import tarfile
 
 import pytest
 
@@ -17,3 +19,20 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch, k
     monkeypatch.setattr(archives, "UNPACKED_FREE", 1 << 20)
     with pytest.raises(SimtoolError, match=r"unpacks to more than .* MB, 100 times its size\.\nUnpack it yourself"):
         find_files(path)
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/outside.txt", "link/outside.txt"])
+def test_a_tar_writes_nothing_outside_of_its_folder(tmp_path, monkeypatch, name):
+    inside, outside = tmp_path / "unpacked" / "here", tmp_path / "unpacked"
+    inside.mkdir(parents=True)
+    monkeypatch.setattr(archives.tempfile, "mkdtemp", lambda prefix: str(inside))
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+        archive.addfile(link)
+        member = tarfile.TarInfo(name if name[0] != "/" else f"{outside}{name}")
+        member.size = 4
+        archive.addfile(member, io.BytesIO(b"text"))
+    with pytest.raises(SimtoolError, match=r"^Cannot unpack .*a\.tar: .*\. It may be damaged\.$"):
+        find_files(str(tmp_path / "a.tar"))
+    assert not (outside / "outside.txt").exists()

@@ -4,14 +4,16 @@ import bz2
 import gzip
 import io
 import lzma
+from random import Random
 
 import pytest
 import zstandard
 
-from simtool.corpora.compression import PACKED_STEP, ZstdReader
+from simtool.corpora.compression import ZstdReader
 from simtool.corpora.files import compression_of, decompressed, head_of, local_file
 from simtool.errors import SimtoolError
 
+RANDOM = Random(0)
 TEXT = b"one line\n" * 1000
 lz4_frame = pytest.importorskip("lz4.frame")
 PACKED = {
@@ -78,7 +80,15 @@ def test_no_step_of_zstd_makes_more_than_its_bound():
     steps = [len(reader.read(1000))]
     while (unpacked := reader._step()) is not None:
         steps.append(len(unpacked))
-    assert max(steps) <= PACKED_STEP * (128 << 10) // 4 and sum(steps) <= 300 << 20
+    assert max(steps) <= 128 << 20  # what 4 kB of zstd unpack to at most
+
+
+@pytest.mark.parametrize("lost", [1, 5, 100])
+def test_zstd_that_is_cut_is_an_error(lost):
+    packed = zstd_of([bytes(range(256)) * 2_000, RANDOM.randbytes(1_000)])
+    with pytest.raises(EOFError, match="it ends in the middle of a zstd frame"):
+        ZstdReader(io.BytesIO(packed[:-lost])).read(-1)
+    assert ZstdReader(io.BytesIO(b"")).read(-1) == b""
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096, 1 << 20, -1])

@@ -121,6 +121,7 @@ def test_a_url_is_of_another_version_when_its_text_changes(served, kind):
         spooled.cache_clear()  # as another process would
         handler.stamp, handler.body = stamp, b'{"text": "%s"}\n' % body
         source = find_files(f"{url}/a.jsonl")
+        assert source.files[0].is_remote == (kind != "nothing"), "what has a version is not copied"
         identities.append(source.identity())
         texts += [row["text"] for rows in source.read() for row in rows]
         assert source.identity() == find_files(f"{url}/a.jsonl").identity()
@@ -189,3 +190,10 @@ def test_what_unpacks_to_more_than_a_document_is_one_message(tmp_path, monkeypat
         list(find_files(str(tmp_path / name)).read())
     monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "64")
     assert sum(len(rows) for rows in find_files(str(tmp_path / name)).read()) >= 1
+
+
+def test_the_same_bytes_in_another_encoding_are_another_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes("caf\u00e9".encode("latin-1"))
+    spec = str(tmp_path / "a.txt")
+    identities = {find_files(spec, encoding=encoding).identity() for encoding in ("latin-1", "cp1251", "")}
+    assert len(identities) == 3

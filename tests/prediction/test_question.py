@@ -49,3 +49,11 @@ def test_names_without_a_profile_are_refused(corpora):
     with pytest.raises(SimtoolError, match=r"^Unknown corpus 'cod'\. Did you mean 'code'\?"):
         replace(question, targets=("cod",))
     assert np.issubdtype(question.controls.dtype, np.integer)
+
+
+def test_each_mixture_is_compared_with_the_control_of_its_own_share(corpora):
+    shares = (0.5, 0.2, 0.9, 0.2)  # in no order
+    mixtures = {f"{n}": Mixture({"c4": 1 - share, "math": share}) for n, share in enumerate(shares)}
+    question = Question(corpora, C4, mixtures, ("code",))
+    held_out = [question.sources[place][Part("c4", held_out=True)] for place in question.controls]
+    assert held_out == pytest.approx(shares) and len(question.sources) == 1 + 4 + 3

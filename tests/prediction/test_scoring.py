@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from simtool import statistics
+from simtool.prediction import scoring
 from simtool.prediction.scoring import attainable, beyond_baseline
-from simtool.statistics import agreement, correlations
+from simtool.statistics import agreement, correlations, drawn_cells
 
 BASELINE = np.zeros((5, 4))
 BASELINE[0, 0] = BASELINE[1, 1] = 1.0  # as in the paper's design: two mixtures are of a target's domain
@@ -86,3 +88,15 @@ def test_without_a_pair_of_one_domain_or_other_pairs_there_is_nothing_to_hold_fi
     predicted, observed = simulated(4, 0.5)
     assert beyond_baseline(predicted, observed, np.zeros((5, 4))) is None
     assert beyond_baseline(predicted, observed, np.ones((5, 4))) is None
+
+
+def test_drawn_partial_correlations_are_those_of_what_the_baseline_leaves(monkeypatch):
+    for module in (scoring, statistics):
+        monkeypatch.setattr(module, "BOOTSTRAPS", 30)
+    predicted, observed, baseline = np.random.default_rng(0).normal(size=(3, 6, 5))
+    drawn = scoring._drawn_partial(predicted, observed, baseline, np.random.default_rng(1))
+    rows, columns = drawn_cells(observed.shape, np.random.default_rng(1))
+    for r, found in enumerate(drawn):
+        x, y, z = (table[rows[r], columns[r]].ravel() for table in (predicted, observed, baseline))
+        rest = [table - np.polyval(np.polyfit(z, table, 1), z) for table in (x, y)]
+        assert found == pytest.approx(np.corrcoef(*rest)[0, 1])

@@ -9,7 +9,7 @@ import pytest
 from simtool.errors import SimtoolError
 from simtool.prediction.predict import Prediction
 from simtool.prediction.scoring import attainable
-from simtool.prediction.verify import same_domain, verify
+from simtool.prediction.verify import _with_improvement, same_domain, verify
 from simtool.statistics import agreement
 
 NAMES = ["code", "math", "prose"]
@@ -282,3 +282,10 @@ def test_the_same_domain_baseline_is_of_what_is_mixed_in(prediction):
     others = made_of(["code", "prose"], TARGETS, ADVANTAGE[[0, 2]])
     table = results({(m, t): x for (m, t), x in perfect(prediction).items() if m != "math"})
     assert verify(others, table).scores[0].beyond is None
+
+
+def test_a_run_is_compared_with_the_control_of_its_seed():
+    rows = [("c4", 0, 2.0), ("c4", 1, 4.0), ("code", 0, 1.0), ("code", 1, 3.0)]
+    results = pl.DataFrame([{"mix": mix, "target": "t", "seed": seed, "loss": loss} for mix, seed, loss in rows])
+    table = _with_improvement(results, "c4").filter(pl.col("mix") == "code").sort("seed")
+    assert table["relative_improvement"].to_list() == [1 - 1 / 2, 1 - 3 / 4]

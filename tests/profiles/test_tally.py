@@ -50,3 +50,10 @@ def test_hashed_ngrams_have_names():
     bucket, ngram = next(iter(tally.labels["token2"].items()))
     assert tally.counts["token2"][:, bucket].sum() > 0
     assert DEFAULT.decode(ngram).strip()
+
+
+def test_sizes_are_of_documents_tokens_and_utf8_bytes():
+    tally = CorpusTally("a", DEFAULT, ())
+    assert tally.add(["caf\u00e9 \u4e2d\u6587", "plain"])[0] == 3 + 2 + 1 + 2 * 3 + 5
+    profile = tally.profile()
+    assert profile.size["bytes"] == 17 and profile.size["documents"] == 2

@@ -1,6 +1,7 @@
 """Effects and their intervals: by hand, against SciPy, and on data whose truth is known."""
 
 import re
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from simtool.mixture import Mixture
 from simtool.statistics import minimum_detectable
 from simtool.studies.conclusions import sentences
 from simtool.studies.effects import (
+    _estimates,
     agreements,
     effects,
     loss_pseudo_values,
@@ -134,3 +136,19 @@ def test_continued_pretraining_is_held_against_midtraining_where_it_moved_most()
         " 0.250 nats per token more than under the control after the first and 0.050 nats per token more than under the"
         " control after the second. The first is ahead on 1 of 2 targets."
     )
+
+
+def test_forgetting_is_the_rise_of_each_from_where_it_stood():
+    target, arm = TARGETS[0], next(arm for arm in STUDY.arms if arm.control)
+    nats = {  # general text of two documents, before SFT and after
+        arm.name: ([9.0, 9.0], [13.0, 10.0]),
+        arm.control: ([8.0, 8.0], [10.0, 10.0]),
+    }
+    after, before = {}, {}
+    for (name, (first, last)), seed in product(nats.items(), (0, 1)):
+        before["nano", name, None, seed, "web", "general"] = np.array(first), np.array([2, 2])
+        after["nano", name, target, seed, "web", "general"] = np.array(last), np.array([2, 2])
+        after["nano", name, target, seed, target, "target"] = np.array(last), np.array([2, 2])
+    found = _estimates(after, before, "nano", target, arm, (0, 1), ("web",))
+    assert found["general_difference"] == pytest.approx((23 - 20) / 4)
+    assert found["forgetting_difference"] == pytest.approx(((23 - 18) - (20 - 16)) / 4)

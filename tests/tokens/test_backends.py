@@ -8,7 +8,7 @@ import pytest
 
 from simtool.errors import SimtoolError
 from simtool.tokens import backends as module
-from simtool.tokens.backends import BACKEND_VARIABLE, Fastokens, agree
+from simtool.tokens.backends import BACKEND_VARIABLE, TRICKY, Fastokens, agree
 from simtool.tokens.catalogue import EMBEDDED_FOLDER
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.tokens.definitions import message_of, needs_fastokens, save, small_definition
@@ -40,6 +40,18 @@ def test_the_check_sees_one_wrong_id(reference):
     definition = (EMBEDDED_FOLDER / "tokenizer.json").read_text(encoding="utf-8")
     assert agree(Fastokens(definition), reference)
     assert not agree(Wrong(definition), reference)
+
+
+@needs_fastokens
+@pytest.mark.parametrize("n", range(1, len(TRICKY)))  # the first is empty
+def test_the_check_sees_one_wrong_id_of_any_tricky_text(reference, n):
+    class Wrong:
+        def encode(self, texts):
+            ids, offsets = reference.encode(texts)
+            ids[offsets[n]] ^= 1
+            return ids, offsets
+
+    assert not agree(Wrong(), reference)
 
 
 def test_a_tokenizer_that_fastokens_cannot_read_still_works(tmp_path):

@@ -1,6 +1,7 @@
 """Batch i depends on i alone; shares are exact in every block; every sequence and every example comes once an epoch."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,6 +212,28 @@ def test_long_examples_are_cut_and_hopeless_ones_left_out():
     assert sorted(batches.documents(0).tolist()) == [1, 2]
     with pytest.raises(SimtoolError, match="no example with anything to learn in its first 5 tokens"):
         ExampleBatches(store_of([[1] * 9], prompts=[8]), 0, 5, 4)
+
+
+def test_a_text_that_is_all_prompt_is_left_out():
+    batches = ExampleBatches(store_of([[1, 2, 3], [4, 5, 6]], prompts=[3, 2]), 0, 8, 4)
+    assert batches.examples.tolist() == [1] and batches.n_left_out == 1
+
+
+def test_seeds_and_epochs_differ_in_the_order_of_examples():
+    store = store_of([[n, n] for n in range(1, 41)])
+    orders = {
+        tuple(ExampleBatches(store, seed, 8, 40).documents(epoch).tolist()) for seed in (0, 1) for epoch in (0, 1)
+    }
+    assert len(orders) == 4 and all(sorted(order) == list(range(40)) for order in orders)
+
+
+@pytest.mark.parametrize(("runs", "targets"), [
+    ([(0, 2)], [IGNORED, IGNORED, 3, 4, END]),  # prompt, response
+    ([(0, 1), (3, 4)], [IGNORED, 2, 3, IGNORED, IGNORED]),  # a chat that ends with the user's turn
+])  # fmt: skip
+def test_the_end_is_learnt_behind_what_is_learnt_only(runs, targets):
+    store = replace(store_of([[1, 2, 3, 4]], prompts=[1]), **mask_arrays([runs]), fingerprint="")
+    assert ExampleBatches(store, 0, 5, 1).batch(0).targets.tolist() == [targets]
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=60))

@@ -1,8 +1,9 @@
 """Near-duplicates are counted."""
 
+import numpy as np
 import pytest
 
-from simtool.tokens.overlap import overlap
+from simtool.tokens.overlap import Overlap, overlap
 from simtool.tokens.tokenize import tokenize_corpus
 from tests.tokens.toys import corpus_of
 
@@ -25,3 +26,8 @@ def test_overlap_counts_shared_13_grams(tokenizer, tmp_path):
     halved = kept["validation"]["all"].document(1).tolist()
     grams = [tuple(halved[i : i + 13]) in naive for i in range(len(halved) - 12)]
     assert found.shares[1] == pytest.approx(sum(grams) / len(grams))
+
+
+def test_half_of_a_document_is_enough_for_a_near_duplicate():
+    found = Overlap(4, np.array([0.5, 0.49, 1.0, 0.0]))
+    assert found.n_near_duplicates == 2 and str(found) == "2 of 4 documents (50.0%) are at least half there"

@@ -127,3 +127,24 @@ def test_bad_recipes_are_told(make, message):
     with pytest.raises(SimtoolError) as error:
         make()
     assert str(error.value) == message
+
+
+def test_a_step_has_the_rate_of_its_middle():
+    straight = phase(10 * STEP, schedule="linear", warmup_fraction=0.0, min_lr_ratio=0.0)
+    rates = [recipe(straight).learning_rate(straight, step, 10) for step in range(10)]
+    assert rates == pytest.approx([1e-3 * (1 - (step + 0.5) / 10) for step in range(10)])
+
+
+def test_phases_that_go_on_have_the_steps_that_each_has():
+    halves = recipe(  # two and a half steps each: of either two are made
+        phase(5 * STEP // 2, schedule_tokens=9 * STEP),
+        phase(5 * STEP // 2, name="more", schedule_tokens=9 * STEP, schedule_done=2 * STEP),
+    )
+    assert [segment.tokens for segment in halves.segments()] == [4 * STEP]
+    assert halves.ends() == (("pre", 0, 2), ("more", 0, 4))
+
+
+def test_a_phase_that_goes_on_from_elsewhere_in_the_schedule_is_a_segment_of_its_own():
+    later = phase(80 * STEP, name="more", schedule_tokens=200 * STEP, schedule_done=100 * STEP)
+    apart = recipe(phase(120 * STEP, schedule_tokens=200 * STEP), later)
+    assert len(apart.segments()) == 2 and apart.ends() == (("pre", 0, 120), ("more", 1, 80))
