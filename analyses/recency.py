@@ -82,13 +82,13 @@ def _row(arms: pl.DataFrame, predicted: np.ndarray, observed: np.ndarray) -> dic
     """Agreement over all cells, over midtraining alone, and of continued pretraining less midtraining."""
     all_cells = agreement(predicted, observed)
     midtraining = (arms["kind"] == "midtrain").to_numpy()
-    alone = agreement(predicted[midtraining], observed[midtraining])
+    of_midtraining = agreement(predicted[midtraining], observed[midtraining])
     return {
         "n": all_cells.n,
         **{field: getattr(all_cells, field) for field in ("pearson", "pearson_low", "pearson_high", "spearman")},
-        "n_midtraining": alone.n,
-        "pearson_midtraining": alone.pearson,
-        "spearman_midtraining": alone.spearman,
+        "n_midtraining": of_midtraining.n,
+        "pearson_midtraining": of_midtraining.pearson,
+        "spearman_midtraining": of_midtraining.spearman,
         **_differences(arms, predicted, observed),
     }
 

@@ -8,8 +8,9 @@ from simtool.mixture import Mixture
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import shipped
-from simtool.similarity.matrix import equal_samples, similarity_matrix
+from simtool.similarity.matrix import equal_samples, leave_out_folds, similarity_matrix
 from simtool.similarity.metrics import METRICS
+from simtool.statistics import random_halves
 from simtool.tokens.tokenizer import load_tokenizer
 
 DIMENSION = 3000
@@ -267,3 +268,12 @@ def test_tiles_of_many_corpora_are_the_matrix_of_all(metric, monkeypatch):
     for name in ("values", "low", "high"):
         np.testing.assert_allclose(getattr(tiled, name), getattr(whole, name), atol=1e-5)
     assert (tiled.at_ceiling == whole.at_ceiling).all()
+
+
+@pytest.mark.parametrize("name", ["js", "kl"])  # symmetric, and not
+def test_a_split_and_its_mirror_image_leave_out_folds_alike(name):
+    rng = np.random.default_rng(0)
+    samples = rng.poisson(3.0, (3, 16, 50)).astype(np.float32)
+    splits = random_halves(16, 8, rng)
+    left_out = leave_out_folds(METRICS[name], samples, splits)
+    np.testing.assert_allclose(leave_out_folds(METRICS[name], samples, ~splits), left_out, rtol=1e-5)
