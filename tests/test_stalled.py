@@ -17,15 +17,15 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 from simtool.cli import main
-from simtool.profiles import count
+from simtool.profiles import worker
 
-text_batches = count.text_batches
+text_batches = worker.text_batches
 
 def reported(*arguments):
     print("counting", flush=True)
     yield from text_batches(*arguments)
 
-count.text_batches = reported
+worker.text_batches = reported
 main()
 """
 
