@@ -292,6 +292,15 @@ def over_placebo(pretrain: str) -> str:
 # --- What training gave ---
 
 
+def lost_records(n: int, path: str) -> str:
+    """That measurements of finished runs are not recorded any more, and what to do."""
+    return (
+        f"{plural(n, 'measurement')} of finished runs {'is' if n == 1 else 'are'} missing in {path}: its lines were"
+        " lost, and what is shown rests on the others.\nRepeat the study's command: they are recorded again, and"
+        " nothing is trained anew."
+    )
+
+
 def regime(loss: float, unigram: float) -> str:
     """How much more than token frequencies a study's control models know; both in nats per token of general text."""
     start = f"before SFT the control's loss on general text is {loss:.2f} nats per token"

@@ -1,4 +1,4 @@
-"""Whatever rows, corpora files and filters hold, they are read or end in one message: a bounded fuzz."""
+"""Whatever rows, names of corpora and corpora files hold, they are read or end in one message: a bounded fuzz."""
 
 import json
 
@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from simtool.corpora.corpus import Document, Reading
 from simtool.corpora.layouts import CHATS, PLAIN, PROMPTS, RESPONSES, find_layout
 from simtool.corpora.own import RowFilter, load_entries
-from simtool.corpora.sources import file_corpus
+from simtool.corpora.sources import file_corpus, find_files
+from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError
+from simtool.mixture import parse_mixture
 from simtool.profiles.resolve import Options, local_text
 
 bounded = settings(
@@ -59,6 +61,45 @@ def test_any_rows_are_read_or_refused(tmp_path, rows, fields):
         batches = [*corpus.batches(reading=reading)]
         assert all(isinstance(document, Document) for batch in batches for document in batch)
         assert sum(map(len, batches)) + reading.n_skipped + reading.n_empty == len(rows)
+
+
+PARTS = [
+    "a",
+    "c4",
+    ".",
+    "..",
+    "/",
+    "~",
+    "://",
+    "http:",
+    "#",
+    "@",
+    "[",
+    "]",
+    "*",
+    "**",
+    "?",
+    ":",
+    "0.2",
+    "+",
+    "-",
+    "\0",
+    "x" * 300,
+    "user",
+]
+
+
+@bounded
+@given(st.lists(st.sampled_from(PARTS), max_size=7).map("".join))
+def test_any_name_of_a_corpus_is_understood_or_refused(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIMTOOL_MOST_FILES", "200")
+    spec = read(parse_spec, text)
+    if spec is not None and "://" not in text and not text.startswith("-"):  # no server is asked, nor standard input
+        assert isinstance(spec.is_path, bool)
+        read(find_files, text)
+        read(local_text, text, Options(cache=tmp_path / "cache", data=None, corpora_file=None))
+    read(parse_mixture, text)
 
 
 toml_values = st.sampled_from(

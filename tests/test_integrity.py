@@ -1,6 +1,7 @@
 """Files of ours are read back as they were written, or one message says which is damaged and what to do."""
 
 import json
+import os
 
 import pytest
 
@@ -46,3 +47,14 @@ def test_whatever_is_wrong_inside_is_one_message(tmp_path, content):
         damage_as_message(path, "Remove it."),
     ):
         read_json(path)["a"]["b"] + 1
+
+
+def test_damage_of_the_same_size_is_seen_after_a_first_look(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    digest = file_hash(path)
+    check_file(path, digest, "Do this.")
+    path.write_bytes(b"abd")
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000))  # clocks of file systems are coarse
+    with pytest.raises(SimtoolError, match=r"a is damaged: its content does not match its hash\. Do this\."):
+        check_file(path, digest, "Do this.")

@@ -85,7 +85,7 @@ def test_the_second_signal_ends_a_read_from_a_server_that_stalls(stalled, sign, 
         try:
             if not handler.silent:
                 assert process.stdout.readline() == "counting\n"
-            assert handler.asked.wait(300)
+            assert handler.asked.wait(300) and process.poll() is None
             process.send_signal(sign)
             if not handler.silent:  # the batch at hand would be finished
                 time.sleep(1)

@@ -120,3 +120,12 @@ def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
     os.utime(other, (0, 0))
     save_table(TABLE, tmp_path / "a.csv", {})
     assert not copies[0].exists() and copies[1].exists() and other.exists()
+
+
+def test_whoever_reads_meanwhile_reads_the_file_as_it_was(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    with path.open() as reader:
+        with atomic_write(path) as temporary:
+            temporary.write_text("after, and longer")
+        assert reader.read() == "before" and path.read_text() == "after, and longer"

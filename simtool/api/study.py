@@ -177,6 +177,15 @@ def study_results(folder: Path) -> "Conclusions":
     return analyze(folder)
 
 
+def lost_records(folder: Path) -> str:
+    """A sentence where lines of a study's records were lost; "" where none is."""
+    from simtool.studies.losses import n_unrecorded
+    from simtool.wording import lost_records
+
+    n = n_unrecorded(folder)
+    return lost_records(n, f"{folder}/records.jsonl") if n else ""
+
+
 def study_records(
     folder: Path,
     arm: str | None = None,

@@ -147,6 +147,8 @@ def results(
     from simtool.display.console import print_saved
     from simtool.display.study import print_conclusions, print_records
 
+    if hint := api.lost_records(folder):
+        typer.echo(hint, err=True)
     conditions = (arm, target, phase, corpus, seed)
     if rows or any(value is not None for value in conditions):
         print_records(api.study_records(folder, *conditions), format.value)

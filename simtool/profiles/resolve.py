@@ -25,7 +25,7 @@ from simtool.corpora.formats import BY_NAME
 from simtool.corpora.hub import Hub, Hubs, parse_hub_id
 from simtool.corpora.memory import corpus_in_memory
 from simtool.corpora.own import Entry, RowFilter, load_entries
-from simtool.corpora.sources import SAMPLE_ROWS, file_corpus, find_files, with_layout
+from simtool.corpora.sources import SAMPLE_ROWS, announce, file_corpus, find_files, with_layout
 from simtool.corpora.spec import Spec, parse_spec
 from simtool.errors import SimtoolError, unknown
 from simtool.executor import Engine, Report
@@ -148,6 +148,7 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
     tokenizer = load_tokenizer(options.tokenizer, options.data)
     corpus = local_text(name, options)
     if corpus is not None:
+        announce(corpus, options.report)
         return _counted(corpus, tokenizer, features, _with_sample(corpus, tokenizer, features, options))
     tried = [f"data folder: {options.data or 'none given (--data DIR or SIMTOOL_DATA)'}"]
     if options.split == "train" and options.budget.unlimited and not count and not _is_rewritten(name, options):

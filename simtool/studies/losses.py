@@ -10,10 +10,10 @@ import polars as pl
 
 from simtool.errors import SimtoolError
 from simtool.integrity import checked, damage_as_message, read_json
-from simtool.studies.plan import REPORTED, SELECTED_ON, Study
-from simtool.studies.prepare import tokenize_texts
-from simtool.studies.records import read_records
-from simtool.studies.worker import losses_file
+from simtool.studies.plan import REPORTED, SELECTED_ON, Study, plan
+from simtool.studies.prepare import find_study, fingerprint_of_study, is_prepared, tokenize_texts
+from simtool.studies.records import identity_of, read_records, rows_of
+from simtool.studies.worker import losses_file, measured_rows
 
 KEYS = ["size", "design", "arm", "kind", "mix", "weight", "start"]
 
@@ -162,3 +162,20 @@ def run_folders(folder: Path) -> Iterator[Path]:
         with damage_as_message(path, "Repeat the study's command with --runs: it is written anew, and no run is lost."):
             content = checked(read_json(path), ("runs",))
     return (run for run in Path(content.get("runs") or Path(folder) / "runs").glob("*") if run.is_dir())
+
+
+def n_unrecorded(folder: Path) -> int:
+    """How many measurements of finished runs are in no row of a study's records: lines that were lost.
+
+    Runs that lie elsewhere may be another study's as well, and are not looked at.
+    """
+    folder = Path(folder)
+    path = folder / "records.jsonl"
+    if not (is_prepared(folder) and path.exists()) or (folder / "place.json").exists():
+        return 0
+    study = find_study(folder)
+    recorded = {identity_of(row) for row in read_records(path)}
+    nodes = plan(study, fingerprint_of_study(study, folder, None), dict.fromkeys(study.targets, 1)).nodes
+    done = ((nodes.get(run.name.rsplit("-", 1)[0]), run / "done.json") for run in run_folders(folder))
+    rows = (row for node, path in done if node and path.exists() for row in rows_of(study, node, measured_rows(path)))
+    return sum(identity_of(row) not in recorded for row in rows)

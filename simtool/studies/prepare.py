@@ -156,7 +156,7 @@ def options_of_study(study: Study, options: "Options") -> "Options":
 
 def tokenize_texts(study: Study, folder: Path, options: "Options | None") -> dict[str, dict[str, TokenStore]]:
     """{corpus: {split: store}} of a study's corpora, written to FOLDER/stores where they do not exist yet."""
-    root, fingerprint = Path(folder) / "stores", _fingerprint(study, folder, options)
+    root, fingerprint = Path(folder) / "stores", fingerprint_of_study(study, folder, options)
     stores = {}
     for name in study.corpora:
         folders = stores_by_name(root, name, fingerprint)
@@ -201,7 +201,7 @@ def _check_unchanged(name: str, splits: Mapping[str, TokenStore], options: "Opti
         )
 
 
-def _fingerprint(study: Study, folder: Path, options: "Options | None") -> str:
+def fingerprint_of_study(study: Study, folder: Path, options: "Options | None") -> str:
     """Of the study's tokenizer, which a prepared folder need not load."""
     if is_prepared(folder):
         path = Path(folder) / "prepared.json"

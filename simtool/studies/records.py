@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Recorder:
         self.recorded = set()
         if self.path.exists():
             rows = _keep_sound_lines(self.path, report)
-            self.recorded = {_identity(row) for row in rows}
+            self.recorded = {identity_of(row) for row in rows}
         self.n_done = self.tokens = 0
         self.tokens_left = sum(node.tokens for node in plan.nodes.values())
         self.began = time.monotonic()
@@ -39,7 +39,8 @@ class Recorder:
     def add(self, key: str, result: Mapping[str, Any]) -> None:
         """The result of a node: {"rows": its measurements, "tokens": trained for it now}."""
         node = self.plan.nodes[key]
-        self._append([row for row in self._rows(node, key, result) if _identity(row) not in self.recorded])
+        rows = rows_of(self.plan.study, node, result["rows"])
+        self._append([row for row in rows if identity_of(row) not in self.recorded])
         self.n_done += 1
         self.tokens += result["tokens"]
         self.tokens_left -= node.tokens
@@ -48,21 +49,22 @@ class Recorder:
         left = self.tokens_left / speed if speed else None
         self.report(NodeFinished(node.label, self.n_done, len(self.plan.nodes), loss, left))
 
-    def _rows(self, node: Node, key: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
-        study = self.plan.study
-        # where seeds differ in SFT only, what comes before it is each seed's
-        seeds = study.seeds if study.seeds_from == "sft" and not node.target else (node.seed,)
-        return [
-            {**_columns(study, node, arm), **row, "seed": seed, "node": key}
-            for arm, seed in product(node.ends or ("",), seeds)
-            for row in result["rows"]
-        ]
-
     def _append(self, rows: list[dict[str, Any]]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(with_hash(row)) + "\n" for row in rows))
             file.flush()
             os.fsync(file.fileno())
+
+
+def rows_of(study: Study, node: Node, measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a node by its measurements: one for each, arm whose end it is and seed."""
+    # where seeds differ in SFT only, what comes before it is each seed's
+    seeds = study.seeds if study.seeds_from == "sft" and not node.target else (node.seed,)
+    return [
+        {**_columns(study, node, arm), **row, "seed": seed, "node": node.key}
+        for arm, seed in product(node.ends or ("",), seeds)
+        for row in measured
+    ]
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -126,7 +128,8 @@ def _keep_sound_lines(path: Path, report: Callable[[Any], None]) -> list[dict[st
     return list(rows.values())
 
 
-def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def identity_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Which measurement a row is of: no two rows of records share it."""
     return tuple(row[name] for name in ("node", "arm", "seed", "corpus", "split", "loss_on", "document_limit"))
 
 

@@ -229,6 +229,14 @@ def _finished_rows(done: Path, job: Mapping[str, Any]) -> list[dict[str, Any]] |
     return [{**rows[key], **common} for key in keys]
 
 
+def measured_rows(done: Path) -> list[dict[str, Any]]:
+    """What was measured of a finished run, by its done.json; nothing where that is damaged: it is measured again."""
+    try:
+        return [current_names(row) for row in checked(read_json(done), DONE)["rows"]]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
 def losses_file(measurement: Mapping[str, Any], documents: int | None) -> str:
     """The file of a measurement's losses by document, in a run's folder of losses."""
     limit = "all" if documents is None else str(documents)

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from simtool import cli
 from simtool.cli import app
 from simtool.corpora import corpus, layouts
+from simtool.errors import SimtoolError
 from simtool.profiles.resolve import shipped
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.conftest import sentences, simtool, write_jsonl
@@ -120,3 +122,13 @@ def test_messages_advise_what_every_command_has():
     assert without == []
     for module in (layouts, corpus):
         assert "--text-field" not in Path(module.__file__).read_text(encoding="utf-8")
+
+
+def test_a_message_from_anywhere_shows_no_secret_of_a_url(monkeypatch, capsys):
+    def fail(**_):
+        raise SimtoolError("Cannot read http://me:hunter2@host/a.jsonl?token=hunter3 now.")
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2 and capsys.readouterr().err == "simtool: Cannot read http://host/a.jsonl now.\n"

@@ -31,7 +31,17 @@ PATTERNS = (
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    for name in ("a/1.py", "a/x.txt", "a/b/2.py", "a/b/x.txt", "a/b/.c/3.py", "b/4.txt", "5.py", ".hidden/6.py"):
+    for name in (
+        "a/1.py",
+        "a/x.txt",
+        "a/b/2.py",
+        "a/b/x.txt",
+        "a/b/.c/3.py",
+        "b/4.txt",
+        "5.py",
+        ".hidden/6.py",
+        "a/.7.py",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{name}\n")

@@ -138,3 +138,23 @@ def test_windows_are_filled_up_to_a_multiple_without_changing_the_loss(model, mo
     ids, targets = plain(store, batch, "text", 64)
     assert ids.shape == targets.shape == (len(batch), 64)
     assert (targets >= 0).sum() == sum(window.stop - window.start for window in batch)
+
+
+def test_bits_per_byte_of_responses_are_of_their_own_bytes():
+    store = toys.toy_store("sums", 12, examples=True)
+    model = build_model("tiny", toys.VOCABULARY, 0)
+    text, response = (evaluate(model, store, toys.LENGTH, loss_on=part) for part in ("text", "response"))
+    assert text.n_bytes.tolist() == store.n_bytes.tolist()
+    assert response.n_bytes.tolist() == (store.n_bytes - store.n_masked_bytes).tolist()
+
+
+def test_losses_of_documents_that_were_changed_are_damaged(tmp_path):
+    store = toys.toy_store("web", 6)
+    save_losses(evaluate(build_model("tiny", toys.VOCABULARY, 0), store, toys.LENGTH), tmp_path / "a.npz")
+    load_losses(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        arrays = dict(file)
+    arrays["nats"][2] += 1
+    np.savez_compressed(tmp_path / "a.npz", **arrays)
+    with pytest.raises(SimtoolError, match="its losses do not match their hash"):
+        load_losses(tmp_path / "a.npz")

@@ -5,7 +5,7 @@ import pytest
 
 from simtool.corpora.corpus import Document, Segment, plain_text, prompt_and_response
 from simtool.errors import SimtoolError
-from simtool.exports.sample import draw_sample, messages_of
+from simtool.exports.sample import check_passes, draw_sample, messages_of
 from simtool.mixture import Mixture
 from simtool.profiles.resolve import Options
 from tests.conftest import sentences, write_jsonl
@@ -85,3 +85,9 @@ def test_rows_have_messages_where_there_are_prompts(corpora):
 )
 def test_messages_of_a_document(document, messages):
     assert messages_of(document) == messages
+
+
+def test_a_corpus_is_repeated_as_often_as_is_allowed():
+    check_passes("c4", 100, 400, 4)
+    with pytest.raises(SimtoolError, match=r"c4 holds 100 tokens, and 401 of it are needed: 4\.0 passes, above"):
+        check_passes("c4", 100, 401, 4)

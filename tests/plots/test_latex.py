@@ -1,6 +1,6 @@
 """LaTeX tables: rules of booktabs, and no letter that LaTeX reads as a command."""
 
-from simtool.plots.latex import latex_table
+from simtool.plots.latex import escaped, latex_table
 
 
 def test_a_table_is_written_whole_and_escaped():
@@ -17,3 +17,7 @@ def test_a_table_is_written_whole_and_escaped():
         "  \\end{tabular}\n"
         "\\end{table}\n"
     )
+
+
+def test_a_line_break_ends_no_line():
+    assert escaped("a\nb & c\t%") == r"a⏎b \& c⇥\%"

@@ -10,6 +10,7 @@ from simtool.mixture import Mixture, blend
 from simtool.prediction import samples
 from simtool.prediction.advantage import (
     Measured,
+    _distinguishable,
     advantage,
     measure,
     share_text,
@@ -241,3 +242,13 @@ def test_a_metric_that_is_corrected_by_ceilings_has_no_control(corpora):
         "size_free compares corpora, and not mixtures with a control: those have one size.\n"
         "Choose another metric, such as js or cross_entropy: simtool metrics."
     )
+
+
+@pytest.mark.parametrize(("second_draw", "significant"), [(1.0, True), (4.0, False)])
+def test_a_difference_that_another_seed_would_not_show_is_not_significant(second_draw, significant):
+    draw = np.repeat([0, 1], 50)
+    gain = np.where(draw == 0, 0.9, second_draw) + np.linspace(0, 0.1, 100)  # above 0 in every resample
+    values = np.stack([np.zeros(100), np.zeros(100), gain, np.zeros(100)], axis=1)[:, :, None]
+    measured = Measured(values, "high", np.array([3, 3]), 1_000, draw=draw)
+    # two draws that lie 3.1 apart have a standard error of their mean of 1.55, and twice that is above the least gain
+    assert _distinguishable(measured)[0, 1, 0] == significant

@@ -8,7 +8,8 @@ from scipy.special import ndtr
 
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
-from simtool.prediction import spans
+from simtool.prediction import predictors, spans
+from simtool.prediction.advantage import Measured
 from simtool.prediction.predictors import (
     BAG,
     CANDIDATES,
@@ -185,3 +186,17 @@ def test_a_classifier_has_no_control_that_it_has_seen(question):
     """Held-out documents of the pretraining corpus are in the half that it is tested on."""
     assert PREDICTORS["two_sample.token"].measure(question).controls.tolist() == [0, 0]
     assert PREDICTORS["witten_bell.token"].measure(question).controls.tolist() == [3, 3]
+
+
+def test_witten_bell_gives_the_unseen_their_share(monkeypatch):
+    source, target = np.array([[3.0, 1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 1.0, 0.0]])
+    monkeypatch.setattr(predictors, "_on_halves", lambda question, feature, compute: compute(source, 0, target, 0, 4))
+    # N = 4 symbols of T = 2 kinds, V = 4: p = (c + 2/4) / 6, so 1.5/6 = 1/4 and 0.5/6 = 1/12
+    assert predictors.witten_bell("token", None) == pytest.approx((log2(4) + log2(12)) / 2)
+
+
+def test_orders_count_by_symbol(monkeypatch):
+    bits = {name: FEATURES[name].order * 3.0 for name in ("token", "token2", "token3", "token4")}
+    measured = lambda name, question: Measured(np.full((2, 2, 1), bits[name]), "low", np.zeros(1, int), 10)  # noqa: E731
+    monkeypatch.setattr(predictors, "witten_bell", measured)
+    assert (predictors.witten_bell_orders(tuple(bits), None).values == 3).all()

@@ -4,7 +4,15 @@ import pytest
 
 from simtool.errors import SimtoolError
 from simtool.prediction import proxy_runs
-from simtool.prediction.proxy_runs import MODELS, Inputs, cross_validation, proxy_curve, quality, transfers
+from simtool.prediction.proxy_runs import (
+    MODELS,
+    Inputs,
+    cross_validation,
+    proxy_curve,
+    quality,
+    transfers,
+    within_reach,
+)
 from simtool.prediction.sweeps import Sweep
 
 K = 4
@@ -95,3 +103,13 @@ def test_what_is_not_installed_is_named(monkeypatch):
         proxy_runs.find_model("ridge")
     with pytest.raises(SimtoolError, match=r"^Unknown model 'rigde'. Did you mean 'ridge'"):
         proxy_runs.find_model("rigde")
+
+
+def test_a_model_is_trusted_between_runs_and_not_far_from_them():
+    shares = np.linspace(0, 0.5, 6)
+    runs = np.column_stack([shares, 1 - shares])  # 0.2 apart, as sums of absolute differences
+    sweep = Sweep(tuple("abcdef"), ("x", "y"), ("t",), runs, np.linspace(1, 2, 6)[:, None])
+    trusted = within_reach(sweep, lambda weights: np.zeros(len(weights)))
+    between, far = trusted(np.array([[0.05, 0.95], [1.0, 0.0]]))
+    assert between == pytest.approx(0, abs=1e-9)
+    assert far == pytest.approx(10 * np.std(np.linspace(1, 2, 6)) * (1.0 - 0.2))

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,8 @@ def test_a_damaged_cache_is_counted_again(tmp_path, options):
 
 def test_what_ships_under_another_tokenizer_is_not_used():
     assert shipped("c4", load_tokenizer("small")) is None
+    of_that_name = SimpleNamespace(name="default", fingerprint="another")
+    assert shipped("c4", of_that_name) is None and shipped("c4", load_tokenizer("default")) is not None
 
 
 def test_a_data_folder_serves_a_corpus_by_its_stems(tmp_path, options):

@@ -11,10 +11,12 @@ import pytest
 from tests.conftest import sentences, write_jsonl
 
 HANGING = """
+import signal
 import sys
 from simtool.cli import main
 from simtool.profiles import worker
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 fifo = sys.argv.pop()
 
 def read_forever(*_):

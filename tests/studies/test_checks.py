@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 from simtool.errors import SimtoolError
 from simtool.profiles.resolve import Options
+from simtool.studies import checks
 from simtool.studies.checks import check_held_out, check_texts, leak_warnings, tokens_needed
 from simtool.studies.execute import StudyExecution, run_study
 from simtool.studies.plan import plan
@@ -106,3 +107,21 @@ def test_too_little_text_is_said_before_the_first_run(study, finished, options, 
     with pytest.raises(SimtoolError, match=r"is too small: .* tokens of it are asked for, and it holds"):
         run_study(greedy, tmp_path, options, StudyExecution("cpu", 1))
     assert not (tmp_path / "runs").exists()
+
+
+def test_leaks_are_looked_for_in_what_is_trained_on(monkeypatch):
+    study = SimpleNamespace(targets=("t",), corpora=("web", "t"))
+    splits = ("train", "validation", "test")
+    stores = {
+        name: {part: SimpleNamespace(n_documents=4, place=(name, part)) for part in splits} for name in ("web", "t")
+    }
+    pairs = []
+
+    def looked_at(held_out, other):
+        pairs.append((held_out.place, other.place))
+        return SimpleNamespace(n_near_duplicates=len(pairs))
+
+    monkeypatch.setattr(checks, "overlap", looked_at)
+    rows = checks.find_leaks(study, stores)
+    assert pairs == [(("t", "test"), ("web", "train")), (("t", "test"), ("t", "train"))]
+    assert [(row["text"], row["near_duplicates"], row["documents"]) for row in rows] == [("web", 1, 4), ("t", 2, 4)]

@@ -212,3 +212,14 @@ def test_a_study_of_which_all_runs_failed_says_why():
         "  MemoryError\nThe same command tries them again."
     )
     assert "the others are measured" in str(run.failure_of(Outcome({"f": {}}, failed, [])))
+
+
+def test_another_text_of_any_corpus_is_another_run(study, finished, options):
+    folder, _ = finished
+    stores = prepare(study, folder, options, lambda message: None)
+    node = next(node for node in plan_runs(study, stores, ()).nodes.values() if node.target)
+    names = {run._run_name(node, stores)}
+    for corpus in run._corpora_of(node):
+        other = replace(stores[corpus]["train"], fingerprint="another")
+        names.add(run._run_name(node, stores | {corpus: {"train": other}}))
+    assert len(run._corpora_of(node)) > 1 and len(names) == 1 + len(run._corpora_of(node))

@@ -2,15 +2,27 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
+import polars as pl
 import pytest
 
 pytest.importorskip("torch")
 
+from simtool.api.study import lost_records
 from simtool.errors import SimtoolError
 from simtool.studies.conclusions import analyze, regime_sentences
-from simtool.studies.losses import filter_records, load_records, losses, unigram_entropies, unigram_entropy
+from simtool.studies.losses import (
+    _by_tokens,
+    at_best_rate,
+    filter_records,
+    load_records,
+    losses,
+    n_unrecorded,
+    unigram_entropies,
+    unigram_entropy,
+)
 from simtool.studies.prepare import tokenize_texts
 
 
@@ -71,3 +83,50 @@ def test_rows_are_filtered_by_the_values_that_exist(finished):
     with pytest.raises(SimtoolError) as error:
         filter_records(table, {"phase": "rl"})
     assert str(error.value) == "No rows with phase 'rl'. There are: midtrain, pretrain, sft."
+
+
+@pytest.mark.parametrize("lost", [0, 1, 5])
+def test_lines_of_records_that_were_lost_are_counted(finished, tmp_path, lost):
+    folder = tmp_path / "study"
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns("stores", "checkpoints"))
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[lost:]))
+    assert n_unrecorded(folder) == lost
+    done = sorted((folder / "runs").glob("*/done.json"))
+    done[0].write_text("damaged: it will be measured again")
+    assert n_unrecorded(folder) <= lost
+    (folder / "prepared.json").unlink()
+    assert n_unrecorded(folder) == 0, "nothing ran yet"
+
+
+def test_lost_records_are_said_beside_results(finished, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns("stores", "checkpoints"))
+    path = folder / "records.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
+    hint = lost_records(folder)
+    assert hint.startswith(f"2 measurements of finished runs are missing in {path}: its lines were lost,")
+    assert lost_records(finished[0]) == ""
+
+
+def sft_rows(split: str, nats: dict[float, dict[str, float]]) -> list[dict]:
+    common = {"phase": "sft", "role": "target", "split": split, "size": "nano", "target": "t"}
+    return [
+        {**common, "kind": kind, "learning_rate": rate, "nats_per_token": loss}
+        for rate, by_kind in nats.items()
+        for kind, loss in by_kind.items()
+    ]
+
+
+def test_a_rate_is_chosen_on_the_selection_split_over_all_arms():
+    selecting = {1e-3: {"control": 2.0, "midtrain": 1.5}, 1e-4: {"control": 1.0, "midtrain": 1.6}}  # 1.75 and 1.3
+    reported = {1e-3: {"control": 1.0, "midtrain": 1.0}, 1e-4: {"control": 3.0, "midtrain": 3.0}}  # not to be looked at
+    table = pl.DataFrame(sft_rows("validation", selecting) + sft_rows("test", reported))
+    best = at_best_rate(table)
+    assert set(best["learning_rate"]) == {1e-4} and best.height == 4
+
+
+def test_general_corpora_count_by_their_tokens():
+    rows = pl.DataFrame({"arm": ["a", "a"], "nats_per_token": [1.0, 4.0], "n_tokens": [300, 100]})
+    assert _by_tokens(rows, ["arm"])["loss"].to_list() == [(300 * 1 + 100 * 4) / 400]

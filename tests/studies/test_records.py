@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ pytest.importorskip("torch")
 
 from simtool.errors import SimtoolError
 from simtool.studies.plan import plan
-from simtool.studies.records import Recorder, read_records
+from simtool.studies.records import Recorder, identity_of, read_records, rows_of
 
 
 @pytest.fixture
@@ -101,3 +102,13 @@ def test_records_of_before_they_had_hashes_are_read_and_that_is_said(recorded):
     assert messages == [
         f"{len(before)} rows of {path} are of an earlier simtool and carry no hash: a change in them goes unnoticed."
     ]
+
+
+def test_where_seeds_differ_in_sft_only_each_has_the_rows_of_the_trunk(study):
+    shared = replace(study, seeds_from="sft", seeds=(3, 4, 5))
+    nodes = plan(shared, "f" * 16, dict.fromkeys(study.targets, 1_000)).nodes.values()
+    end = next(node for node in nodes if node.ends and not node.target)
+    measured = [{"corpus": "web", "split": "test", "loss_on": "text", "document_limit": 9, "nats_per_token": 2.0}]
+    rows = rows_of(shared, end, measured)
+    assert [row["seed"] for row in rows] == [3, 4, 5] * len(end.ends)
+    assert len({identity_of(row) for row in rows}) == len(rows), "each is recorded, though measured once"

@@ -17,6 +17,7 @@ from simtool.mixture import Mixture  # noqa: E402
 from simtool.training import checkpoints  # noqa: E402
 from simtool.training.checkpoints import (  # noqa: E402
     CheckpointWriter,
+    Saved,
     export_checkpoint,
     find_checkpoint,
     load_checkpoint,
@@ -236,3 +237,18 @@ def test_an_export_on_a_full_disk_leaves_the_one_before(tmp_path, uninterrupted,
         export_checkpoint(uninterrupted.checkpoint, folder, None, None)
     after = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert after == {**before, "config.json": b"{}"}
+
+
+def test_a_run_is_taken_up_where_it_is_farthest(monkeypatch):
+    places = {"early": (0, 90), "late": (1, 10), "later": (1, 20), "elsewhere": None}
+    monkeypatch.setattr(checkpoints, "_positions", lambda folders: [(Path(name), None) for name in places])
+    at = lambda recipe, folder, _: places[folder.name] and Saved(folder, None, *places[folder.name])  # noqa: E731
+    monkeypatch.setattr(checkpoints, "place", at)
+    assert find_checkpoint(recipe(phase()), []).folder == Path("later")
+
+
+def test_a_checkpoint_of_another_tokenizer_is_refused(tmp_path):
+    run = train(recipe(phase(steps=1)), STORES, tmp_path, QUIET)
+    model = build_model("tiny", toys.VOCABULARY, 0)
+    with pytest.raises(SimtoolError, match=r"was trained under the tokenizer .*Use the tokenizer of the checkpoint"):
+        load_checkpoint(run.checkpoint, model, None, replace(run.recipe, tokenizer="another"))

@@ -188,3 +188,11 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path, monkeypatch):
         with pytest.raises(SimtoolError, match="simtool runs none of a model's code"):
             load()
     assert not (tmp_path / "ran").exists()
+
+
+def test_what_writes_to_the_residual_stream_begins_smaller():
+    model = build_model("nano", 256, 0)  # 4 layers, 96 wide
+    named = dict(model.named_parameters())
+    wang, small = 2 / (4 * 96**0.5), (2 / (5 * 96)) ** 0.5
+    for name, std in (("attention.dense", wang), ("mlp.dense_4h_to_h", wang), ("mlp.dense_h_to_4h", small)):
+        assert named[f"gpt_neox.layers.1.{name}.weight"].std().item() == pytest.approx(std, rel=0.03)

@@ -431,3 +431,33 @@ def test_the_first_step_is_told_and_then_every_tenth(tmp_path):
 def test_a_mixture_of_examples_is_refused():
     with pytest.raises(SimtoolError, match="so it needs one corpus"):
         replace(sft(), mixture=Mixture({"sums": 0.5, "web": 0.5}))
+
+
+def test_attention_ends_at_documents_where_that_is_asked_for(tmp_path):
+    given = recipe(phase(steps=1), mask_documents=True)
+    train(given, STORES, tmp_path / "masked", QUIET)
+    train(replace(given, mask_documents=False), STORES, tmp_path / "plain", QUIET)
+    model = build_model("tiny", toys.VOCABULARY, 0)
+    (batches,) = loop.batches_of(given, STORES)
+    batch = batches.batch(0)
+    logits = model(torch.from_numpy(batch.ids), torch.from_numpy(batch.documents))
+    masked = torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(batch.targets).flatten())
+    assert losses(tmp_path / "masked") == pytest.approx([masked.item()], abs=1e-5)
+    assert losses(tmp_path / "plain")[0] != pytest.approx(masked.item(), abs=1e-5)
+
+
+def test_sft_that_is_taken_up_again_goes_on_with_its_moments(tmp_path):
+    given = recipe(phase(steps=2), sft(epochs=2))
+    whole = train(given, STORES, tmp_path / "whole", QUIET)
+    seen = []
+
+    def stop(model):
+        seen.append(model)
+        if len(seen) == 6:  # the model as it begins, two steps of text, three of SFT
+            raise KeyboardInterrupt
+
+    often = replace(QUIET, save_steps=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(given, STORES, tmp_path / "cut", often, watch=stop)
+    again = train(given, STORES, tmp_path / "cut", often)
+    assert again.began is not None and weights(again.checkpoint) == weights(whole.checkpoint)
