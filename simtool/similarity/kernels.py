@@ -332,9 +332,8 @@ def picked(has: np.ndarray) -> np.ndarray | slice:
 
 
 def _take(x: np.ndarray, columns: np.ndarray | slice) -> np.ndarray:
-    return (
-        x[..., columns] if isinstance(columns, slice) else x.take(columns, axis=-1)
-    )  # 5 times as fast as x[..., columns]
+    # `take` is 5 times as fast as x[..., columns] with an array
+    return x[..., columns] if isinstance(columns, slice) else x.take(columns, axis=-1)
 
 
 # --- Every row with every row ---
