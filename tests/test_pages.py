@@ -149,7 +149,7 @@ def commands_shown() -> list:
 
 @pytest.mark.parametrize("words", commands_shown())
 def test_a_command_on_a_page_is_one_that_there_is(words, monkeypatch):
-    """With its options and the values they take; most need files, a network or hours, and are parsed alone."""
+    """With its options and the values they take; `test_examples.py` runs all but those that need hours or a cluster."""
     seen = []
     program = typer.main.get_command(app)
     for command in leaves(program):

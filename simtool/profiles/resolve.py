@@ -406,7 +406,7 @@ def _in_split(source: Source | None, split: str) -> Source | None:
 
 
 def _with_hub_budget(options: Options) -> Options:
-    return replace(options, budget=Budget(tokens=SAMPLE_TOKENS)) if options.budget.unlimited else options
+    return replace(options, budget=Budget(tokens=SAMPLE_TOKENS, at_most=True)) if options.budget.unlimited else options
 
 
 def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> Options:
