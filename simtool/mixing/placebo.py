@@ -9,7 +9,7 @@ the pretraining corpus take its place, the candidate has no claim to it.
 import numpy as np
 
 from simtool.mixing.problem import Problem, on_half_samples
-from simtool.mixing.solver import ConvexProblem
+from simtool.mixing.solver import ConvexProblem, mix_rows
 from simtool.similarity.resampling import interval
 from simtool.statistics import explained_by_folds
 
@@ -28,12 +28,17 @@ def gains_over_placebo(problem: Problem, weights: np.ndarray) -> tuple[np.ndarra
 
 
 def _gains(half: ConvexProblem, problem: Problem, weights: np.ndarray) -> np.ndarray:
-    placebo_V = problem.counts.placebo(half)
+    """Only what the targets hold is looked at, and only one corpus of the sum is exchanged: mixing anew for each of 50
+    corpora took four fifths of a recommendation's time.
+    """
+    target_V = problem.target_weights @ half.target_TV[:-1]
+    held = np.flatnonzero(target_V)
+    target_V, placebo_V = target_V[held], problem.counts.placebo(half)[held]
+    mixed_V = mix_rows(weights, half.sources_KV)[held]
+    per_token = weights @ half.per_token_K
     gains_K = np.zeros(len(weights))
-    bits = problem.target_weights @ half.bits(weights)[:-1]
     for k in np.flatnonzero(weights[1:] > 0) + 1:
-        sources_KV, per_token_K = half.sources_KV.copy(), half.per_token_K.copy()
-        sources_KV[k], per_token_K[k] = placebo_V, per_token_K[0]
-        replaced = ConvexProblem(sources_KV, per_token_K, half.target_TV, half.lower_K, half.upper_K)
-        gains_K[k] = problem.target_weights @ replaced.bits(weights)[:-1] - bits
+        replaced_V = mixed_V + weights[k] * (placebo_V - half.sources_KV[k, held])
+        replaced_per_token = per_token + weights[k] * (half.per_token_K[0] - half.per_token_K[k])
+        gains_K[k] = target_V @ np.log2(mixed_V * replaced_per_token / (replaced_V * per_token))
     return gains_K
