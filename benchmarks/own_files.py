@@ -69,7 +69,7 @@ def make_workspace(folder: Path, makers: Iterable[str] = ()) -> None:
     os.chdir(folder)
     os.environ.update(SIMTOOL_CACHE=str(folder / "cache"), HF_HUB_OFFLINE="1", COLUMNS="200")
     os.environ.pop("SIMTOOL_DATA", None)
-    _write_texts(folder)
+    write_texts(folder)
     run_well("matrix", "a.jsonl", "b.jsonl", "--resamples", "20", "--save", "tables")
     for part in ("0/2", "1/2"):
         run_well("profile", "a.jsonl", "--feature", "token", "--part", part, "--parts", "parts")
@@ -84,10 +84,11 @@ def make_workspace(folder: Path, makers: Iterable[str] = ()) -> None:
         run_well(*MAKERS[maker])
 
 
-def _write_texts(folder: Path) -> None:
+def write_texts(folder: Path, n_documents: int = 600) -> None:
+    """Three texts, a.jsonl to c.jsonl, and some chats."""
     for n, name in enumerate("abc"):
         rng = Random(n)
-        texts = [" ".join(rng.choices(WORDS[4 * n :], k=rng.randint(20, 80))) + f" {i}." for i in range(600)]
+        texts = [" ".join(rng.choices(WORDS[4 * n :], k=rng.randint(20, 80))) + f" {i}." for i in range(n_documents)]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     rng = Random(9)
     rows = [{"question": " ".join(rng.choices(WORDS, k=12)) + f" {i}?", "answer": f"{i} stones."} for i in range(200)]

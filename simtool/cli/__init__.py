@@ -86,6 +86,17 @@ def _version(
             envvar="SIMTOOL_LONGEST_DOCUMENT",
         ),
     ] = 64,
+    largest_window: Annotated[
+        int,
+        typer.Option(
+            "--largest-window",
+            help="MB of memory that the window of a file of zstd or xz may take, so that no file takes all memory.",
+            metavar="MB",
+            min=1,
+            max=4096,
+            envvar="SIMTOOL_LARGEST_WINDOW",
+        ),
+    ] = 256,
     most_files: Annotated[
         int,
         typer.Option(
@@ -99,6 +110,7 @@ def _version(
 ) -> None:
     os.environ["SIMTOOL_MOST_FILES"] = str(most_files)
     os.environ["SIMTOOL_LONGEST_DOCUMENT"] = str(longest_document)  # in this process and its workers
+    os.environ["SIMTOOL_LARGEST_WINDOW"] = str(largest_window)
     if corpora:
         os.environ["SIMTOOL_CORPORA"] = corpora  # read where names become corpora, in this process and its workers
     if version:

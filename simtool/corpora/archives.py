@@ -7,9 +7,10 @@ import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from simtool.addresses import without_home
-from simtool.corpora.compression import BROKEN
+from simtool.corpora.compression import BROKEN, COMPRESSIONS, WindowTooLarge, window_too_large
 from simtool.errors import SimtoolError
 
 UNPACKED_TIMES, UNPACKED_FREE = 100, 1 << 30  # an archive may be so many times its size, or so many bytes
@@ -34,14 +35,24 @@ def unpacked(location: str, size: int, stamp: str) -> Path:
                 _check_unpacked(location, size, sum(member.file_size for member in archive.infolist()))
                 archive.extractall(folder)
         else:
-            with tarfile.open(location) as archive:
+            with open(location, "rb") as raw, tarfile.open(fileobj=_within_limits(raw), mode="r|*") as archive:
                 n_bytes = 0
                 for member in archive:  # sizes are known as it is read
                     _check_unpacked(location, size, n_bytes := n_bytes + member.size)
                     archive.extract(member, folder, filter="data")
+    except WindowTooLarge as error:
+        raise window_too_large(without_home(location), error) from error
     except (OSError, tarfile.TarError, zipfile.BadZipFile, *BROKEN) as error:
         raise SimtoolError(f"Cannot unpack {without_home(location)}: {error}. It may be damaged.") from error
     return folder
+
+
+def _within_limits(raw: BinaryIO) -> Any:
+    """A tar of xz as a plain one: tarfile would give xz all the memory that it asks for."""
+    xz = COMPRESSIONS["xz"]
+    is_xz = raw.read(len(xz.magic)) == xz.magic
+    raw.seek(0)
+    return xz.open(raw) if is_xz else raw
 
 
 def _check_unpacked(location: str, size: int, n_bytes: int) -> None:

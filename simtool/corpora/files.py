@@ -25,9 +25,10 @@ from simtool.corpora.compression import (
     BROKEN,
     BY_SUFFIX,
     COMPRESSIONS,
-    ZSTD_WINDOW,
     Transcoded,
+    WindowTooLarge,
     ZstdReader,
+    window_too_large,
     zstd_dictionary,
 )
 from simtool.errors import SimtoolError
@@ -263,11 +264,8 @@ def broken(file: File, error: Exception) -> SimtoolError:
     """The error for bytes that stop early or are not what they should be."""
     if isinstance(error, EOFError):
         return SimtoolError(f"{file.name} is cut short: {error}. Fetch it again.")
-    if "requires too much memory" in str(error):
-        return SimtoolError(
-            f"{file.name} asks for more than {ZSTD_WINDOW >> 20:,} MB to be decompressed. Compress it with --long=31"
-            " at most."
-        )
+    if isinstance(error, WindowTooLarge):
+        return window_too_large(file.name, error)
     if "Dictionary" in str(error) or "dictionary" in str(error):
         return SimtoolError(
             f"{file.name} was compressed with a dictionary that is not beside it.\n"

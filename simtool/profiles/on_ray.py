@@ -33,7 +33,7 @@ FAN_IN = 8  # sums that are added by one task, two at a time in its memory
 POLL_SECONDS = 1.0
 PATIENCE = 30  # seconds without any actor, after which that is said
 BASE_BYTES = 512 << 20  # of a worker beside its counts: libraries, the tokenizer, a batch of text
-LONGEST = "SIMTOOL_LONGEST_DOCUMENT"
+LIMITS = ("SIMTOOL_LONGEST_DOCUMENT", "SIMTOOL_LARGEST_WINDOW")  # that hold on all nodes
 Counts = tuple[Profile, list[Mapping[str, Any]]]  # and the facts of each part that they are the sum of
 
 
@@ -100,14 +100,13 @@ class PieceCounter:
     Its counters are read meanwhile, by another thread: a message per batch would be thousands a second.
     """
 
-    def __init__(self, task: PartTask, longest: str | None):
-        self.task, self.longest = task, longest
+    def __init__(self, task: PartTask, limits: Mapping[str, str]):
+        self.task, self.limits = task, limits
         self.n_bytes = self.n_tokens = 0
 
     def start(self) -> str:
         """Load the tokenizer; the node that this is."""
-        if self.longest:
-            os.environ[LONGEST] = self.longest
+        os.environ.update(self.limits)
         use_one_thread()
         manifest = self.task.manifest
         self.tally = CorpusTally(
@@ -250,7 +249,8 @@ class _Count:
             self.task, pieces=(), file=f"ray-{token_hex(6)}.parquet", folder=self.task.folder if self.shares else None
         )
         remote = self.ray.remote(num_cpus=1, memory=self.bytes_needed, max_concurrency=2)(PieceCounter)
-        actor = _Actor(remote.remote(part, os.environ.get(LONGEST)), part.name)
+        limits = {name: os.environ[name] for name in LIMITS if name in os.environ}
+        actor = _Actor(remote.remote(part, limits), part.name)
         self.actors.append(actor)
         self.calls[actor.handle.start.remote()] = actor
 

@@ -1,7 +1,7 @@
 """From a study's records to tables of losses: one row per arm, target and seed; one per measurement and document."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from simtool.errors import SimtoolError
 from simtool.integrity import checked, damage_as_message, read_json
-from simtool.studies.plan import REPORTED, SELECTED_ON, Study, plan
+from simtool.studies.plan import REPORTED, SELECTED_ON, Node, Study, plan
 from simtool.studies.prepare import find_study, fingerprint_of_study, is_prepared, tokenize_texts
 from simtool.studies.records import identity_of, read_records, rows_of
 from simtool.studies.worker import losses_file, measured_rows
@@ -167,15 +167,29 @@ def run_folders(folder: Path) -> Iterator[Path]:
 def n_unrecorded(folder: Path) -> int:
     """How many measurements of finished runs are in no row of a study's records: lines that were lost.
 
-    Runs that lie elsewhere may be another study's as well, and are not looked at.
+    Runs that lie elsewhere may be another study's as well, and be ahead of this one: of these, only those are looked at
+    that it surely recorded.
     """
     folder = Path(folder)
     path = folder / "records.jsonl"
-    if not (is_prepared(folder) and path.exists()) or (folder / "place.json").exists():
+    if not (is_prepared(folder) and path.exists()):
         return 0
     study = find_study(folder)
-    recorded = {identity_of(row) for row in read_records(path)}
+    rows = read_records(path)
+    recorded = {identity_of(row) for row in rows}
     nodes = plan(study, fingerprint_of_study(study, folder, None), dict.fromkeys(study.targets, 1)).nodes
+    if (folder / "place.json").exists():
+        nodes = _with_parents((row["node"] for row in rows), nodes)
     done = ((nodes.get(run.name.rsplit("-", 1)[0]), run / "done.json") for run in run_folders(folder))
-    rows = (row for node, path in done if node and path.exists() for row in rows_of(study, node, measured_rows(path)))
-    return sum(identity_of(row) not in recorded for row in rows)
+    measured = (row for node, at in done if node and at.exists() for row in rows_of(study, node, measured_rows(at)))
+    return sum(identity_of(row) not in recorded for row in measured)
+
+
+def _with_parents(keys: Iterable[str], nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Nodes, and those that they go on from: recorded before them."""
+    reached: dict[str, Node] = {}
+    for key in keys:
+        while key in nodes and key not in reached:
+            reached[key] = nodes[key]
+            key = nodes[key].parent or ""
+    return reached

@@ -36,3 +36,18 @@ def test_a_tar_writes_nothing_outside_of_its_folder(tmp_path, monkeypatch, name)
     with pytest.raises(SimtoolError, match=r"^Cannot unpack .*a\.tar: .*\. It may be damaged\.$"):
         find_files(str(tmp_path / "a.tar"))
     assert not (outside / "outside.txt").exists()
+
+
+def test_a_tar_of_xz_gets_no_more_memory_than_any_file(tmp_path, monkeypatch):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("text\n")
+    path = shutil.make_archive(str(tmp_path / "a"), "xztar", tmp_path / "texts")  # its dictionary has 8 MB
+    monkeypatch.setenv("SIMTOOL_LARGEST_WINDOW", "7")
+    with pytest.raises(SimtoolError) as error:
+        find_files(path)
+    assert str(error.value) == (
+        f"{path} cannot be unpacked: its window of 8 MB is larger than the 7 MB that are allowed.\n"
+        "Where there is memory for it: simtool --largest-window 8 ..."
+    )
+    monkeypatch.delenv("SIMTOOL_LARGEST_WINDOW")
+    assert [file.location for file in find_files(path).files]

@@ -24,6 +24,7 @@ from simtool.studies.losses import (
     unigram_entropy,
 )
 from simtool.studies.prepare import tokenize_texts
+from simtool.tables import save_json
 
 
 def test_the_entropy_of_token_frequencies_by_hand():
@@ -108,6 +109,26 @@ def test_lost_records_are_said_beside_results(finished, tmp_path):
     hint = lost_records(folder)
     assert hint.startswith(f"2 measurements of finished runs are missing in {path}: its lines were lost,")
     assert lost_records(finished[0]) == ""
+
+
+def test_lines_lost_of_runs_that_lie_elsewhere_are_counted_where_the_study_surely_had_them(finished, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(finished[0], folder, ignore=shutil.ignore_patterns("stores", "checkpoints"))
+    (folder / "runs").rename(tmp_path / "elsewhere")
+    save_json({"runs": str(tmp_path / "elsewhere")}, folder / "place.json")
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines]
+    trunks = [row["phase"] == "pretrain" for row in rows]
+    assert 0 < sum(trunks) < len(rows)
+    path.write_text("".join(line for line, is_trunk in zip(lines, trunks, strict=True) if not is_trunk))
+    assert n_unrecorded(folder) == sum(trunks), "what goes on from them is recorded"
+    leaf = next(row["node"] for row in rows if row["phase"] == "sft")
+    of_leaf = [line for line, row in zip(lines, rows, strict=True) if row["node"] == leaf]
+    path.write_text("".join(line for line in lines if line not in of_leaf[1:]))
+    assert n_unrecorded(folder) == len(of_leaf) - 1 > 0
+    path.write_text("".join(line for line in lines if line not in of_leaf))
+    assert n_unrecorded(folder) == 0, "another study may be ahead"
 
 
 def sft_rows(split: str, nats: dict[float, dict[str, float]]) -> list[dict]:

@@ -1,0 +1,86 @@
+"""What simtool imports is declared, nothing else is, and versions that are too old are refused."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = ("train", "ray", "embed", "web", "tokenizers", "sweep")
+DECLARED = [*PROJECT["dependencies"], *(line for extra in EXTRAS for line in PROJECT["optional-dependencies"][extra])]
+REQUIREMENTS = {requirement.name: requirement for requirement in map(Requirement, DECLARED)}
+IMPORTED_AS = {"pyyaml": "yaml", "scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub"}
+NOT_IMPORTED = {
+    "jinja2": "by the process that corpora/sandbox.py starts",
+    "protobuf": "by transformers, which reads SentencePiece models with it",
+}
+BROUGHT_ALONG = {"fastwarc": "resiliparse"}
+IF_INSTALLED = {"IPython", "lm_eval", "pandas", "sentence_transformers"}  # each says how to install it, or goes without
+TOO_OLD = {  # what their authors mended since
+    "datasets": "3.6.0",  # ran the script of whoever published the data
+    "filelock": "3.20.2",  # could be led to another file by a symbolic link
+    "jinja2": "3.1.5",  # let a template out of its sandbox
+}
+
+
+def imported_modules() -> Iterator[str]:
+    """The first name of each import below simtool/, but for Python's own and simtool's."""
+    for path in (ROOT / "simtool").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    yield from (name.name.split(".")[0] for name in names)
+                case ast.ImportFrom(module=str(module), level=0):
+                    yield module.split(".")[0]
+
+
+OTHERS = set(imported_modules()) - set(sys.stdlib_module_names) - {"simtool"}
+
+
+def test_what_is_imported_is_declared():
+    declared = {IMPORTED_AS.get(name, name) for name in REQUIREMENTS}
+    assert OTHERS - declared - IF_INSTALLED - set(BROUGHT_ALONG) == set()
+    assert set(BROUGHT_ALONG.values()) <= set(REQUIREMENTS)
+
+
+def test_what_is_declared_is_imported():
+    assert {name for name in REQUIREMENTS if IMPORTED_AS.get(name, name) not in OTHERS} == set(NOT_IMPORTED)
+
+
+def test_all_extras_are_looked_at():
+    others = {"test", "trainers", "docs", "all"}
+    assert set(PROJECT["optional-dependencies"]) == {*EXTRAS, *others}
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_a_dependency_says_from_which_version_on_and_what_is_installed_is_no_older(name):
+    specifier = REQUIREMENTS[name].specifier
+    assert any(part.operator in (">=", "==", "~=") for part in specifier)
+    try:
+        assert specifier.contains(version(name))
+    except PackageNotFoundError:
+        pytest.skip(f"{name} is not installed")
+
+
+@pytest.mark.parametrize("name", TOO_OLD)
+def test_a_version_with_a_hole_is_refused(name):
+    assert not REQUIREMENTS[name].specifier.contains(TOO_OLD[name])
+
+
+def test_urls_open_with_what_is_declared():
+    assert REQUIREMENTS["fsspec"].extras == {"http"}
+
+
+def test_a_lock_that_is_a_symbolic_link_is_refused(tmp_path):
+    (tmp_path / "theirs").write_text("text")
+    (tmp_path / "lock").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError), FileLock(tmp_path / "lock", timeout=1):
+        pass
+    assert (tmp_path / "theirs").read_text() == "text"
