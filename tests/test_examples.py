@@ -28,7 +28,8 @@ from tests.tokens.hub import served
 
 ROOT = Path(__file__).parent.parent
 PYTHIA = ROOT.parent / "shared" / "data" / "tokenizers" / "gpt_neox_20b_tokenizer.json"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGE_FOLDER = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(PAGE_FOLDER.rglob("*.md"))]
 
 # (as the page has it, as it is run)
 SMALLER = [
@@ -87,19 +88,51 @@ def test_every_command_of_a_page_runs(page, folder):
                 run(command, folder, environment)
 
 
-def run(command: str, folder: Path, environment: dict[str, str]) -> None:
+def run(command: str, folder: Path, environment: dict[str, str]) -> str:
     here = ROOT if "pytest" in command else folder
     done = subprocess.run(
         ["bash", "-ec", smaller(command)], cwd=here, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, f"{command}{done.stdout[-2000:]}{done.stderr[-2000:]}"
     assert "Traceback" not in done.stderr, f"{command}{done.stderr}"
+    return done.stdout
 
 
 def smaller(command: str) -> str:
     for shown, here in SMALLER:
         command = command.replace(shown, here)
     return command
+
+
+@pytest.mark.slow
+def test_the_corpora_file_of_a_page_is_read(folder):
+    write_block(PAGE_FOLDER / "guide" / "compare.md", folder / "simtool.toml")
+    (folder / "exports").mkdir()
+    columns = {"subject": "Café", "body": sentences(200), "lang": ["en", "fr"] * 100, "stars": [5] * 150 + [1] * 50}
+    (folder / "exports" / "tickets.csv").write_bytes(pl.DataFrame(columns).write_csv().encode("latin-1"))
+    out = run("simtool corpora show tickets\n", folder, surroundings(folder))
+    assert "Café" in out
+    out = run("simtool profile tickets\n", folder, surroundings(folder))
+    assert "documents 75 " in out  # English, of more than three stars
+
+
+@pytest.mark.slow
+def test_the_map_of_a_page_is_read(folder):
+    write_block(PAGE_FOLDER / "sweeps.md", folder / "map.toml")
+    (folder / "texts").mkdir()
+    for seed, name in enumerate(("arxiv", "arxiv_validation", "forums")):
+        write_zst(folder / "texts" / f"{name}.jsonl.zst", [{"text": text} for text in sentences(150, seed)])
+    write_jsonl(folder / "texts" / "forums.jsonl", sentences(150, seed=3))
+    write_sweep_tables(folder, ["arxiv", "web", "code"], ["arxiv", "python"])
+    command = "simtool sweep --mixtures ratios.csv --losses losses.csv --corpora map.toml --data DIR --save out\n"
+    run(command, folder, surroundings(folder))
+    assert set(pl.read_csv(folder / "out" / "sweep_ranking.csv")["target"]) == {"mean", "arxiv", "python"}
+
+
+def write_block(page: Path, path: Path) -> None:
+    """The one block of TOML of a page, as a file."""
+    [text] = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    path.write_text(text, encoding="utf-8")
 
 
 # Before a page's first command: what it takes as made by another page, or by hours of training.
@@ -193,12 +226,8 @@ QWEN = ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B-Base")
 
 
 def write_sweep(folder: Path) -> None:
-    """Forty runs over three domains, their losses, and results that a prediction is scored by."""
-    domains = ["web", "code", "math"]
-    weights = np.random.default_rng(0).dirichlet([0.5] * 3, 40).round(3)
-    runs = {"run": [f"r{i}" for i in range(40)]}
-    pl.DataFrame(runs | dict(zip(domains, weights.T, strict=True))).write_csv(folder / "ratios.csv")
-    pl.DataFrame(runs | {"code": 4 - np.log(weights[:, 1] + 0.01)}).write_csv(folder / "losses.csv")
+    """A sweep, and results that a prediction is scored by."""
+    write_sweep_tables(folder, ["web", "code", "math"], ["code"])
     (folder / "map.toml").write_text('web = "web.jsonl"\ncode = "notes.jsonl"\nmath = "manuals.jsonl.zst"\n')
     improvements = {"starcoder:0.2": 0.2, "math:0.12": 0.05}
     pl.DataFrame(
@@ -209,6 +238,15 @@ def write_sweep(folder: Path) -> None:
             "size": "410m",
         }
     ).write_csv(folder / "results.csv")
+
+
+def write_sweep_tables(folder: Path, domains: list[str], targets: list[str]) -> None:
+    """Forty runs, in which the weight of the domain before last lowers every loss."""
+    weights = np.random.default_rng(0).dirichlet([0.5] * len(domains), 40).round(3)
+    runs = {"run": [f"r{i}" for i in range(40)]}
+    pl.DataFrame(runs | dict(zip(domains, weights.T, strict=True))).write_csv(folder / "ratios.csv")
+    losses = {name: 4 - np.log(weights[:, -2] + 0.01) for name in targets}
+    pl.DataFrame(runs | losses).write_csv(folder / "losses.csv")
 
 
 @contextmanager

@@ -160,16 +160,37 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
+    ast.In: lambda a, b: _holds(b, a),
+    ast.NotIn: lambda a, b: not _holds(b, a),
 }
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    return part in whole if isinstance(whole, str) else any(operator.eq(*_as_numbers(part, item)) for item in whole)
+
+
+def _as_numbers(a: Any, b: Any) -> tuple[Any, Any]:
+    """A text beside a number is the number that it says, since CSV has no others."""
+    if isinstance(a, str) and isinstance(b, int | float):
+        return _number(a), b
+    if isinstance(b, str) and isinstance(a, int | float):
+        return a, _number(b)
+    return a, b
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
 class RowFilter:
     """Which rows are read: fields, constants and lists of them, ==, <, in ..., and, or, not. Nothing is executed.
 
-    A field that a row lacks is None, and what cannot be compared does not match.
+    A field that a row lacks is None, and what cannot be compared does not match. Beside a number, a text (of CSV) is
+    the number that it says.
     """
 
     text: str
@@ -231,7 +252,7 @@ def _value(node: ast.AST, row: Row) -> Any:
     if isinstance(node, ast.Compare):
         values = [_value(part, row) for part in (node.left, *node.comparators)]
         pairs = zip(node.ops, values, values[1:], strict=False)
-        return all(COMPARISONS[type(sign)](a, b) for sign, a, b in pairs)
+        return all(COMPARISONS[type(sign)](*_as_numbers(a, b)) for sign, a, b in pairs)
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(item, row) for item in node.elts]
     if isinstance(node, ast.Constant):

@@ -133,6 +133,12 @@ def test_an_unknown_name_lists_own_ones(options):
         ("meta.score > -1", {"meta": {"score": 0}}, True),
         ("a > 1", {"a": "text"}, False),  # cannot be compared
         ("a > 1", {"a": None}, False),
+        ("a > 3", {"a": "10"}, True),  # as CSV has it; as texts, "10" comes before "3"
+        ("2 == a or a < -0.5", {"a": "-1"}, True),
+        ("a != 3", {"a": "three"}, True),
+        ("a in [1, 2]", {"a": "2.0"}, True),
+        ("a not in [1, 2]", {"a": "2"}, False),
+        ('a == "07"', {"a": "7"}, False),  # texts are compared as texts
     ],
 )
 def test_filters(text, row, matches):
