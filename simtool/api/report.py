@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from simtool.api.names import as_mixture_texts, as_names
 from simtool.errors import SimtoolError
 from simtool.page.gather import VIEWS, gather
 from simtool.page.render import render
-from simtool.profiles.resolve import Options
+from simtool.profiles.resolve import Options, named
 from simtool.similarity.matrix import RESAMPLES
 from simtool.studies.prepare import find_study
 from simtool.tables import atomic_write, provenance
 
 
 def report(
-    corpora: Sequence[str],
+    corpora: Any,
     out: Path,
     pretrain: str | None = None,
     mid: Mapping[str, float] | Sequence[str] | str = (),
@@ -32,6 +33,8 @@ def report(
 
     Parameters
     ----------
+    corpora
+        As in `matrix`: names, paths, or {name: texts, a DataFrame, a data set}.
     pretrain, mid, targets
         As in `advantage`; by default what the catalogue says of the corpora named.
     study
@@ -40,7 +43,6 @@ def report(
         Folder of what `simtool sweep --save` wrote, to show what proxy runs say.
     views
         Matrices to switch between, METRIC.FEATURE; the first is shown first.
-
     examples
         So many documents are excerpted behind each n-gram of a pair, where the text is at hand: their text is then on
         the page.
@@ -57,8 +59,9 @@ def report(
     out = Path(out)
     if out.is_dir():
         raise SimtoolError(f"{out} is a folder. Name a file: --out {out / 'report.html'}.")
-    how = (views, resamples, seed, _as_in_study(study, options or Options()), examples)
-    findings = gather(as_names(corpora), pretrain, as_mixture_texts(mid), as_names(targets), study, sweep, *how)
+    names, options = named(corpora, _as_in_study(study, options or Options()))
+    how = (views, resamples, seed, options, examples)
+    findings = gather(names, pretrain, as_mixture_texts(mid), as_names(targets), study, sweep, *how)
     page = render(findings, provenance())
     with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")

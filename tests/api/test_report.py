@@ -4,6 +4,7 @@ import pytest
 
 import simtool
 from simtool.errors import SimtoolError
+from tests.conftest import sentences
 
 
 def test_a_folder_is_no_page(tmp_path):
@@ -31,3 +32,11 @@ def test_corpora_of_a_study_are_counted_as_the_study_counted_them(tmp_path):
     options = _as_in_study(tmp_path, Options())
     assert (options.tokenizer, options.sample) == (study.tokenizer, 1234)
     assert _as_in_study(None, Options()) == Options()
+
+
+def test_own_text_is_given_as_to_matrix(tmp_path):
+    texts = sentences(200)
+    page = simtool.report(
+        {"mine": texts, "gsm8k": "gsm8k"}, tmp_path / "page.html", views=("token.token",), resamples=20
+    )
+    assert "mine" in page.read_text(encoding="utf-8")
