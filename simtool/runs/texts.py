@@ -37,10 +37,17 @@ def tokenize(
         {split: share of the documents}; by default those of `SHARES`.
     tokens
         Of a corpus at most; None: all, but of text that is made here as much as `enough_of`.
+
+    Raises
+    ------
+    SimtoolError
+        When the shares are of other splits, leave out the training text, or are not above 0 and 1 together.
     """
     from simtool.mixture import parse_mixture
     from simtool.profiles.resolve import find_text_or_hub
 
+    if shares is not None:
+        _check_shares(shares)
     tokenizer = load_tokenizer(options.tokenizer, options.data)
     stores = {}
     for name in dict.fromkeys(corpus for text in names for corpus in parse_mixture(text).weights):
@@ -49,6 +56,16 @@ def tokenize(
             corpus = enough_of(corpus, tokenizer, GENERATED_TOKENS)
         stores[name] = _tokenize(corpus, tokenizer, root, shares, tokens, options)
     return stores
+
+
+def _check_shares(shares: Mapping[str, float]) -> None:
+    of_one = min(shares.values(), default=0) > 0 and math.isclose(sum(shares.values()), 1, abs_tol=1e-6)
+    if not (of_one and "train" in shares and set(shares) <= set(SHARES)):
+        text, example = ("+".join(f"{name}:{share:g}" for name, share in some.items()) for some in (shares, SHARES))
+        raise SimtoolError(
+            f"--shares {text} does not divide a text. Give {', '.join(SHARES)} (train is needed) shares above 0 that"
+            f" sum to 1, such as {example}."
+        )
 
 
 def _tokenize(

@@ -88,3 +88,12 @@ def test_of_text_that_is_made_here_a_run_takes_what_it_needs(tmp_path, options, 
 def test_text_of_files_is_taken_whole(tmp_path, options):
     corpus = local_text(str(write_jsonl(tmp_path / "a.jsonl", sentences(20))), options)
     assert enough_of(corpus, load_tokenizer("small"), 1) is corpus
+
+
+@pytest.mark.parametrize(
+    "shares", [{"80,10,10": 1.0}, {"validation": 1.0}, {"train": 0.9, "test": 0.2}, {"train": 1.0, "dev": 0.0}]
+)
+def test_shares_that_do_not_divide_a_text_are_refused(tmp_path, options, shares):
+    with pytest.raises(SimtoolError, match=r"^--shares \S+ does not divide a text\. Give train, validation, test"):
+        tokenize(["gen_drills"], tmp_path, options, shares)
+    assert not list(tmp_path.iterdir())
