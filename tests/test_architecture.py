@@ -141,6 +141,7 @@ def test_counting_ones_own_lines_loads_neither_pandas_nor_fsspec(tmp_path):
 # what is tested as a whole, and belongs to no single module
 BESIDES = {
     "corpora/test_catalogue.py": "facts over every corpus that is known by name",
+    "profiles/test_hub_sets.py": "sets of the hub, counted as files",
     "cli/test_commands.py": "every command, with what it prints and refuses",
     "page/test_browser.py": "page.js, in a browser",
     "training/test_on_gpu.py": "what only a GPU can show",

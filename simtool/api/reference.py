@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,9 +54,10 @@ def profile(
     features
         Counted of each; all by default.
     options
-        With a budget, whole documents up to so many tokens or documents.
+        With a budget, whole documents up to so many tokens or documents; without one all, but of a set of the hub its
+        first 10 million tokens, unless `sample` is None.
     """
-    corpora, options = named(corpora, replace(options or Options(), sample=None))
+    corpora, options = named(corpora, options or Options())
     for name in features:
         find_feature(name)
     return count_many(corpora, features, options)

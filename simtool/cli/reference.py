@@ -43,6 +43,9 @@ def profile(
         bool,
         typer.Option("--exact", help="With --seed: sample single documents, whatever their order. Reads all the text."),
     ] = False,
+    all: Annotated[
+        bool, typer.Option("--all", help="Count all of a set of the hub; its first 10 million tokens otherwise.")
+    ] = False,
     data: Data = None,
     split: Split = "train",
     text_field: TextField = None,
@@ -91,6 +94,7 @@ def profile(
             progress,
             Budget(tokens, documents, seed, exact=exact),
             engine.value,
+            all=all,
             chat_template=chat_template,
         )
         features = feature or api.ALL_FEATURES

@@ -6,12 +6,13 @@ there as often as needed. Compressed bytes: `compression`; zip and tar: `archive
 
 import atexit
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -38,6 +39,7 @@ LONGEST_DOCUMENT = 64  # MB: a longer line is not a document but a file that los
 LARGEST_WHOLE = 4  # times as long may be what can only be read whole: one JSON value
 HASHED_WHOLE = 64 << 20  # bytes; of a larger file so many are hashed, in pieces spread evenly (64 MB take 15 ms)
 PIECES = 64
+PINNED = re.compile(r"hf://[^@]+@[0-9a-f]{40}/")
 STAMPS = (  # what servers and fsspec's file systems say of a version
     "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modified", "updated", "created",
     "blob_id", "sha", "CRC",
@@ -83,6 +85,11 @@ class File:
         return without_home(without_secrets(self.label or self.location))
 
     @property
+    def whole(self) -> "File":
+        """The file, of which this may be a part."""
+        return replace(self, span=None)
+
+    @property
     def n_bytes(self) -> int | None:
         """What is read of it, as it lies on disk; None where that is not known."""
         return self.span.n_bytes if self.span else self.size
@@ -92,13 +99,19 @@ class File:
         """Whether it is a URL."""
         return "://" in self.location
 
-    def open(self, by_ranges: bool = False) -> BinaryIO:
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is named with a commit of the hub: nothing changes it."""
+        return bool(PINNED.match(self.location))
+
+    def open(self, ahead: int | None = None) -> BinaryIO:
         """The bytes as they lie on disk.
 
         Parameters
         ----------
-        by_ranges
-            Of a remote file what is asked for is fetched and no more, for readers that ask for few and long ranges.
+        ahead
+            Bytes that are fetched of a remote file behind those that are asked for. None: as its file system does it,
+            5 MB mostly, for readers that ask for little at a time; 0: none, for readers that ask for long ranges.
 
         Raises
         ------
@@ -106,14 +119,18 @@ class File:
             Where the file cannot be opened.
         """
         try:
-            if self.is_remote:
-                import fsspec
-
-                cache = {"cache_type": "none"} if by_ranges else {}
-                return fsspec.open(self.location, "rb", compression=None, **cache).open()
-            return open(self.location, "rb")
+            return open(self.location, "rb") if not self.is_remote else self._open_remote(ahead)
         except OSError as error:
             raise unreadable(self.name, error) from error
+
+    def _open_remote(self, ahead: int | None) -> BinaryIO:
+        import fsspec
+
+        system, path = fsspec.core.url_to_fs(self.location)
+        how: dict[str, Any] = {"size": self.size} if self.is_pinned else {}  # else its folder is listed to know it
+        if ahead is not None:
+            how |= {"cache_type": "readahead", "block_size": ahead} if ahead else {"cache_type": "none"}
+        return system.open(path, "rb", **how)
 
     def check_unchanged(self) -> None:
         """The file is still the version that was found when its reading began.
@@ -123,6 +140,8 @@ class File:
         SimtoolError
             Where it is not: what was read would be a mixture of two texts.
         """
+        if self.is_pinned:
+            return
         try:
             now = remote_file(self.location) if self.is_remote else local_file(Path(self.location))
         except OSError as error:
@@ -184,10 +203,16 @@ def remote_file(location: str) -> File:
 
     system, path = fsspec.core.url_to_fs(location)
     info = system.info(path)
-    stamps = [info.get(name) for name in STAMPS]
-    if not any(stamps):
-        return spooled(location)
-    return File(system.unstrip_protocol(info["name"]), info.get("size"), str(stamps))
+    return listed_file(system, info) if any(_stamps(info)) else spooled(location)
+
+
+def listed_file(system: Any, info: Mapping[str, Any]) -> File:
+    """A file as a file system of fsspec lists it."""
+    return File(system.unstrip_protocol(info["name"]), info.get("size"), str(_stamps(info)))
+
+
+def _stamps(info: Mapping[str, Any]) -> list[Any]:
+    return [info.get(name) for name in STAMPS]
 
 
 def local_file(path: Path, label: str = "") -> File:
@@ -277,7 +302,7 @@ def broken(file: File, error: Exception) -> SimtoolError:
 def head_of(file: File, n_bytes: int = HEAD) -> bytes:
     """The first bytes, decompressed: what a file holds is read off them."""
     try:
-        with file.open() as raw, decompressed(file, raw) as stream:
+        with file.open(ahead=n_bytes) as raw, decompressed(file, raw) as stream:
             head = b""
             while len(head) < n_bytes and (chunk := stream.read(n_bytes - len(head))):
                 head += chunk
@@ -370,7 +395,7 @@ def line_blocks(file: File) -> Iterator[tuple[int, bytes, int]]:
     counted from where the span begins."""
     line, rest = 1, b""
     try:
-        with file.open() as raw:
+        with file.open(ahead=0 if file.span else None) as raw:
             start = file.span.start if file.span else 0
             for chunk in _chunks_of_span(file, file.span, raw) if file.span else _chunks(file, raw, BLOCK):
                 cut = chunk.rfind(b"\n") + 1

@@ -7,7 +7,7 @@ and, where its first bytes give it away, in `MAGIC`.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, BinaryIO
 
 from simtool.corpora.compression import suffix_of
@@ -135,10 +135,21 @@ def parquet_file(file: File) -> Iterator[Any]:
     import pyarrow.parquet
 
     try:
-        with file.open(by_ranges=True) as raw:
-            yield pyarrow.parquet.ParquetFile(raw)
+        footer = _footer(file.whole) if file.is_remote else None
+        with file.open(ahead=0) as raw:
+            yield pyarrow.parquet.ParquetFile(raw, metadata=footer)
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as parquet: {error}.") from error
+
+
+@lru_cache(maxsize=64)
+def _footer(file: File) -> Any:
+    """What stands at the end of a remote parquet file: pieces of it are read in turn, and 64 kB more for each of them
+    would be as much as a block of a sample."""
+    import pyarrow.parquet
+
+    with file.open(ahead=0) as raw:
+        return pyarrow.parquet.ParquetFile(raw).metadata
 
 
 def _parquet_blocks(file: File, columns: Columns) -> Iterator[Block]:
@@ -165,7 +176,7 @@ def _rows_at_once(file: File, group: Any, columns: Sequence[str] | None) -> int:
 
 def _dictionary_bytes(file: File, chunk: Any) -> int:
     """The size of a dictionary, unpacked, as the header of its page says: Thrift's compact protocol, field 2."""
-    with file.open(by_ranges=True) as raw:
+    with file.open(ahead=0) as raw:
         raw.seek(chunk.dictionary_page_offset)
         head = raw.read(16)
     _, place = _varint(head, 1)  # field 1: which kind of page

@@ -5,13 +5,14 @@ holds plain files, or the hub's own parquet copy (revision "refs/convert/parquet
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from simtool.corpora.corpus import Reading, Row
+from simtool.corpora.corpus import Reading, Row, Source
 from simtool.errors import SimtoolError
 
 LIST_ROWS = 1_000
@@ -53,7 +54,7 @@ class Hub:
 
     def read(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Row]]:
         """Each shard gets whole files where there are enough of them, otherwise every n-th list of rows."""
-        with _said_clearly(self):
+        with errors_as_messages(self):
             dataset = _open(self).with_format("arrow")
             n_files = dataset.num_shards
             by_file = n_files >= n_shards
@@ -108,25 +109,58 @@ def in_turn(iterators: list[Iterator[Any]]) -> Iterator[Any]:
         iterators = going
 
 
+def in_split(source: Source | None, split: str) -> Source | None:
+    """A source in another split than that of its entry; what is not on the hub has none."""
+    if isinstance(source, Hubs):
+        return Hubs(tuple(replace(part, split=split) for part in source.parts))
+    return replace(source, split=split) if isinstance(source, Hub) and split != "train" else source
+
+
 def _open(hub: Hub) -> Any:
     """The split as a streaming `IterableDataset`, at the commit that the revision means now."""
-    datasets, api = _libraries()
-    commit = api.dataset_info(hub.repo, revision=hub.revision, timeout=SECONDS_TO_ANSWER).sha
+    datasets, _ = _libraries()
+    splits = _load(hub, commit_of(hub), partial(datasets.load_dataset, streaming=True))
+    check_split(hub, splits)
+    return splits[hub.split]
+
+
+def commit_of(hub: Hub) -> str:
+    """The commit that its revision means now."""
+    _, api = _libraries()
+    return api.dataset_info(hub.repo, revision=hub.revision, timeout=SECONDS_TO_ANSWER).sha
+
+
+def builder_of(hub: Hub) -> Any:
+    """What `datasets` would read it with, at its revision; `config.data_files` names the files of each split."""
+    datasets, _ = _libraries()
+    return _load(hub, hub.revision, datasets.load_dataset_builder)
+
+
+def _load(hub: Hub, commit: str | None, load: Callable[..., Any]) -> Any:
+    """What a loader of `datasets` makes of a set at a commit."""
+    datasets, _ = _libraries()
     with _quiet(datasets):
-        if hub.data_files:
-            files = [f"hf://datasets/{hub.repo}@{commit}/{pattern}" for pattern in hub.data_files]
-            columns = {"columns": list(hub.columns)} if hub.columns else {}
-            splits = datasets.load_dataset(
-                _format(hub.data_files[0]), data_files={hub.split: files}, streaming=True, **columns
-            )
-        else:
-            splits = datasets.load_dataset(hub.repo, hub.config, revision=commit, streaming=True)
+        if not hub.data_files:
+            return load(hub.repo, hub.config, revision=commit)
+        files = [f"hf://datasets/{hub.repo}@{commit}/{pattern}" for pattern in hub.data_files]
+        columns = {"columns": list(hub.columns)} if hub.columns else {}
+        return load(_format(hub.data_files[0]), data_files={hub.split: files}, **columns)
+
+
+def check_split(hub: Hub, splits: Iterable[Any]) -> None:
+    """A set has the split that is named.
+
+    Raises
+    ------
+    SimtoolError
+        Where it does not.
+    """
+    splits = [*map(str, splits)]
     if hub.split not in splits:
         raise SimtoolError(
-            f"{hub.repo} has no split {hub.split!r}. It has: {', '.join(map(str, splits))}.\n"
+            f"{hub.repo} has no split {hub.split!r}. It has: {', '.join(splits)}.\n"
             f"Write {hub.repo}:{hub.config or ''}:SPLIT."
         )
-    return splits[hub.split]
 
 
 def _lists(dataset: Any, files: list[int]) -> Iterator[list[Row]]:
@@ -169,12 +203,13 @@ def _quiet(datasets: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _said_clearly(hub: Hub) -> Iterator[None]:
+def errors_as_messages(hub: Hub) -> Iterator[None]:
     """What can go wrong at the hub, as one message each."""
     try:
         yield
-    except SimtoolError:
-        raise
+    except SimtoolError as error:  # a reader of files may have taken what the hub said for damage
+        problem = _problem(hub, error.__cause__) if isinstance(error.__cause__, Exception) else None
+        raise problem or error from error.__cause__
     except Exception as error:
         problem = _problem(hub, error)
         if problem is None:

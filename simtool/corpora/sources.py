@@ -6,8 +6,10 @@ is. What a file holds: `formats`; what of a folder is read: `folders`.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from simtool.addresses import opening, public_name, without_home, without_secrets
@@ -24,6 +26,7 @@ from simtool.corpora.walk import SIGNS, Walk, kinds_of, kinds_text, most_files, 
 from simtool.errors import SimtoolError
 
 SAMPLE_ROWS = 100  # that tell a layout
+REQUESTS = 8  # at a time
 MANY_FILES = 1_000  # from which on it is said, before they are read, of which kinds they are
 
 
@@ -61,11 +64,21 @@ class Files:
                 file.check_unchanged()
             before += file.n_bytes or 0
 
-    def pieces(self, size: int | None = None) -> list[Piece]:
-        """Parts of these files that are read by themselves; size: about how large they are on disk."""
+    def pieces(self, size: int | None = None, divided: Collection[File] | None = None) -> list[Piece]:
+        """Parts of these files that are read by themselves.
+
+        Parameters
+        ----------
+        size
+            About how large they are on disk.
+        divided
+            The files that are looked into; the others are not divided. None: all.
+        """
         size = size or piece_bytes(self.n_bytes)
         number = {file.location: n for n, file in enumerate(self.files)}
-        spans = (span for file in self.files for span in self._spans(file, size))
+        looked_into = self.files if divided is None else divided
+        in_spans = dict(zip(looked_into, self._all_spans(looked_into, size), strict=True))
+        spans = (span for file in self.files for span in in_spans.get(file, [file]))
         return [
             Piece(
                 ", ".join(
@@ -76,6 +89,13 @@ class Files:
             )
             for group in in_groups(spans, size)
         ]
+
+    def _all_spans(self, files: Collection[File], size: int) -> list[list[File]]:
+        """The spans of each; of remote files many are looked into at a time, since each takes a request or two."""
+        if not any(file.is_remote for file in files):
+            return [self._spans(file, size) for file in files]
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            return [*pool.map(partial(self._spans, size=size), files)]
 
     def _spans(self, file: File, size: int) -> list[File]:
         if self.is_tree or (file.size is not None and file.size <= size):

@@ -8,11 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from simtool import executor
+from simtool.corpora.corpus import Corpus
+from simtool.corpora.hub_files import Undivided, as_files
 from simtool.errors import SimtoolError
 from simtool.profiles.count import PRELOAD, Budget, finished, manifest_of, parts_of
 from simtool.profiles.parts import PartsFolder, sum_of, whole_facts
 from simtool.profiles.profile import Profile, load_profile, released, save_profile
-from simtool.profiles.resolve import Options, ResolvedProfile, cache_path, local_text, slug
+from simtool.profiles.resolve import Options, ResolvedProfile, cache_path, find_text_or_hub, slug
 from simtool.profiles.worker import count_part
 from simtool.progress import CountingFinished, CountingStarted
 from simtool.tokens.tokenizer import load_tokenizer
@@ -28,15 +30,14 @@ def count_part_of(name: str, features: Sequence[str], options: Options, index: i
     SimtoolError
         Where there is no text to divide, or the folder holds parts of something else.
     """
-    corpus = local_text(name, options)
-    if corpus is None:
-        raise SimtoolError(f"--part divides files, and {name} has none here. Name a file, a folder, a glob or a URL.")
+    whole = find_text_or_hub(name, options)
     tokenizer = load_tokenizer(options.tokenizer, options.data)
     folder = PartsFolder(f"{parts.rstrip('/')}/{slug(name)}-{tokenizer.fingerprint[:8]}")
-    manifest, pieces = manifest_of(corpus, tokenizer, tuple(features), options.skip_bad)
     existing = folder.manifest()
+    corpus = _in_files(whole, existing.commits if existing else ())
+    manifest, pieces = manifest_of(corpus, tokenizer, tuple(features), options.skip_bad)
     if existing is None:
-        folder.save_manifest(replace(manifest, profile=cache_path(corpus, tokenizer, options).name))
+        folder.save_manifest(replace(manifest, profile=cache_path(whole, tokenizer, options).name))
     elif replace(existing, profile="") != manifest:
         raise SimtoolError(
             f"{folder.name} holds parts of another count of {existing.corpus}: its files, features or options differ.\n"
@@ -46,6 +47,16 @@ def count_part_of(name: str, features: Sequence[str], options: Options, index: i
     part = parts_of(corpus, manifest, pieces, of, options.data, folder)[index]
     count_part(replace(part, returned=False), options.report)
     options.report(CountingFinished())
+
+
+def _in_files(corpus: Corpus, commits: Sequence[str]) -> Corpus:
+    """A corpus that tasks can divide: they all read a set of the hub at the commits that the first of them read."""
+    try:
+        return as_files(corpus, commits)
+    except Undivided as reason:
+        raise SimtoolError(
+            f"--part divides files, and {reason}, which is read as a stream. Count it in one process, without --part."
+        ) from None
 
 
 def merge_parts(parts: str, options: Options) -> list[ResolvedProfile]:

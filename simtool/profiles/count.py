@@ -16,6 +16,7 @@ from typing import Any
 
 from simtool import executor
 from simtool.corpora.corpus import Corpus, why_empty
+from simtool.corpora.hub_files import HubFiles, Undivided, as_files
 from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
 from simtool.errors import SimtoolError
 from simtool.profiles.on_ray import count_on_ray
@@ -62,6 +63,8 @@ def count_corpus(
         When the corpus is empty, cannot be read, or is smaller than the budget.
     """
     features = tuple(features)
+    if budget.unlimited or budget.in_blocks:
+        corpus = _in_files(corpus, report)
     if budget.unlimited:
         manifest, pieces = manifest_of(corpus, tokenizer, features, skip_bad)
         folder = None if parts is None else _folder_of(parts, manifest)
@@ -110,6 +113,15 @@ def finished(
     )
 
 
+def _in_files(corpus: Corpus, report: executor.Report) -> Corpus:
+    """A corpus whose set of the hub is read as files; where it is not, it stays a stream, and that is said."""
+    try:
+        return as_files(corpus)
+    except Undivided as reason:
+        report(f"{corpus.name}: {reason}, so it is read as a stream and not in pieces of files.")
+        return corpus
+
+
 # ---- parts -----------------------------------------------------------------------------------------------
 
 
@@ -133,6 +145,7 @@ def manifest_of(
         tuple((piece.name, piece.n_bytes) for piece in pieces),
         profile,
         {"source": corpus.describe(), "stand_in": corpus.stand_in, "skip_bad": skip_bad},
+        corpus.source.commits if isinstance(corpus.source, HubFiles) else (),
     )
     return manifest, pieces
 

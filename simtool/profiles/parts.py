@@ -36,6 +36,7 @@ class Manifest:
     pieces       (name, bytes on disk) of each
     profile      the file name of the whole in the cache
     facts        of the whole: source, stand_in, skip_bad
+    commits      of sets of the hub, which all who count there read
     """
 
     corpus: str
@@ -47,6 +48,7 @@ class Manifest:
     pieces: tuple[tuple[str, int], ...]
     profile: str
     facts: Mapping[str, Any]
+    commits: tuple[str, ...] = ()
 
     def as_json(self) -> str:
         return json.dumps(with_hash(asdict(self)), indent=1)
@@ -55,7 +57,8 @@ class Manifest:
     def from_json(text: str) -> "Manifest":
         content = checked(json.loads(text), Manifest.__dataclass_fields__)
         pieces = tuple((name, n_bytes) for name, n_bytes in content["pieces"])
-        return Manifest(**content | {"features": tuple(content["features"]), "pieces": pieces})
+        names = {name: tuple(content.get(name, ())) for name in ("features", "commits")}
+        return Manifest(**content | names | {"pieces": pieces})
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from simtool.addresses import public_name
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.chat import turns_of
 from simtool.corpora.compression import BY_SUFFIX
-from simtool.corpora.corpus import Corpus, Source
+from simtool.corpora.corpus import Corpus
 from simtool.corpora.formats import BY_NAME
-from simtool.corpora.hub import Hub, Hubs, parse_hub_id
+from simtool.corpora.hub import Hub, Hubs, in_split, parse_hub_id
+from simtool.corpora.hub_files import hub_corpus
 from simtool.corpora.memory import corpus_in_memory
 from simtool.corpora.own import Entry, RowFilter, load_entries
-from simtool.corpora.sources import SAMPLE_ROWS, announce, file_corpus, find_files, with_layout
+from simtool.corpora.sources import announce, file_corpus, find_files
 from simtool.corpora.spec import Spec, parse_spec
 from simtool.errors import SimtoolError, unknown
 from simtool.executor import Engine, Report
@@ -137,7 +138,7 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
     Parameters
     ----------
     count
-        Count text, even where a profile of the name is at hand.
+        Count text, all of it where it is at hand, even where a profile of the name is.
 
     Raises
     ------
@@ -149,7 +150,8 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
     corpus = local_text(name, options)
     if corpus is not None:
         announce(corpus, options.report)
-        return _counted(corpus, tokenizer, features, _with_sample(corpus, tokenizer, features, options))
+        options = options if count else _with_sample(corpus, tokenizer, features, options)
+        return _counted(corpus, tokenizer, features, options)
     tried = [f"data folder: {options.data or 'none given (--data DIR or SIMTOOL_DATA)'}"]
     if options.split == "train" and options.budget.unlimited and not count and not _is_rewritten(name, options):
         for how, profile in (
@@ -160,7 +162,8 @@ def find_profile(name: str, features: Iterable[str], options: Options, count: bo
                 return ResolvedProfile(profile, how)
             tried.append(f"{how} profile under tokenizer {tokenizer.name}: none with {', '.join(features)}")
     try:
-        return _counted(_hub_corpus(name, options), tokenizer, features, _with_hub_budget(options))
+        corpus = _hub_corpus(name, options)
+        return _counted(corpus, tokenizer, features, _with_sample(corpus, tokenizer, features, options))
     except SimtoolError as error:
         attempts = "\n".join(f"  - {line}" for line in [*tried, f"hub: {error}"])
         into = f", or put it into a data folder as {name}.jsonl.zst (--data DIR)" if name in CATALOGUE else ""
@@ -381,32 +384,12 @@ def _hub_corpus(name: str, options: Options) -> Corpus:
         corpus = CATALOGUE[spec.location]
         if corpus.source is None:
             raise SimtoolError(corpus.access or f"{name} is not there")
-        corpus = replace(corpus, source=_in_split(corpus.source, split))
+        corpus = replace(corpus, source=in_split(corpus.source, split))
     else:
-        corpus = _named_on_hub(parse_hub_id(spec.location), spec, split, options)
+        hub = parse_hub_id(spec.location)
+        hub = replace(hub, split=split) if spec.split or hub.split == "train" else hub
+        corpus = hub_corpus(hub, spec.fields or options.text_field)
     return _with_template(replace(corpus, name=name, view=spec.view), options)
-
-
-def _named_on_hub(hub: Hub, spec: Spec, split: str, options: Options) -> Corpus:
-    if spec.split:
-        hub = replace(hub, split=spec.split)
-    fields = spec.fields or options.text_field
-    for corpus in CATALOGUE.values():  # a set that we know how to read
-        is_known = isinstance(corpus.source, Hub) and corpus.source.repo == hub.repo and corpus.row_filter is None
-        if is_known and fields is None:
-            return replace(corpus, source=hub)
-    corpus = Corpus(spec.location, f"{hub.repo} on the hub.", "specialised", "see the hub", None, {}, hub)
-    return with_layout(corpus, next(iter(hub.read()), [])[:SAMPLE_ROWS], fields)
-
-
-def _in_split(source: Source | None, split: str) -> Source | None:
-    if isinstance(source, Hubs):
-        return Hubs(tuple(replace(part, split=split) for part in source.parts))
-    return replace(source, split=split) if isinstance(source, Hub) and split != "train" else source
-
-
-def _with_hub_budget(options: Options) -> Options:
-    return replace(options, budget=Budget(tokens=SAMPLE_TOKENS, at_most=True)) if options.budget.unlimited else options
 
 
 def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> Options:
@@ -416,10 +399,11 @@ def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], opti
     size = getattr(corpus.source, "n_bytes", None)
     if (size is not None and size < LARGE_BYTES) or _usable(cache_path(corpus, tokenizer, options), features):
         return options
-    sampled = replace(options, budget=Budget(tokens=options.sample, at_most=True))
+    n_tokens = SAMPLE_TOKENS if isinstance(corpus.source, Hub | Hubs) else options.sample
+    sampled = replace(options, budget=Budget(tokens=n_tokens, at_most=True))
     if not _usable(cache_path(corpus, tokenizer, sampled), features):
         options.report(
-            f"{corpus.name}: its first {options.sample:,} tokens at most are counted."
+            f"{corpus.name}: its first {n_tokens:,} tokens at most are counted."
             " All of it: --all, or Options(sample=None)."
         )
     return sampled
@@ -482,6 +466,7 @@ def cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
         N_FOLDS,
         COUNTED,
         *(["blocks"] if options.budget.in_blocks else []),
+        *(["of files"] if options.budget.in_blocks and isinstance(corpus.source, Hub | Hubs) else []),
     )
     key = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
     # text that is not at hand is served under its name alone: never from what a chat template wrote

@@ -14,7 +14,9 @@ import numpy as np
 
 from simtool import executor
 from simtool.corpora.corpus import Corpus, Reading, Row, Source, document_hash
+from simtool.corpora.files import File
 from simtool.corpora.pieces import Piece, pieces_of
+from simtool.corpora.sources import Files
 from simtool.errors import SimtoolError
 from simtool.profiles.profile import Profile
 from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
@@ -24,6 +26,7 @@ from simtool.tokens.tokenizer import Tokenizer
 N_BLOCKS = 64  # of a sample, at least: documents that lie together are alike
 SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 19, 8 << 20  # bytes on disk; up to 64 kB more are read for the last line of each
 TEXT_PER_TOKEN, TEXT_PER_DOCUMENT = 4, 4_000  # bytes, about: they only say how large blocks are
+TIMES_THE_SAMPLE = 16  # so much of a set of many remote files is divided
 MOST_BLOCKS = 1 << 17  # of a corpus: more would take too long to list
 SURE = 0.8  # of the budget is counted in blocks that many read at once, as the first block says how much they hold
 
@@ -88,7 +91,27 @@ def blocks_of(source: Any, budget: Budget) -> list[Piece]:
     n_bytes = min((budget.tokens or math.inf) * TEXT_PER_TOKEN, (budget.documents or math.inf) * TEXT_PER_DOCUMENT)
     size = int(min(max(n_bytes / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
     size = max(size, (getattr(source, "n_bytes", None) or 0) // MOST_BLOCKS)
-    return sorted(pieces_of(source, size), key=lambda piece: document_hash(piece.name.encode(), budget.seed or 0))
+    if not isinstance(source, Files) or not any(file.is_remote for file in source.files):
+        return sorted(pieces_of(source, size), key=lambda piece: _place(piece.name, budget))
+    divided = _looked_into(source.files, size, budget)
+    return sorted(
+        source.pieces(size, divided),
+        key=lambda piece: (piece.source.files[0].whole not in divided, _place(piece.name, budget)),
+    )
+
+
+def _place(name: str, budget: Budget) -> int:
+    """Where in the order of a sample something stands."""
+    return document_hash(name.encode(), budget.seed or 0)
+
+
+def _looked_into(files: Sequence[File], size: int, budget: Budget) -> set[File]:
+    """Of many remote files, those that the sample's blocks are of: each costs a request or two to divide. They are as
+    many as blocks, and hold several times the sample, of which other columns may be the larger part."""
+    ordered = sorted(files, key=lambda file: _place(file.location, budget))
+    n_bytes = np.cumsum([file.size or 0 for file in ordered])
+    enough = int(np.searchsorted(n_bytes, TIMES_THE_SAMPLE * N_BLOCKS * size)) + 1
+    return set(ordered[: max(N_BLOCKS, enough)])
 
 
 def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer, budget: Budget, skip_bad: bool) -> int:

@@ -48,9 +48,9 @@ BAD = {
         ["profile", "a.jsonl", "--part", "0/8", "--parts", "x", "--tokens", "1k"],
         r"simtool: --part divides all of a corpus\. Leave --tokens and --documents out\.\n",
     ),
-    "a part of what is no file": (
+    "a part of what is not at hand": (
         ["profile", "gsm8k", "--part", "0/8", "--parts", "x"],
-        r"simtool: --part divides files, and gsm8k has none here\.",
+        r"simtool: openai/gsm8k is on the hub, and HF_HUB_OFFLINE is set\.\n",
     ),
     "nothing to merge": (["profile", "--merge", "/no/where"], r"simtool: No parts in /no/where\. Count some: "),
     "corpora beside parts": (["profile", "c4", "--merge", "x"], r"simtool: Name the corpora to count, or the parts to add up"),

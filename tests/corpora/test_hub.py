@@ -1,48 +1,19 @@
 """The hub as a source, against a stand-in for it on this machine that `datasets` really talks to."""
 
-import hashlib
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
 
-import polars as pl
 import pytest
 import zstandard
 
 from simtool.corpora.hub import Hub, Hubs, in_turn, parse_hub_id
 from simtool.errors import SimtoolError
+from tests.corpora.hub_server import card, hub_server, jsonl, parquet, rows
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 N_ROWS = 2_500
-
-
-def rows(first: int, n: int) -> list[dict]:
-    return [{"text": f"row {i}", "label": i % 2} for i in range(first, first + n)]
-
-
-def parquet(table: list[dict]) -> bytes:
-    buffer = io.BytesIO()
-    pl.DataFrame(table).write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def jsonl(table: list[dict]) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in table).encode()
-
-
-def card(**configs: dict[str, str]) -> bytes:
-    lines = ["---", "configs:"]
-    for config, splits in configs.items():
-        lines += [f"- config_name: {config}", "  data_files:"]
-        for split, path in splits.items():
-            lines += [f"  - split: {split}", f"    path: {path}"]
-    return "\n".join([*lines, "---", ""]).encode()
 
 
 REPOSITORIES = {
@@ -69,105 +40,10 @@ REPOSITORIES = {
 }
 
 
-class StandIn(BaseHTTPRequestHandler):
-    """Answers what `huggingface_hub` asks for: repository, tree, paths-info, and files with ranges."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        paths = re.findall(r"paths=([^&]*)", body) or json.loads(body or "{}").get("paths", [])
-        self.answer_api([unquote(path) for path in paths])
-
-    def do_GET(self):
-        path = unquote(urlsplit(self.path).path)
-        if path.startswith("/api/datasets/"):
-            return self.answer_api()
-        match = re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+|refs/convert/parquet)/(.+)", path)
-        files = REPOSITORIES.get(match[1]) if match else None
-        if files is None:
-            return self.refuse(404, "RepoNotFound")
-        if match[1].startswith("us/gated"):
-            return self.refuse(403 if match[1] == "us/gated" else 401, "GatedRepo")
-        if match[3] not in files:
-            return self.refuse(404, "EntryNotFound")
-        self.send_file(files[match[3]])
-
-    def answer_api(self, paths: list[str] | None = None):
-        path = unquote(urlsplit(self.path).path)
-        repo, _, what = re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(/(.*))?", path).groups()
-        files = REPOSITORIES.get(repo)
-        if files is None:
-            return self.refuse(404, "RepoNotFound")
-        if repo == "us/broken":
-            return self.refuse(500, "")
-        if not what or what.startswith("revision/"):
-            revision = (what or "revision/main").removeprefix("revision/")
-            if revision not in ("main", COMMIT, "refs/convert/parquet"):
-                return self.refuse(404, "RevisionNotFound")
-            return self.send_json({"id": repo, "sha": COMMIT, "siblings": [{"rfilename": f} for f in files]})
-        folder = what.partition("/")[2].removeprefix(COMMIT).removeprefix("main").strip("/")
-        entries = {name: self.entry(name, data) for name, data in files.items()}
-        for name in files:
-            parts = name.split("/")[:-1]
-            for depth in range(len(parts)):
-                directory = "/".join(parts[: depth + 1])
-                entries[directory] = {"type": "directory", "path": directory, "oid": "0" * 40, "size": 0}
-        if paths is not None:
-            return self.send_json([entries[p] for p in paths if p in entries])
-        inside = f"{folder}/" if folder else ""
-        recursive = "recursive=true" in self.path.lower()
-        found = [
-            entry
-            for name, entry in sorted(entries.items())
-            if name.startswith(inside) and (recursive or "/" not in name[len(inside) :])
-        ]
-        if folder and not found:
-            return self.refuse(404, "EntryNotFound")
-        self.send_json(found)
-
-    def entry(self, name: str, data: bytes) -> dict:
-        return {"type": "file", "path": name, "oid": hashlib.sha1(data).hexdigest(), "size": len(data)}
-
-    def send_json(self, value: object):
-        self.send_body(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
-
-    def send_file(self, data: bytes):
-        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
-        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if not span:
-            return self.send_body(200, data, headers)
-        first, last = int(span[1]), min(int(span[2] or len(data) - 1), len(data) - 1)
-        headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-        self.send_body(206, data[first : last + 1], headers)
-
-    def refuse(self, status: int, code: str):
-        self.send_body(status, b"{}", {"X-Error-Code": code, "X-Error-Message": code})
-
-    def send_body(self, status: int, body: bytes, headers: dict[str, str]):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Accept-Ranges", "bytes")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
 @pytest.fixture(scope="module")
 def endpoint():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with hub_server(REPOSITORIES) as (endpoint, _):
+        yield endpoint
 
 
 ASK = """

@@ -61,8 +61,8 @@ def test_little_more_is_read_than_the_sample(tmp_path, monkeypatch):
     n_bytes = [0]
     really_open = files.File.open
 
-    def counted_open(file, by_ranges=False):
-        opened = really_open(file, by_ranges)
+    def counted_open(file, ahead=None):
+        opened = really_open(file, ahead)
         read = opened.read
 
         class Counted:
