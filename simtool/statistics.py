@@ -149,9 +149,9 @@ def jackknife_interval(whole: np.ndarray | float, *left_out: np.ndarray) -> tupl
 
 
 def sized_jackknife_interval(
-    whole: np.ndarray, left_out: np.ndarray, sizes: np.ndarray
+    whole: np.ndarray, left_out: np.ndarray, sizes: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 95% interval about an estimate that depends on the sample's size, where that size is fixed.
+    """Ends of the 95% intervals about estimates that depend on the sample's size, where that size is fixed.
 
     Leaving out a large unit changes the estimate by the smaller sample that is left. But the sizes sum to what was
     fixed before, so this is no error of the estimate: what a line in the units' sizes explains of the left-out values
@@ -160,21 +160,37 @@ def sized_jackknife_interval(
     Parameters
     ----------
     whole
-        The estimate on all units: a number.
+        The estimates on all units: (...).
     left_out
-        float64 (n,), the estimates with each unit left out.
+        float64 (n, ...), the estimates with each unit left out.
     sizes
-        float64 (k, n), the size of each unit in each of k samples that the estimate is of.
+        The size of each unit in each of the samples that the estimates are of: float64 (n, ...) each.
     """
     n = len(left_out)
-    varied = [row - row.mean() for row in np.unique(sizes, axis=0) if np.ptp(row)]
-    rest, freedom = left_out - left_out.mean(), n - 1
-    if varied:
-        lines, _ = np.linalg.qr(np.column_stack(varied))
-        rest, freedom = rest - lines @ (lines.T @ rest), n - 1 - lines.shape[1]
-    variance = (n - 1) / n * (rest @ rest) * (n - 1) / freedom
-    reach = t_quantile(freedom) * math.sqrt(variance)
+    rest, n_lines = left_out - left_out.mean(axis=0), np.zeros(np.shape(whole), int)
+    for line, is_line in _orthonormal(sizes):
+        rest = rest - line * (line * rest).sum(axis=0)
+        n_lines += is_line
+    freedom = n - 1 - n_lines
+    variance = (n - 1) / n * np.square(rest).sum(axis=0) * (n - 1) / freedom
+    quantiles = np.array([t_quantile(n - 1 - k) for k in range(len(sizes) + 1)])
+    reach = quantiles[n_lines] * np.sqrt(variance)
     return whole - reach, whole + reach
+
+
+def _orthonormal(sizes: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Lines of mean 0 and length 1 that span the sizes, (n, ...) each, and where they are one: elsewhere sizes are
+    equal, or those of an earlier sample, and the line is 0."""
+    lines: list[tuple[np.ndarray, np.ndarray]] = []
+    for of_sample in sizes:
+        line = of_sample - of_sample.mean(axis=0)
+        varied = np.sqrt(np.square(line).sum(axis=0))
+        for earlier, _ in lines:
+            line = line - earlier * (earlier * line).sum(axis=0)
+        length = np.sqrt(np.square(line).sum(axis=0))
+        is_line = length > 1e-9 * np.maximum(varied, 1e-300)
+        lines.append((np.where(is_line, line / np.where(is_line, length, 1), 0), is_line))
+    return lines
 
 
 def pseudo_values(whole: float, left_out: np.ndarray) -> np.ndarray:

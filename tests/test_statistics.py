@@ -319,12 +319,28 @@ def test_what_folds_explain_is_the_sampling_error_of_the_mean():
 
 
 def test_what_sizes_explain_costs_a_degree_of_freedom():
-    left_out, sizes = np.array([1.0, 2.0, 3.0, 5.0]), np.array([[1.0, 2.0, 3.0, 4.0]])
-    low, high = sized_jackknife_interval(2.5, left_out, sizes)
+    left_out, sizes = np.array([1.0, 2.0, 3.0, 5.0]), np.array([1.0, 2.0, 3.0, 4.0])
+    low, high = sized_jackknife_interval(2.5, left_out, [sizes])
     # about their mean -1.75, -0.75, 0.25, 2.25; less 1.3 per unit 0.2, -0.1, -0.4, 0.3, whose squares sum to 0.3;
     # a mean and a slope leave 2 degrees of freedom of 4, where a jackknife of 4 units has 3
     reach = t_quantile(2) * math.sqrt(3 / 4 * 0.3 * 3 / 2)
     assert (low, high) == pytest.approx((2.5 - reach, 2.5 + reach))
+
+
+def test_many_sized_intervals_are_those_of_one_by_one():
+    """Each by least squares on the sizes that vary; a sample with itself, and one of even folds, have fewer of them."""
+    rng = np.random.default_rng(0)
+    n, sizes = 16, rng.integers(50, 150, (5, 16)).astype(float)
+    sizes[3], sizes[4] = sizes[1], 100.0
+    whole, left_out = rng.random((5, 5)), rng.random((n, 5, 5))
+    for i in range(5):
+        low, high = sized_jackknife_interval(whole[i], left_out[:, i], [sizes[i][:, None], sizes.T])
+        for j in range(5):
+            lines = np.column_stack([np.ones(n), sizes[[i, j]].T])
+            rank = np.linalg.matrix_rank(lines)
+            rest = left_out[:, i, j] - lines @ np.linalg.lstsq(lines, left_out[:, i, j], rcond=None)[0]
+            reach = t_quantile(n - rank) * math.sqrt((n - 1) / n * (rest @ rest) * (n - 1) / (n - rank))
+            assert (low[j], high[j]) == pytest.approx((whole[i, j] - reach, whole[i, j] + reach))
 
 
 def test_agreement_without_a_target_is_that_of_the_others():

@@ -14,11 +14,10 @@ from simtool.profiles.features import N_FOLDS, coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
 from simtool.results import Tabular, html_table, read_only
 from simtool.similarity.metrics import Metric, find_metric
-from simtool.similarity.permutations import p_of_exchange, random_sides
+from simtool.similarity.permutations import p_of_exchange
 from simtool.similarity.resampling import half_splits, thin
 from simtool.similarity.splits import on_splits
 from simtool.statistics import CONFIDENCE, sized_jackknife_interval
-from simtool.threads import array_threads
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 RESAMPLES = 200
 JACKKNIFE_SPLITS = 8  # and their mirror images, for each fold left out; 4 and 16 gave the same widths within 3%
 BIAS_SPLITS = 40  # of half of the documents
-PAIRS_AT_ONCE = 64  # tested beside each other
 TILE_CORPORA = 128  # rows and columns compared at once: 400 splits of them are 50 MB, and of 1,000 corpora 3 GB
 EQUAL_DOCUMENTS = 0.1  # document counts that differ by less are taken as equal
 Name = TypeVar("Name")
@@ -209,8 +207,8 @@ def leave_out_folds(metric: Metric, samples: np.ndarray, splits: np.ndarray) -> 
 def cell_intervals(values: np.ndarray, left_out: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the 95% interval of every cell, (n, n) each, from values without each fold and sizes (n, n_folds)."""
     low, high = np.empty_like(values), np.empty_like(values)
-    for i, j in np.ndindex(values.shape):
-        low[i, j], high[i, j] = sized_jackknife_interval(values[i, j], left_out[:, i, j], sizes[[i, j]])
+    for i, row in enumerate(values):
+        low[i], high[i] = sized_jackknife_interval(row, left_out[:, i], (sizes[i][:, None], sizes.T))
     return low, high
 
 
@@ -258,12 +256,8 @@ def compare_with_ceilings(
     is_tested = equal | metric.by_ceilings
     at_ceiling = is_tested & (high >= 1)
     pairs = [(i, j) for i, j in zip(*np.nonzero(equal), strict=True) if i < j or not metric.symmetric]
-    with array_threads() as pool:
-        for start in range(0, len(pairs), PAIRS_AT_ONCE):  # sides are drawn in the order of the pairs
-            some = [(i, j, random_sides(samples.shape[1], rng)) for i, j in pairs[start : start + PAIRS_AT_ONCE]]
-            p = pool.map(lambda pair: p_of_exchange(metric, samples[pair[0]], samples[pair[1]], pair[2], 1), some)
-            for (i, j, _), p_of_pair in zip(some, p, strict=True):
-                at_ceiling[i, j] = p_of_pair > 1 - CONFIDENCE
+    if pairs:
+        at_ceiling[*zip(*pairs, strict=True)] = p_of_exchange(metric, samples, pairs, rng) > 1 - CONFIDENCE
     if metric.symmetric:
         at_ceiling = np.where(equal & np.tri(len(samples), dtype=bool), at_ceiling.T, at_ceiling)
     np.fill_diagonal(is_tested, False)

@@ -142,14 +142,21 @@ def _sums_on_splits(
 
     def of_block(block: slice) -> Iterator[Tile]:
         for sources, held_out, targets, support in tiles:
-            p, q = of_p[:, block] @ sources, of_q[:, block] @ targets
-            p[counts.with_held_out] += of_held_out[:, block] @ held_out
-            yield Tile(p.swapaxes(0, 1), q.swapaxes(0, 1), counts.dimension, support)
+            p, q = _shares(of_p[:, block], sources), _shares(of_q[:, block], targets)
+            p[:, counts.with_held_out] += (of_held_out[:, block] @ held_out).swapaxes(0, 1)
+            yield Tile(p, q, counts.dimension, support)
 
     blocks = [of_block(block) for block in _even_blocks(len(first), TILE_SPLITS)]
     sums = sum_tiles(kernels, blocks, (len(first), n_p.shape[1], n_q.shape[1]), threads)
     sums.V, sums.n_p, sums.n_q = counts.dimension, n_p[:, :, None], n_q[:, None, :]
     return sums
+
+
+def _shares(of_folds: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(n, B, n_folds) and (n, n_folds, C) -> (B, n, C), in this order in memory, as sums over pairs read it."""
+    shares = np.empty((of_folds.shape[1], len(counts), counts.shape[2]), np.float32)
+    np.matmul(of_folds, counts, out=shares.swapaxes(0, 1))
+    return shares
 
 
 def _even_blocks(n: int, size: int) -> list[slice]:
