@@ -10,24 +10,26 @@ Not measured: machines of their own, and what lies on a network between them.
 import argparse
 import os
 import resource
+import signal
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from simtool.progress import Counted
+
 NODES = 4
-STORE = 1 << 30  # bytes of objects that a node holds before it writes them to disk
+NODE = {"num_cpus": 1, "object_store_memory": 1 << 30}  # bytes of objects that a node holds before it spills them
 FEATURES = ("token", "token2", "token3", "token4")
 N_PARTS = 64
-STUDY_TOKENS = 16_384
-KILL_SECONDS = 40.0  # after the cluster is up: in the middle of the study
+STUDY_STEPS = 192
+KILL_AFTER = 3  # runs of a study
 SHARE = 0.3  # of the cells of a simulated part are not 0
 
 
@@ -37,9 +39,8 @@ def cluster_of(n_nodes: int) -> Iterator[tuple[Any, list[Any]]]:
     import ray
     from ray.cluster_utils import Cluster
 
-    size = {"num_cpus": 1, "object_store_memory": STORE}
-    nodes = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
-    others = [nodes.add_node(**size) for _ in range(n_nodes - 1)]
+    nodes = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
+    others = [nodes.add_node(**NODE) for _ in range(n_nodes - 1)]
     ray.init(address=nodes.address, log_to_driver=False)
     try:
         yield nodes, others
@@ -51,8 +52,8 @@ def cluster_of(n_nodes: int) -> Iterator[tuple[Any, list[Any]]]:
 # ---- counting ----
 
 
-def count(path: str) -> None:
-    """Count a text in this process, on the cluster, and on the cluster while a node of it is killed."""
+def count(path: str, n_kills: int) -> None:
+    """Count a text in this process, on the cluster, and on the cluster while a node of it is killed, so many times."""
     from simtool.corpora.sources import file_corpus
     from simtool.profiles.count import count_corpus
     from simtool.tokens.tokenizer import load_tokenizer
@@ -60,69 +61,102 @@ def count(path: str) -> None:
     corpus, tokenizer = file_corpus(path), load_tokenizer("default")
     whole = count_corpus(corpus, tokenizer, FEATURES)
     with cluster_of(NODES) as (nodes, others):
-        for kill in (False, True):
-            reports = Reports((lambda: nodes.remove_node(others.pop(), allow_graceful=False)) if kill else None)
-            with Busy() as busy:
+        for n in range(n_kills + 1):
+            reports = Reports((lambda: kill_one(nodes, others)) if n else None)
+            with timed_actors() as turns:
                 profile = count_corpus(corpus, tokenizer, FEATURES, workers=0, run_on="ray", report=reports)
             equal = all((profile.features[name] == whole.features[name]).all() for name in FEATURES)
             print(
-                f"{'a node killed' if kill else 'undisturbed'}: counts equal {equal}, bytes reported"
-                f" {reports.n_bytes:,} of {whole.size['bytes']:,}, processor seconds of each actor: {busy};"
-                f" {reports.sentences}"
+                f"{f'kill {n}' if n else 'undisturbed'}: {reports}, counts equal {equal}, bytes reported"
+                f" {reports.n_bytes:,} of {whole.size['bytes']:,}{'' if n else busy_shares(turns)}",
+                flush=True,
             )
+            if n:
+                others.append(nodes.add_node(**NODE))
+
+
+def kill_one(nodes: Any, others: list[Any]) -> None:
+    """End a node and all that runs on it with SIGKILL; by themselves its workers would live on for a second."""
+    node = others.pop()
+    raylet = node.all_processes["raylet"][0].process.pid
+    workers = [int(pid) for path in Path(f"/proc/{raylet}/task").glob("*/children") for pid in path.read_text().split()]
+    nodes.remove_node(node, allow_graceful=False)
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Reports:
-    """The sum of what is reported; `halfway` is called when half of a count is done."""
+    """The sum of what is reported, and when each sentence came; `halfway` is called once half of a count is done."""
 
     def __init__(self, halfway: Callable[[], None] | None):
         self.halfway = halfway
+        self.began, self.killed_at = time.monotonic(), 0.0
         self.n_bytes = 0
         self.sentences: list[str] = []
 
     def __call__(self, message: Any) -> None:
         if isinstance(message, str):
-            self.sentences.append(message)
+            self.sentences.append(f"{self._seconds():.0f} s: {message}")
+        if not isinstance(message, Counted):
             return
         self.n_bytes += message.n_bytes
         if self.halfway and (message.fraction or 0) > 0.4:
             self.halfway, halfway = None, self.halfway
+            self.killed_at = self._seconds()
             halfway()
 
-
-class Busy:
-    """Processor seconds of each actor that counts; looked at twice a second, since actors end with the count."""
-
-    def __enter__(self) -> "Busy":
-        self.seconds: dict[str, float] = {}
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._look)
-        self.thread.start()
-        return self
-
-    def _look(self) -> None:
-        while not self.ended.wait(0.5):
-            self.seconds |= _seconds_of_actors()
-
-    def __exit__(self, *_: Any) -> None:
-        self.ended.set()
-        self.thread.join()
+    def _seconds(self) -> float:
+        return time.monotonic() - self.began
 
     def __str__(self) -> str:
-        return ", ".join(f"{seconds:.1f}" for seconds in sorted(self.seconds.values()))
+        killed = f", a node killed after {self.killed_at:.0f} s" if self.killed_at else ""
+        return f"{self._seconds():.0f} s{killed}, {self.sentences}"
 
 
-def _seconds_of_actors() -> dict[str, float]:
-    """{process: its processor seconds so far}; Ray writes into a worker's command line what it is."""
-    seconds = {}
-    for process in Path("/proc").glob("[0-9]*"):
+Turns = dict[str, list[tuple[float, float, float]]]  # {process: begin, end and processor seconds of each piece}
+
+
+@contextmanager
+def timed_actors() -> Iterator[Turns]:
+    """When each actor counted; known once they ended. All are processes of this machine, so they have one clock."""
+    from simtool.profiles import on_ray
+
+    turns: Turns = {}
+    plain = on_ray.PieceCounter
+    with tempfile.TemporaryDirectory() as folder:
+        on_ray.PieceCounter = timed_counter(plain, Path(folder))  # type: ignore[misc]
         try:
-            if b"PieceCounter" in (process / "cmdline").read_bytes():
-                fields = (process / "stat").read_text().rpartition(")")[2].split()
-                seconds[process.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        except OSError:
-            continue
-    return seconds
+            yield turns
+        finally:
+            on_ray.PieceCounter = plain  # type: ignore[misc]
+        for path in Path(folder).iterdir():
+            turns[path.name] = [tuple(map(float, line.split())) for line in path.read_text().splitlines()]  # type: ignore[misc]
+
+
+def timed_counter(plain: type, folder: Path) -> type:
+    """An actor that writes down when it counted each piece."""
+
+    class TimedCounter(plain):  # type: ignore[misc,valid-type]
+        def count(self, piece: Any, gaps: Any) -> None:
+            began, seconds = time.monotonic(), time.process_time()
+            super().count(piece, gaps)
+            with open(folder / str(os.getpid()), "a") as file:
+                file.write(f"{began} {time.monotonic()} {time.process_time() - seconds}\n")
+
+    return TimedCounter
+
+
+def busy_shares(turns: Turns) -> str:
+    """Of the time between the first piece's begin and the last one's end, how much each actor was counting."""
+    spans = [span for actor in turns.values() for span in actor]
+    whole = max(end for _, end, _ in spans) - min(began for began, _, _ in spans)
+    shares = sorted(sum(end - began for began, end, _ in actor) / whole for actor in turns.values())
+    seconds = sorted(sum(seconds for *_, seconds in actor) for actor in turns.values())
+    return (
+        f"; of {whole:.1f} s of counting each actor counted {', '.join(f'{share:.0%}' for share in shares)}"
+        f" (processor seconds {', '.join(f'{n:.1f}' for n in seconds)})"
+    )
 
 
 # ---- adding up ----
@@ -180,31 +214,55 @@ def _gigabytes() -> float:
 
 def study() -> None:
     """Run a small study here, and on two nodes while the second is killed with what runs on it."""
-    from simtool.api.study import define_study
     from simtool.profiles.resolve import Options
     from simtool.studies.execute import StudyExecution, run_study
     from simtool.studies.records import read_records
 
-    plan = replace(
-        define_study(None, "gen_facts", ("gen_drills:0.5",), (), ("gen_problems",), "nano", STUDY_TOKENS, 2),
-        batch_size=2, sequence_length=64, held_out=10, tokenizer="small",
-    )  # fmt: skip
     with tempfile.TemporaryDirectory() as near:
+        plan = small_study(Path(near))
         local, remote = Path(near) / "local", Path(near) / "ray"
-        run_study(plan, local, Options(), StudyExecution("cpu", 1))
+        here = Reports(None)
+        outcome = run_study(plan, local, Options(), StudyExecution("cpu", 1))
+        print(f"one process: {len(outcome.results)} runs, {here}", flush=True)
         with cluster_of(2) as (nodes, others):
-            killer = threading.Timer(KILL_SECONDS, lambda: nodes.remove_node(others.pop(), allow_graceful=False))
+            reports = Reports(None)
+            killer = threading.Thread(target=_kill_in_the_middle, args=(remote, nodes, others, reports), daemon=True)
             killer.start()
-            messages: list[Any] = []
-            outcome = run_study(plan, remote, Options(), StudyExecution("cpu", 0, "ray"), messages.append)
-            killer.cancel()
+            outcome = run_study(plan, remote, Options(), StudyExecution("cpu", 0, "ray"), reports)
         rows = [_losses(read_records(folder / "records.jsonl")) for folder in (local, remote)]
-        killed = not others
     print(
-        f"{len(outcome.results)} runs, {len(outcome.failed)} failed, a node killed {killed}: {len(rows[1])} records,"
+        f"two nodes: {len(outcome.results)} runs, {len(outcome.failed)} failed, {reports}: {len(rows[1])} records,"
         f" the same losses as of one process {rows[0] == rows[1]}"
     )
-    print([message for message in messages if isinstance(message, str)])
+
+
+def small_study(folder: Path) -> Any:
+    """Two seeds, a control and an arm, runs of a few seconds each: the smallest model on little text."""
+    from simtool.mixture import Mixture
+    from simtool.studies.plan import Study, arms_of
+
+    web, code, tasks = (str(_write_text(folder / f"{kind}.jsonl", kind)) for kind in ("web", "code", "tasks"))
+    pretrain = Mixture({web: 1.0})
+    return Study(
+        "killed", "A node dies.", pretrain, arms_of(pretrain, [(code, 0.5)]), (tasks,),
+        dict.fromkeys((web, code, tasks)), models=("nano",), seeds=(0, 1), tokens=STUDY_STEPS * 4 * 32,
+        sequence_length=32, batch_size=4, sft_batch_size=8, held_out=10, tokenizer="small", max_epochs=50,
+    )  # fmt: skip
+
+
+def _write_text(path: Path, kind: str) -> Path:
+    rng = np.random.default_rng([*kind.encode()])
+    documents = (" ".join(f"{kind}{n}" for n in rng.integers(0, 50, 30)) for _ in range(120))
+    path.write_text("".join(f'{{"text": "{document}"}}\n' for document in documents))
+    return path
+
+
+def _kill_in_the_middle(folder: Path, nodes: Any, others: list[Any], reports: Reports) -> None:
+    """Once some runs are done, while others run on both nodes."""
+    while len(list(folder.glob("runs/*/done.json"))) < KILL_AFTER:
+        time.sleep(0.2)
+    reports.killed_at = time.monotonic() - reports.began
+    kill_one(nodes, others)
 
 
 def _losses(records: Any) -> dict[tuple[Any, ...], float]:
@@ -219,9 +277,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("count", "merge", "study"))
     parser.add_argument("text", nargs="?", help="of count: a file of JSON lines, 100 MB or more")
+    parser.add_argument("--kills", type=int, default=3, help="of count: times that it is repeated with a node killed")
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    {"count": lambda: count(arguments.text), "merge": merge, "study": study}[arguments.what]()
+    {"count": lambda: count(arguments.text, arguments.kills), "merge": merge, "study": study}[arguments.what]()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Whatever runs there needs simtool on each node, and its files under the same pat
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,23 @@ from simtool.addresses import without_home, without_secrets
 from simtool.errors import SimtoolError
 
 CONNECT_SECONDS = 30  # that a cluster has to answer
+NODE_SECONDS = 300  # that it has to get a node for what no living one has room for: autoscalers take minutes
+LOOK_SECONDS = 5
 Resource = Literal["CPU", "GPU"]
+
+
+class WorkerLost(SimtoolError):
+    """What ran a task died; another may do it.
+
+    reason   "its node died"
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(f"A worker of the cluster was lost: {reason}.")
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["WorkerLost"], tuple[str]]:
+        return WorkerLost, (self.reason,)
 
 
 def connected() -> Any:
@@ -30,6 +47,7 @@ def connected() -> Any:
         import ray
     except ImportError as error:
         raise SimtoolError("The ray engine needs Ray: pip install '.[ray]' in a clone of simtool.") from error
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # a page for each loss that was put right
     if not ray.is_initialized():
         if address := os.environ.get("RAY_ADDRESS"):
             _check_reachable(address)
@@ -64,7 +82,13 @@ def n_of(resource: Resource) -> int:
 
 
 def result_of(handle: Any) -> Any:
-    """What a task returned; what the user can mend is raised as it was there, without Ray's own words around it."""
+    """What a task returned; what the user can mend is raised as it was there, without Ray's own words around it.
+
+    Raises
+    ------
+    WorkerLost
+        Where what ran it died, or what it needed lay on a node that died.
+    """
     ray = connected()
     try:
         return ray.get(handle)
@@ -72,11 +96,79 @@ def result_of(handle: Any) -> Any:
         if isinstance(error.cause, SimtoolError):
             raise error.cause from error
         raise
+    except ray.exceptions.RayError as error:
+        if reason := _loss(error, ray.exceptions):
+            raise WorkerLost(reason) from error
+        raise
+
+
+def _loss(error: Exception, kinds: Any) -> str:
+    """What died, by the error of Ray; "" where nothing did."""
+    reasons = {
+        kinds.NodeDiedError: "its node died",
+        kinds.OutOfMemoryError: "memory ran out on its node",
+        (kinds.RayActorError, kinds.WorkerCrashedError, kinds.LocalRayletDiedError): "its process died",
+        kinds.ObjectLostError: "a node died that held what it needed",
+    }
+    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), "")
 
 
 def nodes() -> dict[str, str]:
     """{id: address} of the nodes that live."""
     return {node["NodeID"]: node["NodeManagerAddress"] for node in connected().nodes() if node["Alive"]}
+
+
+def address_of(node: str) -> str:
+    """Of a node, of one that died too."""
+    return next((other["NodeManagerAddress"] for other in connected().nodes() if other["NodeID"] == node), node[:8])
+
+
+class Room:
+    """Whether some node of the cluster can ever run a task: waited for, since nodes are added, but not for ever.
+
+    Without it Ray would wait silently for what no node is left to do.
+
+    needs   {resource: how much}, of "memory" in bytes
+    """
+
+    def __init__(self, needs: Mapping[str, float], report: Callable[[str], None]):
+        self.needs, self.report = needs, report
+        self.looked_at = -float("inf")
+        self.lacking_since: float | None = None
+
+    def check(self) -> None:
+        """Look, now and then.
+
+        Raises
+        ------
+        SimtoolError
+            Where no node has had room for a while.
+        """
+        now = time.monotonic()
+        if now - self.looked_at < LOOK_SECONDS:
+            return
+        self.looked_at = now
+        if any(self._suffices(node["Resources"]) for node in connected().nodes() if node["Alive"]):
+            self.lacking_since = None
+        elif self.lacking_since is None:
+            self.lacking_since = now
+            self.report(f"No node of the cluster has {self}; waiting {NODE_SECONDS} s for one.")
+        elif now - self.lacking_since > NODE_SECONDS:
+            raise SimtoolError(
+                f"No node of the cluster has had {self} for {NODE_SECONDS} s.\n"
+                "Start one and repeat the command: it goes on from what is saved."
+            )
+
+    def _suffices(self, resources: Mapping[str, float]) -> bool:
+        return all(resources.get(name, 0) >= n for name, n in self.needs.items())
+
+    def __str__(self) -> str:
+        parts = [
+            f"{n / 1e9:.1f} GB of memory" if name == "memory" else f"{n:g} {name}"
+            for name, n in self.needs.items()
+            if n
+        ]
+        return " and ".join(parts)
 
 
 def on_node(node: str, only: bool = False) -> dict[str, Any]:

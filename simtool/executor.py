@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 
 GRACE = 10  # seconds: a worker writes its part within 2
 TRIES = 3  # of a task: when a worker is killed, those beside it fail with it
+LOST_TRIES = 10  # of a task on a cluster, whose nodes come and go without its doing
 ENDED = None  # the last message of a task; a queue may deliver it after the result
 _channel: Any = None  # in a worker: the queue to the process that asked
 _number = 0  # in a worker: which of them it is
@@ -251,10 +252,12 @@ def run_tree(
 
 def _is_final(error: Exception, key: Hashable, n_tries: int, report: Report) -> bool:
     """Whether a task that failed is not tried again."""
-    if isinstance(error, SimtoolError):
+    is_lost = isinstance(error, cluster.WorkerLost)
+    if isinstance(error, SimtoolError) and not is_lost:
         return True
-    report(f"{key} failed ({type(error).__name__}: {error}), try {n_tries} of {TRIES}.")
-    return n_tries >= TRIES
+    reason, most = (error.reason, LOST_TRIES) if is_lost else (f"{type(error).__name__}: {error}", TRIES)
+    report(f"{key} failed ({reason}), try {n_tries} of {most}.")
+    return n_tries >= most
 
 
 class _TreeQueue:
@@ -394,11 +397,16 @@ class _RayPool:
 
     def __init__(self, function: Any, workers: int, report: Report, n_gpus: float):
         self.ray, self.report, self.size = cluster.connected(), report, workers or 1_000
+        self.room = cluster.Room({"CPU": 1, "GPU": n_gpus}, report)
         from ray.util.queue import Queue
 
-        # beside this process: messages must not end with another node
-        self.channel = channel = Queue(actor_options=cluster.on_node(cluster.own_node(), only=True))
-        self.remote = self.ray.remote(num_gpus=n_gpus)(lambda task: function(task, channel.put))
+        # beside this process: messages must not end with another node; without a CPU: a head often has none
+        beside = cluster.on_node(cluster.own_node(), only=True)
+        self.channel = channel = Queue(actor_options={"num_cpus": 0, **beside})
+        # no retries of Ray's own: they are silent, and nothing ends them where no node is left
+        self.remote = self.ray.remote(num_cpus=1, num_gpus=n_gpus, max_retries=0)(
+            lambda task: function(task, channel.put)
+        )
 
     def submit(self, task: Any) -> Any:
         return self.remote.remote(task)
@@ -406,6 +414,7 @@ class _RayPool:
     def wait(self, running: list[Any]) -> list[Any]:
         finished, _ = self.ray.wait(running, timeout=0.2) if running else ([], [])
         self._pass_on()
+        self.room.check()
         return finished
 
     def _pass_on(self) -> None:

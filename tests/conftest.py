@@ -6,6 +6,8 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -46,6 +48,31 @@ def simtool(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         env={**os.environ, "COLUMNS": "10000", **environment},
         timeout=300,
     )
+
+
+# a node that is killed is noticed within seconds; usually it takes half a minute
+NOTICE = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+
+
+@contextmanager
+def ray_nodes(n: int) -> Iterator[Callable[[], None]]:
+    """A Ray cluster of this machine alone, of nodes of a CPU each and a head without; what is yielded kills a node."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    from benchmarks.ray_cluster import kill_one
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    store = {"object_store_memory": 80 << 20}
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": NOTICE, **store}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        nodes = [cluster.add_node(num_cpus=1, **store) for _ in range(n)]
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield lambda: kill_one(cluster, nodes)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """A cluster that cannot be had, or cannot see what it is to read, is one message before anything is computed."""
 
+import pickle
 import socket
 import sys
 from types import SimpleNamespace
@@ -61,3 +62,70 @@ def test_a_folder_that_some_nodes_do_not_see_is_not_shared(tmp_path, monkeypatch
         "Name a folder that all nodes of the cluster see under the same path."
     )
     assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.fixture
+def living(monkeypatch):
+    """Nodes of a cluster that is not there: what each has, by its name; and a clock."""
+    living, clock = {}, SimpleNamespace(now=0.0)
+
+    def nodes():
+        dead = {"NodeID": "dead", "NodeManagerAddress": "10.0.0.9", "Alive": False, "Resources": {"CPU": 64.0}}
+        return [dead, *({"NodeID": name, "Alive": True, "Resources": has} for name, has in living.items())]
+
+    monkeypatch.setattr(cluster, "connected", lambda: SimpleNamespace(nodes=nodes))
+    monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return living, clock
+
+
+def test_room_that_no_node_has_is_waited_for_and_not_for_ever(living):
+    nodes, clock = living
+    nodes |= {"a": {"CPU": 4.0, "memory": 1e9}, "b": {"memory": 9e9}}  # enough of each, and not on one node
+    messages = []
+    room = cluster.Room({"CPU": 1, "GPU": 0, "memory": 2.5e9}, messages.append)
+    room.check()
+    assert messages == ["No node of the cluster has 1 CPU and 2.5 GB of memory; waiting 300 s for one."]
+    clock.now = 299
+    room.check()
+    clock.now = 306
+    with pytest.raises(
+        SimtoolError, match=r"^No node of the cluster has had 1 CPU and 2\.5 GB of memory for 300 s\.\n"
+    ):
+        room.check()
+
+
+def test_a_node_that_comes_in_time_is_used(living):
+    nodes, clock = living
+    messages = []
+    room = cluster.Room({"CPU": 1}, messages.append)
+    for clock.now in (0, 299):
+        room.check()
+    nodes["late"] = {"CPU": 1.0}
+    for clock.now in (306, 900):
+        room.check()
+    nodes.clear()
+    for clock.now in (910, 1200):  # the wait begins anew
+        room.check()
+    assert messages == 2 * ["No node of the cluster has 1 CPU; waiting 300 s for one."]
+
+
+def test_an_address_is_known_of_nodes_that_died(living):
+    assert cluster.address_of("dead") == "10.0.0.9" and "dead" not in cluster.nodes()
+
+
+def test_what_died_is_told_by_the_kind_of_error_in_few_words():
+    kinds = pytest.importorskip("ray").exceptions
+    errors = {
+        kinds.NodeDiedError("a page"): "its node died",
+        kinds.OutOfMemoryError("a page"): "memory ran out on its node",
+        kinds.ActorDiedError(): "its process died",
+        kinds.WorkerCrashedError(): "its process died",
+        kinds.ObjectLostError("00", None, ""): "a node died that held what it needed",
+        kinds.ObjectStoreFullError("a page"): "",
+    }
+    assert {error: cluster._loss(error, kinds) for error in errors} == errors
+
+
+def test_a_lost_worker_travels_between_processes():
+    error = pickle.loads(pickle.dumps(cluster.WorkerLost("its node died")))
+    assert error.reason == "its node died" and str(error) == "A worker of the cluster was lost: its node died."

@@ -1,9 +1,11 @@
 """Work runs the same in this process and in others; messages arrive, failures too."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from simtool import cluster, executor
 from simtool.errors import SimtoolError
+from tests.conftest import ray_nodes
 
 
 def square(task, report):
@@ -219,3 +222,55 @@ def test_on_ray_a_tree_is_done_and_a_failure_is_the_task_s_own(monkeypatch):
             cluster.check_readable({__file__: os.stat(__file__).st_size, "/nowhere": None})
     finally:
         ray.shutdown()
+
+
+def note_and_wait(task, report):
+    """Notes that it began, by its process, and ends when it may."""
+    folder, key = task
+    (folder / f"{key} {os.getpid()}").touch()
+    while not (folder / "go on").exists():
+        time.sleep(0.05)
+    return key
+
+
+def test_on_ray_a_node_s_death_costs_a_try_and_that_of_all_is_one_message_in_bounded_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "NODE_SECONDS", 2)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.2)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    messages = []
+    with ray_nodes(2) as kill_node:
+
+        def run(folder, keys):
+            folder.mkdir()
+            tasks = {key: (folder, key) for key in keys}
+            return executor.run_tree(note_and_wait, tasks, {}, workers=0, engine="ray", report=messages.append)
+
+        def kill_when_all_began(folder, n, go_on):
+            began = wait_for(lambda: [*folder.glob("*")], lambda began: len(began) == n, seconds=120)
+            kill_node()
+            workers = [int(path.name.split()[1]) for path in began]
+            wait_for(lambda: [pid for pid in workers if is_running(pid)], lambda living: len(living) < n, seconds=60)
+            if go_on:
+                (folder / "go on").touch()
+
+        killer = threading.Thread(target=kill_when_all_began, args=(tmp_path / "first", 2, True))
+        killer.start()
+        outcome = run(tmp_path / "first", "ab")
+        killer.join()
+        assert outcome.results == {"a": "a", "b": "b"} and not outcome.failed
+        (message,) = messages
+        assert re.fullmatch(r"[ab] failed \(its (node|process) died\), try 1 of 10\.", message)
+
+        killer = threading.Thread(target=kill_when_all_began, args=(tmp_path / "second", 1, False))
+        killer.start()
+        with pytest.raises(SimtoolError) as caught:
+            run(tmp_path / "second", "c")
+        killer.join()
+    assert str(caught.value) == (
+        "No node of the cluster has had 1 CPU for 2 s.\n"
+        "Start one and repeat the command: it goes on from what is saved."
+    )
+    assert sorted(messages[1:]) == [
+        "No node of the cluster has 1 CPU; waiting 2 s for one.",
+        "c failed (its node died), try 1 of 10.",
+    ]

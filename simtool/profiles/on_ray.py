@@ -191,6 +191,7 @@ class _Count:
         self.shares = task.folder is not None and not cluster.blind_nodes(Path(task.folder.url))
         self.n_actors = max(1, min(workers or cluster.n_of("CPU"), len(task.pieces)))
         self.bytes_needed = _bytes_of(task.manifest)
+        self.room = cluster.Room({"CPU": 1, "memory": self.bytes_needed}, report)
         self.todo = deque(sorted(task.pieces, key=lambda piece: -piece.n_bytes))
         self.saved = task.folder.facts() if task.folder else {}
         self.unsummed = list(self.saved)
@@ -200,6 +201,7 @@ class _Count:
         self.calls: dict[Any, _Actor] = {}
         self.polls: dict[Any, _Actor] = {}
         self.deaths: Counter[str] = Counter()
+        self.n_sums_lost = 0
         self.reported, self.polled_at, self.waits_since = (0, 0), 0.0, time.monotonic()
         if task.folder and not self.shares:
             report(
@@ -215,8 +217,8 @@ class _Count:
             if self.todo or self.unsummed:
                 continue
             try:
-                return cluster.result_of(sums[0].handle)
-            except self.ray.exceptions.RayError as error:
+                return self._result_of(sums[0].handle, [sums[0].node])
+            except cluster.WorkerLost as error:
                 sums = self._survivors(sums, error)
 
     # -- pieces --
@@ -264,11 +266,12 @@ class _Count:
                 continue
             try:
                 node = cluster.result_of(call)
-            except self.ray.exceptions.RayActorError as error:
+            except cluster.WorkerLost as error:
                 self._lose(actor, error)
             else:
                 actor.node = actor.node or node
                 self.free.append(actor)
+        self.room.check()
         if not any(actor.node for actor in self.actors) and time.monotonic() - self.waits_since > PATIENCE:
             self.report(f"Waiting for a node with a CPU and {self.bytes_needed / 1e9:.1f} GB of memory to spare.")
             self.waits_since = time.monotonic()
@@ -283,7 +286,7 @@ class _Count:
             actor = self.polls.pop(call)
             try:
                 size = cluster.result_of(call)
-            except self.ray.exceptions.RayActorError as error:
+            except cluster.WorkerLost as error:
                 self._lose(actor, error)
             else:
                 self.sizes |= {actor.part: size} if actor in self.actors else {}
@@ -303,7 +306,7 @@ class _Count:
 
     # -- what is lost --
 
-    def _lose(self, actor: _Actor, error: Exception) -> None:
+    def _lose(self, actor: _Actor, error: cluster.WorkerLost) -> None:
         """An actor is gone: others count what it held."""
         if actor not in self.actors:
             return
@@ -313,17 +316,26 @@ class _Count:
         self.actors.remove(actor)
         self.free = [other for other in self.free if other is not actor]
         self.calls = {call: other for call, other in self.calls.items() if other is not actor}
-        self.report(f"A worker of the cluster was lost; others count what it held ({_reason(error)}).")
+        self.report(f"{self._death_of(actor, error)}; others count what it held.")
         self._recover(actor.part, actor.pieces)
 
-    def _count_death(self, actor: _Actor, error: Exception) -> None:
+    def _death_of(self, actor: _Actor, error: cluster.WorkerLost) -> str:
+        """What died with an actor, and where."""
+        if not actor.node:
+            return f"A worker was lost before it began, since {error.reason}"
+        address = cluster.address_of(actor.node)
+        if actor.node not in cluster.nodes():
+            return f"The node {address} died"
+        return f"A worker on the node {address} was lost, since {error.reason}"
+
+    def _count_death(self, actor: _Actor, error: cluster.WorkerLost) -> None:
         """Of who counts a piece, or starts: what is fatal to each is not tried for ever."""
         piece = actor.pieces[-1].name if actor.pieces else ""
         self.deaths[piece] += 1
         if self.deaths[piece] >= (TRIES if piece else TRIES * self.n_actors):
             raise SimtoolError(
-                f"Workers of the cluster were lost {self.deaths[piece]} times at the same work ({_reason(error)}), as"
-                " when memory runs out.\nRepeat it with fewer --workers; what was saved is not counted again."
+                f"Workers of the cluster were lost {self.deaths[piece]} times at the same work, the last one since"
+                f" {error.reason}.\nRepeat it with fewer --workers; what was saved is not counted again."
             ) from error
 
     def _recover(self, part: str, pieces: Sequence[Piece]) -> None:
@@ -360,8 +372,8 @@ class _Count:
         sums = []
         for actor, size, counts in called:
             try:
-                self.sizes[actor.part] = cluster.result_of(size)
-            except self.ray.exceptions.RayActorError as error:
+                self.sizes[actor.part] = self._result_of(size)
+            except cluster.WorkerLost as error:
                 self._lose(actor, error)
             else:
                 sums.append(_Sum(counts, actor.node, {actor.part: tuple(actor.pieces)}))
@@ -379,7 +391,14 @@ class _Count:
         groups = [names[i : i + FAN_IN] for i in range(0, len(names), FAN_IN)]
         remote = self._task(_load_and_add)
         calls = [(group, *remote.remote(replace(self.task, pieces=()), group)) for group in groups]
-        return [_Sum(counts, cluster.result_of(node), dict.fromkeys(group, ())) for group, node, counts in calls]
+        sums = []
+        for group, node, counts in calls:
+            try:
+                sums.append(_Sum(counts, self._result_of(node), dict.fromkeys(group, ())))
+            except cluster.WorkerLost as error:
+                self._count_lost_sum(error)
+                self.unsummed += group
+        return sums
 
     def _added(self, sums: list[_Sum]) -> list[_Sum]:
         """Sums in a tree, whose lowest branches lie on a node each. What was lost meanwhile is to do again."""
@@ -397,25 +416,53 @@ class _Count:
         return sums
 
     def _task(self, function: Any) -> Any:
-        return self.ray.remote(num_cpus=1, memory=self.bytes_needed, num_returns=2)(function)
+        # no retries of Ray's own: what a sum was made of may be gone, and would be waited for
+        return self.ray.remote(num_cpus=1, memory=self.bytes_needed, num_returns=2, max_retries=0)(function)
 
     def _ended(self, group: list[_Sum], node: Any, counts: Any) -> list[_Sum]:
         try:
             members = {part: pieces for member in group for part, pieces in member.members.items()}
-            return [_Sum(counts, cluster.result_of(node), members)]
-        except self.ray.exceptions.RayError as error:
+            return [_Sum(counts, self._result_of(node, [member.node for member in group]), members)]
+        except cluster.WorkerLost as error:
+            self.ray.cancel(node, force=True)
             return self._survivors(group, error)
 
-    def _survivors(self, sums: list[_Sum], error: Exception) -> list[_Sum]:
+    def _result_of(self, handle: Any, nodes: Sequence[str] = ()) -> Any:
+        """What a task returned that reads what lies on these nodes.
+
+        Raises
+        ------
+        WorkerLost
+            Where it died, or one of them did: Ray itself may look for what lay there for 10 minutes.
+        SimtoolError
+            Where no node is left that could run it.
+        """
+        while not self.ray.wait([handle], timeout=POLL_SECONDS)[0]:
+            self.room.check()
+            if not set(nodes) <= cluster.nodes().keys():
+                raise cluster.WorkerLost("a node died that held what it needed")
+        return cluster.result_of(handle)
+
+    def _survivors(self, sums: list[_Sum], error: cluster.WorkerLost) -> list[_Sum]:
         """Those of these that lie on nodes that live; what the others held is to do again."""
         living = cluster.nodes()
         lost = [member for member in sums if member.node not in living]
         if not lost:
-            raise SimtoolError(f"The cluster cannot add up counts: {_reason(error)}.") from error
+            self._count_lost_sum(error)
+        for node in {member.node for member in lost}:
+            self.report(f"The node {cluster.address_of(node)} died; others count what it held.")
         for member in lost:
             for part, pieces in member.members.items():
                 self._recover(part, pieces)
         return [member for member in sums if member.node in living]
+
+    def _count_lost_sum(self, error: cluster.WorkerLost) -> None:
+        """What cannot be added up on any node is not tried for ever."""
+        self.n_sums_lost += 1
+        if self.n_sums_lost >= TRIES:
+            raise SimtoolError(
+                f"The cluster could not add up counts in {TRIES} tries, the last time since {error.reason}."
+            ) from error
 
 
 def groups_of(sums: Sequence[_Sum]) -> list[list[_Sum]]:
@@ -433,8 +480,3 @@ def _bytes_of(manifest: Manifest) -> int:
     return BASE_BYTES + 3 * 8 * N_FOLDS * sum(
         find_feature(name).dimension(vocabulary_size) for name in manifest.features
     )
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what Ray says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,11 +1,13 @@
 """A cluster counts what one process counts, whatever dies in it, and adds up what lies together first."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from simtool import cluster
 from simtool.corpora import pieces
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
@@ -16,7 +18,7 @@ from simtool.profiles.parts import PartsFolder
 from simtool.profiles.worker import count_part
 from simtool.progress import Counted
 from simtool.tokens.tokenizer import load_tokenizer
-from tests.conftest import sentences, write_jsonl
+from tests.conftest import ray_nodes, sentences, write_jsonl
 from tests.profiles.test_count import same_counts
 
 DEFAULT = load_tokenizer("default")
@@ -28,22 +30,13 @@ def silence(message):
 
 
 @pytest.fixture(scope="module")
-def nodes():
-    """The nodes of a cluster on this machine, of a CPU each; the first is ours."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    size = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
-    others = [cluster.add_node(**size)]
-    ray.init(address=cluster.address, log_to_driver=False)
-    yield lambda: cluster.remove_node(others.pop(), allow_graceful=False)
-    ray.shutdown()
-    cluster.shutdown()
+def kill_node():
+    """Kills a node of a cluster of two."""
+    with ray_nodes(2) as kill:
+        yield kill
 
 
-def test_a_node_that_dies_changes_neither_counts_nor_what_is_reported(nodes, tmp_path, monkeypatch):
-    kill_node = nodes
+def test_a_node_that_dies_changes_neither_counts_nor_what_is_reported(kill_node, tmp_path, monkeypatch):
     monkeypatch.setattr(pieces, "SMALLEST", 200_000)
     monkeypatch.setattr(on_ray, "POLL_SECONDS", 0.05)
     corpus = file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(60_000))))
@@ -65,16 +58,39 @@ def test_a_node_that_dies_changes_neither_counts_nor_what_is_reported(nodes, tmp
     sizes = [message for message in messages if isinstance(message, Counted)]
     assert sum(message.n_bytes for message in sizes) == whole.size["bytes"]
     assert sum(message.n_tokens for message in sizes) == whole.size["tokens"]
-    (lost,) = [message for message in messages if isinstance(message, str)]
-    assert lost.startswith("A worker of the cluster was lost; others count what it held (")
+    losses = [message for message in messages if isinstance(message, str)]
+    death = r"(The node \S+ died|A worker on the node \S+ was lost, since its (process|node) died)"
+    # of the node's actor, and of a sum of saved parts that may have lain there
+    assert 1 <= len(losses) <= 2 and all(
+        re.fullmatch(death + "; others count what it held\\.", loss) for loss in losses
+    )
 
 
-def test_what_a_node_cannot_read_is_raised_here_as_it_was(nodes, tmp_path):
+def test_what_a_node_cannot_read_is_raised_here_as_it_was(kill_node, tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"text": "fine"}\n{"text": broken}\n')
     corpus = file_corpus(str(tmp_path / "bad.jsonl"))
     with pytest.raises(SimtoolError, match=r"^Line 2 of ") as caught:
         count_corpus(corpus, DEFAULT, FEW, workers=0, run_on="ray")
     assert "ray" not in str(caught.value).lower()
+
+
+def test_a_count_that_no_node_is_left_for_ends_with_one_message(kill_node, tmp_path, monkeypatch):
+    """The last of the cluster: it has no node afterwards."""
+    monkeypatch.setattr(cluster, "NODE_SECONDS", 2)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(on_ray, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(pieces, "SMALLEST", 100_000)
+    corpus = file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(60_000))))
+    killed = []
+
+    def report(message):
+        if isinstance(message, Counted) and message.n_bytes and not killed:
+            killed.append(kill_node())
+
+    with pytest.raises(SimtoolError) as caught:
+        count_corpus(corpus, DEFAULT, FEW, workers=0, run_on="ray", report=report)
+    message = str(caught.value)
+    assert re.match(r"No node of the cluster has had 1 CPU and 0\.\d GB of memory for 2 s\.\nStart one and ", message)
 
 
 def test_what_travels_to_other_machines_has_paths_that_hold_there(tmp_path, monkeypatch):
@@ -93,7 +109,8 @@ def test_what_travels_to_other_machines_has_paths_that_hold_there(tmp_path, monk
 def count(tmp_path, monkeypatch):
     """A count on a cluster that is not there, of a text in pieces."""
     monkeypatch.setattr(pieces, "SMALLEST", 4096)
-    monkeypatch.setattr(on_ray, "cluster", SimpleNamespace(connected=lambda: None, blind_nodes=lambda folder: []))
+    monkeypatch.setattr(on_ray.cluster, "connected", lambda: None)
+    monkeypatch.setattr(on_ray.cluster, "blind_nodes", lambda folder: [])
     corpus = file_corpus(str(write_jsonl(tmp_path / "text.jsonl", sentences(600))))
     folder = PartsFolder(str(tmp_path / "parts"))
     manifest, all_pieces = manifest_of(corpus, DEFAULT, FEW, False)
@@ -123,10 +140,49 @@ def test_a_worker_that_is_lost_with_all_it_had_leaves_all_to_do(count):
 
 def test_a_piece_that_kills_whoever_counts_it_is_an_error(count):
     piece = count.todo.popleft()
+    death = cluster.WorkerLost("memory ran out on its node")
     for _ in range(2):
-        count._count_death(on_ray._Actor(None, "a", "node", [piece]), RuntimeError("gone"))
-    with pytest.raises(SimtoolError, match=r"lost 3 times at the same work \(gone\), .*\n.*fewer --workers"):
-        count._count_death(on_ray._Actor(None, "b", "node", [piece]), RuntimeError("gone\nand more"))
+        count._count_death(on_ray._Actor(None, "a", "node", [piece]), death)
+    with pytest.raises(SimtoolError) as caught:
+        count._count_death(on_ray._Actor(None, "b", "node", [piece]), death)
+    assert str(caught.value) == (
+        "Workers of the cluster were lost 3 times at the same work, the last one since memory ran out on its node.\n"
+        "Repeat it with fewer --workers; what was saved is not counted again."
+    )
+
+
+def test_what_died_is_told_by_its_address(count, monkeypatch):
+    monkeypatch.setattr(on_ray.cluster, "nodes", lambda: {"lives": "10.0.0.1"})
+    monkeypatch.setattr(on_ray.cluster, "address_of", {"lives": "10.0.0.1", "dead": "10.0.0.2"}.get)
+    death = cluster.WorkerLost("its process died")
+    deaths = {node: count._death_of(on_ray._Actor(None, "a", node), death) for node in ("lives", "dead", "")}
+    assert deaths == {
+        "lives": "A worker on the node 10.0.0.1 was lost, since its process died",
+        "dead": "The node 10.0.0.2 died",
+        "": "A worker was lost before it began, since its process died",
+    }
+
+
+def test_a_sum_of_what_lay_on_a_node_that_died_is_not_waited_for(count, monkeypatch):
+    """Ray may look for such objects for 10 minutes."""
+    never = SimpleNamespace(wait=lambda handles, timeout: ([], handles))
+    monkeypatch.setattr(count, "ray", never)
+    monkeypatch.setattr(count.room, "check", lambda: None)
+    monkeypatch.setattr(on_ray.cluster, "nodes", lambda: {"lives": "10.0.0.1"})
+    with pytest.raises(cluster.WorkerLost, match="a node died that held what it needed"):
+        count._result_of("handle", ["lives", "dead"])
+
+
+def test_a_sum_that_fails_on_nodes_that_live_is_tried_again_and_not_for_ever(count, monkeypatch):
+    monkeypatch.setattr(on_ray.cluster, "nodes", lambda: {"lives": "10.0.0.1"})
+    sums, death = [_Sum(i, "lives", {}) for i in range(2)], cluster.WorkerLost("memory ran out on its node")
+    for _ in range(2):
+        assert count._survivors(sums, death) == sums
+    with pytest.raises(SimtoolError) as caught:
+        count._survivors(sums, death)
+    assert str(caught.value) == (
+        "The cluster could not add up counts in 3 tries, the last time since memory ran out on its node."
+    )
 
 
 def test_sums_of_one_node_are_added_there_before_those_of_several():
