@@ -254,8 +254,12 @@ def _add_parts(
 @contextmanager
 def preloaded_tokenizer(name: str, data: Path | None) -> Iterator[None]:
     """Workers that are started meanwhile find this tokenizer made; see `preload`."""
-    os.environ |= {PRELOADED_TOKENIZER: name, PRELOADED_DATA: str(data or "")}
+    variables = {PRELOADED_TOKENIZER: name, PRELOADED_DATA: str(data or "")}
+    before = {variable: os.environ.get(variable) for variable in variables}  # set, inside a count of many corpora
+    os.environ |= variables
     try:
         yield
     finally:
-        del os.environ[PRELOADED_TOKENIZER], os.environ[PRELOADED_DATA]
+        for variable, value in before.items():
+            del os.environ[variable]
+            os.environ |= {} if value is None else {variable: value}

@@ -17,10 +17,11 @@ def names(tmp_path):
     return [str(write_jsonl(tmp_path / f"{n}.jsonl", sentences(80, seed=n))) for n in range(3)]
 
 
-def test_processes_count_small_corpora_as_one_does(names, tmp_path):
+@pytest.mark.parametrize("workers", [2, 3])  # with as many as there are corpora, this process takes one
+def test_processes_count_small_corpora_as_one_does(names, tmp_path, workers):
     messages: list = []
     alone = count_many(names, ["token", "char2"], Options(cache=tmp_path / "one", report=lambda message: None))
-    options = Options(cache=tmp_path / "two", workers=2, report=messages.append)
+    options = Options(cache=tmp_path / "two", workers=workers, report=messages.append)
     beside = count_many([*names, names[0]], ["token", "char2"], options)
     assert [resolved.how for resolved in beside] == ["counted now"] * 4
     assert all(same_counts(a.profile, b.profile) for a, b in zip(alone, beside, strict=False))
