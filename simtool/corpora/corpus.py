@@ -15,6 +15,7 @@ Row = dict[str, Any]
 Columns = tuple[str, ...] | None  # those that are needed; None: all
 Role = Literal["general", "specialised", "sft"]
 SegmentRole = Literal["text", "system", "user", "assistant", "tool", "reasoning", "template", "markup"]
+LONG = 1 << 20  # characters: what is shorter is never too long a document
 VIEWS: tuple[SegmentRole, ...] = ("text", "system", "user", "assistant", "tool", "reasoning")
 
 
@@ -212,6 +213,7 @@ class Corpus:
                 if document is None:
                     continue
                 if document.segments:
+                    self._check_length(document)
                     documents.append(document)
                 else:
                     reading.n_empty += 1
@@ -231,6 +233,15 @@ class Corpus:
             reading.bad(self._cannot_render(row, error))
             return None
         return document if self.view is None else document.in_role(self.view)
+
+    def _check_length(self, document: Document) -> None:
+        """No document is longer than allowed, whatever it was read from: tokens and symbols take many times that."""
+        n_characters = sum(len(segment.text) for segment in document.segments)
+        if n_characters > LONG:
+            from simtool.corpora.files import longest_document, too_long
+
+            if n_characters > longest_document():
+                raise too_long(f"A document of {self.name}", "Is it one document?")
 
     def documents(self, limit: int | None = None) -> Iterator[Document]:
         return islice((document for batch in self.batches() for document in batch), limit)

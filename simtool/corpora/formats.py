@@ -22,6 +22,7 @@ LONGEST_HEAD = 8 << 20  # bytes that are searched for the end of a first line
 LONGEST_SOURCE_FILE = 1 << 20  # in a source tree: larger files are data or generated
 ROWS = 2_000  # of a columnar file that are unpacked together
 DICTIONARY_BYTES = 128 << 20  # of them, where all hold the whole dictionary
+STEP_BYTES = 32 << 20  # of them, at their average size
 OTHER_ENCODING = '; say another encoding in the corpora file: encoding = "latin-1"'
 
 
@@ -164,14 +165,23 @@ def _parquet_blocks(file: File, columns: Columns) -> Iterator[Block]:
 
 
 def _rows_at_once(file: File, group: Any, columns: Sequence[str] | None) -> int:
-    """Rows of a row group that are unpacked together: any of them may hold all of a dictionary (4,000 times 1 MB took
-    4.3 GB)."""
-    largest = 1
+    """Rows of a row group that are unpacked together: as many as have STEP_BYTES on average, and any of them may hold
+    all of a dictionary (4,000 times 1 MB took 4.3 GB).
+
+    Raises
+    ------
+    SimtoolError
+        Where its cells are longer than documents may be.
+    """
+    largest = average = 1
     for chunk in (group.column(n) for n in range(group.num_columns)):
-        is_read = columns is None or chunk.path_in_schema.split(".")[0] in columns
-        if is_read and chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
-            largest = max(largest, _dictionary_bytes(file, chunk))
-    return max(1, min(ROWS, DICTIONARY_BYTES // largest))
+        if columns is None or chunk.path_in_schema.split(".")[0] in columns:
+            average += chunk.total_uncompressed_size // max(group.num_rows, 1)
+            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
+                largest = max(largest, _dictionary_bytes(file, chunk))
+    if average > longest_document():
+        raise too_long(f"A row of {file.name}", "Is it one document?")
+    return max(1, min(ROWS, DICTIONARY_BYTES // largest, STEP_BYTES // average))
 
 
 def _dictionary_bytes(file: File, chunk: Any) -> int:
@@ -203,8 +213,9 @@ def _arrow_blocks(file: File, columns: Columns) -> Iterator[Block]:
         with file.open() as raw:
             for batch in _arrow_batches(raw):
                 needed = _present(columns, batch.schema.names)
-                for start in range(0, len(batch), 2_000):
-                    part = batch.slice(start, 2_000)
+                n_rows = max(1, min(ROWS, STEP_BYTES * len(batch) // max(batch.nbytes, 1)))
+                for start in range(0, len(batch), n_rows):
+                    part = batch.slice(start, n_rows)
                     yield Block(partial(rows_of, part if needed is None else part.select(needed)), raw.tell())
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as Arrow: {error}.") from error

@@ -9,11 +9,51 @@ from typing import Any, TypedDict
 import msgspec
 import orjson
 
+from simtool.corpora.compression import BLOCK
 from simtool.corpora.corpus import Block, Columns, Reading, Row
-from simtool.corpora.files import LARGEST_WHOLE, File, line_blocks, whole_content
+from simtool.corpora.files import LARGEST_WHOLE, File, line_blocks, longest_document, whole_content
 from simtool.errors import SimtoolError
 
+CHECKED = 2 * BLOCK  # bytes: what is shorter fits into memory, whatever it holds
+# bytes of memory that each of these makes of JSON, at most and beside its text: an object, a list, what follows another
+VALUE_BYTES = {b"{": 190, b"[": 60, b",": 60}
+WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")  # the beginning of a character above U+FFFF
+CONTINUED = bytes(range(0x80, 0xC0))  # bytes of UTF-8 that begin no character
 SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def check_size(name: str, data: bytes) -> None:
+    """See that JSON does not become many times as large in memory: 60 MB of "[]," took 2.2 GB, 240 MB of "{}," 8 GB.
+
+    Raises
+    ------
+    SimtoolError
+        Where it may take more than twice what the largest file of it may have. Commas and brackets in its text count as
+        values, too.
+    """
+    if len(data) <= CHECKED:
+        return
+    n_bytes = _text_bytes(data) + sum(size * data.count(sign) for sign, size in VALUE_BYTES.items())
+    most = 2 * LARGEST_WHOLE * longest_document()
+    if n_bytes > most:
+        raise SimtoolError(
+            f"{name} may take {n_bytes >> 20:,} MB of memory once it is parsed; {most >> 20:,} MB are allowed.\n"
+            "Write a record per line (JSON lines). Where there is memory for it:"
+            f" simtool --longest-document {-(-n_bytes // (2 * LARGEST_WHOLE) >> 20) + 1} ..."
+        )
+
+
+def _text_bytes(data: bytes) -> int:
+    """What the text of JSON takes in memory, were it one: Python has 4 bytes for each character of a text with a
+    character above U+FFFF, and 2 where there is one above U+00FF."""
+    is_escaped = b"\\u" in data
+    if data.isascii() and not is_escaped:
+        return len(data)
+    n_characters = sum(
+        len(data[start : start + BLOCK].translate(None, CONTINUED)) for start in range(0, len(data), BLOCK)
+    )
+    is_wide = WIDE.search(data) is not None
+    return (4 if is_wide else 2) * (n_characters - 5 * is_escaped * data.count(b"\\u"))
 
 
 def parsed(line: bytes) -> Any:
@@ -49,6 +89,7 @@ def _place_of(file: File) -> str:
 
 
 def _parse_json_lines(name: str, line: int, block: bytes, columns: Columns, reading: Reading) -> list[Row]:
+    check_size(f"Line {line} of {name}", block)
     if columns and (rows := _needed_fields(block, columns)) is not None:
         return rows
     lines = block.removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -98,6 +139,7 @@ def _json_problem(record: bytes) -> str:
 
 def json_blocks(file: File, columns: Columns) -> Iterator[Block]:
     data = whole_content(file, LARGEST_WHOLE)
+    check_size(file.name, data)
     value = parsed(data.removeprefix(b"\xef\xbb\xbf"))
     if value is None:
         try:

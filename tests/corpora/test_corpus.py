@@ -55,6 +55,18 @@ def test_empty_rows_are_left_out_and_counted():
     assert (reading.n_empty, reading.n_skipped) == (1, 0)
 
 
+def test_a_document_that_is_too_long_is_one_message_whatever_it_was_read_from(monkeypatch):
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "1")
+    [[document]] = corpus_of({"text": "a" * (1 << 20)}).batches()
+    assert len(document.text) == 1 << 20
+    with pytest.raises(SimtoolError) as error:
+        list(corpus_of({"text": "a" * ((1 << 20) + 1)}).batches())
+    assert str(error.value) == (
+        "A document of toy is longer than the 1 MB that one document may have. Is it one document?\n"
+        "Where it is as it should be: simtool --longest-document MB ..."
+    )
+
+
 def test_a_bad_row_ends_the_reading_or_is_counted():
     rows = ({"text": "a"}, *({"content": i} for i in range(7)))
     with pytest.raises(SimtoolError) as error:

@@ -128,3 +128,23 @@ def test_rows_that_all_hold_one_dictionary_are_unpacked_few_at_a_time(tmp_path, 
     pq.write_table(pa.table({"text": ["a", "b"] * 100}), tmp_path / "plain.parquet")
     [block] = formats.FORMATS["parquet"](local_file(tmp_path / "plain.parquet"), ("text",))
     assert len(block.parse(Reading())) == 200
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_large_cells_are_unpacked_few_at_a_time_in_the_order_they_have(tmp_path, monkeypatch, form):
+    texts = [f"{n} " + "ab " * 30_000 for n in range(50)]
+    path = tmp_path / f"a.{form}"
+    table = pa.table({"n": range(50), "text": texts})
+    if form == "parquet":
+        pq.write_table(table, path, use_dictionary=False)
+    else:
+        feather.write_feather(table, path, compression="zstd")
+    monkeypatch.setattr(formats, "STEP_BYTES", 1 << 20)
+    rows = [block.parse(Reading()) for block in formats.FORMATS[form](local_file(path), ("text",))]
+    assert max(map(len, rows)) in (10, 11) and [row["text"] for some in rows for row in some] == texts
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "1")
+    pq.write_table(pa.table({"text": ["ab " * 400_000] * 2}), tmp_path / "b.parquet", use_dictionary=False)
+    with pytest.raises(
+        SimtoolError, match=r"^A row of .*b\.parquet is longer than the 1 MB that one document may have"
+    ):
+        list(formats.FORMATS["parquet"](local_file(tmp_path / "b.parquet"), ("text",)))

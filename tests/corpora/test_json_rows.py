@@ -6,7 +6,7 @@ import pytest
 
 from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
-from simtool.corpora.json_rows import json_lines_blocks
+from simtool.corpora.json_rows import _text_bytes, check_size, json_lines_blocks
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 
@@ -99,3 +99,55 @@ def test_a_line_that_is_no_plain_row_is_read_as_whole_objects_are(tmp_path, line
     text = '{"text": "before", "n": 1}\n' + line + '\n{"text": "after"}\n'
     (some, reading), (all_fields, whole) = (rows_of(tmp_path / "a.jsonl", text, names) for names in (("text",), None))
     assert some == all_fields and reading.reasons == whole.reasons
+
+
+MANY_VALUES = {
+    "a.jsonl": b'{"text": "a", "more": [' + b"[]," * 3_000_000 + b"[]]}\n",
+    "b.jsonl": b'{"messages": [' + b'{"role": "user", "content": ""},' * 300_000 + b"{}]}\n",
+    "c.json": b"[" + b"{}," * 3_000_000 + b"{}]",
+}
+
+
+@pytest.mark.parametrize("name", MANY_VALUES)
+def test_json_that_becomes_many_times_as_large_in_memory_is_one_message(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_bytes(MANY_VALUES[name])
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "10")  # 80 MB of memory
+    with pytest.raises(SimtoolError) as error:
+        texts_of(tmp_path / name)
+    line = "" if name == "c.json" else "Line 1 of "
+    n_bytes = sum(MANY_VALUES[name].count(sign) * size for sign, size in ((b"{", 190), (b"[", 60), (b",", 60)))
+    first, second = str(error.value).split("\n")
+    assert first == (
+        f"{line}{tmp_path / name} may take {n_bytes + len(MANY_VALUES[name]) >> 20:,} MB of memory once it is parsed;"
+        " 80 MB are allowed."
+    )
+    enough = int(second.removesuffix(" ...").rpartition(" ")[2])
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", str(enough))
+    check_size("", MANY_VALUES[name])
+
+
+def test_text_with_as_many_commas_as_prose_has_is_no_bomb():
+    check_size("", b'{"text": "' + b"one, two and three, of which " * (60 << 20 >> 5) + b'"}')
+    check_size("", b"[" * (8 << 20))  # a short line needs not be looked at
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [
+        ("abc", 3),
+        ("a\u00e9", 4),  # 2 characters of at most 2 bytes: which are below U+0100 is not looked into
+        ("a\u6f22\u5b57", 6),
+        ("ab\N{GRINNING FACE}", 12),
+    ],
+)
+def test_text_is_as_large_in_memory_as_its_widest_character_has_it(text, n_bytes):
+    assert _text_bytes(text.encode()) == n_bytes
+    escaped = json.dumps(text)[1:-1].encode()  # the last is two escapes there: half surrogates
+    assert _text_bytes(escaped) == n_bytes + 4 * (text[-1] > "\uffff")
+
+
+def test_json_whose_text_becomes_four_times_as_large_is_one_message(monkeypatch):
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "3")  # 24 MB of memory
+    check_size("a.json", b'["' + b"a" * (9 << 20) + b'"]')
+    with pytest.raises(SimtoolError, match=r"^a\.json may take 36 MB of memory once it is parsed; 24 MB are"):
+        check_size("a.json", b'["\\ud83d\\ude00' + b"a" * (9 << 20) + b'"]')
