@@ -8,12 +8,14 @@ while they run. To add an engine for trees, write its pool; what counting does o
 import heapq
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -45,11 +47,12 @@ def run(
     Parameters
     ----------
     preload
-        Modules that local workers need: imported once, by the process that they are forked from.
+        Modules that local workers need: imported once, by the process that they are forked from. Then this process
+        takes no task: it would have to get ready itself, for one that a fork is ready for at once.
     """
     if workers <= 1 or len(tasks) <= 1:
         return [function(task, report) for task in tasks]
-    return _run_in_processes(function, tasks, workers, report, _context(preload))
+    return _run_in_processes(function, tasks, workers, report, _context(preload), takes_first=not preload)
 
 
 def _context(preload: Sequence[str]) -> Any:
@@ -63,13 +66,16 @@ def _context(preload: Sequence[str]) -> Any:
     return context
 
 
-def _run_in_processes(function: Any, tasks: Sequence[Any], workers: int, report: Report, context: Any) -> list[Any]:
+def _run_in_processes(
+    function: Any, tasks: Sequence[Any], workers: int, report: Report, context: Any, takes_first: bool
+) -> list[Any]:
     """All in processes of their own. When one is killed, what is not done is tried again in new ones."""
     results: dict[int, Any] = {}
     for attempt in range(1, TRIES + 1):
         left = {n: task for n, task in enumerate(tasks) if n not in results}
         try:
-            _run_once(function, left, min(workers, len(left)), report, context, results)
+            with _terminated_as_interrupted():
+                _run_once(function, left, min(workers, len(left)), report, context, results, takes_first)
             return [results[n] for n in range(len(tasks))]
         except BrokenProcessPool:
             report(f"A worker was killed, as it is when memory runs out; try {attempt} of {TRIES}.")
@@ -86,11 +92,12 @@ def _run_once(
     report: Report,
     context: Any,
     results: MutableMapping[int, Any],
+    takes_first: bool,
 ) -> None:
     """Run each task and put its result under its number, those of a pool that breaks too."""
     channel = context.Queue()
     ended = 0  # tasks whose last message has come
-    mine = len(tasks) <= workers and not results  # then this process takes the first task, and starts at once
+    mine = takes_first and len(tasks) <= workers and not results  # then this process takes the first task at once
     first, *others = tasks if mine else (None, *tasks)
 
     def pass_on(wait_for: int = 0) -> None:
@@ -122,6 +129,23 @@ def _run_once(
         except BaseException:
             _end_workers(pool)
             raise
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """A polite kill of this process is as Ctrl-C: workers are asked to stop, and save what they have."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end_workers(pool: ProcessPoolExecutor) -> None:

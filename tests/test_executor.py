@@ -76,6 +76,42 @@ def test_a_worker_that_hangs_ends_with_the_others(monkeypatch):
     assert time.monotonic() - began < 60
 
 
+def own_process(task, report):
+    return os.getpid()
+
+
+@pytest.mark.parametrize(("preload", "takes_part"), [((), True), (("json",), False)])
+def test_this_process_takes_a_task_where_no_fork_is_ready_for_it(preload, takes_part):
+    assert (os.getpid() in executor.run(own_process, [0, 1], 2, preload=preload)) is takes_part
+
+
+def save_when_stopped(task, report):
+    """Says that it runs, and leaves a mark when it is politely killed."""
+
+    def save(*_):
+        (task / f"saved-{os.getpid()}").touch()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, save)
+    (task / f"runs-{os.getpid()}").touch()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("preload", [[], ["json"]])
+def test_workers_save_when_the_process_that_asked_is_politely_killed(tmp_path, preload):
+    code = (
+        "from pathlib import Path; from simtool import executor; from tests.test_executor import save_when_stopped\n"
+        f"executor.run(save_when_stopped, [Path({str(tmp_path)!r})] * 3, 2, preload={preload})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("runs-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) != 0
+    assert len(list(tmp_path.glob("saved-*"))) == 2
+
+
 # ---- trees ----
 
 
