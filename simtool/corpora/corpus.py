@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice, takewhile
 from typing import Any, Literal, NamedTuple, Protocol
 
+from simtool.corpora.limits import longest_document, too_long
 from simtool.errors import SimtoolError
 
 Row = dict[str, Any]
@@ -237,11 +238,8 @@ class Corpus:
     def _check_length(self, document: Document) -> None:
         """No document is longer than allowed, whatever it was read from: tokens and symbols take many times that."""
         n_characters = sum(len(segment.text) for segment in document.segments)
-        if n_characters > LONG:
-            from simtool.corpora.files import longest_document, too_long
-
-            if n_characters > longest_document():
-                raise too_long(f"A document of {self.name}", "Is it one document?")
+        if n_characters > LONG and n_characters > longest_document():
+            raise too_long(f"A document of {self.name}", "Is it one document?")
 
     def documents(self, limit: int | None = None) -> Iterator[Document]:
         return islice((document for batch in self.batches() for document in batch), limit)

@@ -32,10 +32,10 @@ from simtool.corpora.compression import (
     window_too_large,
     zstd_dictionary,
 )
+from simtool.corpora.limits import longest_document, too_long
 from simtool.errors import SimtoolError
 
 HEAD = 1 << 16  # bytes that tell what a file holds
-LONGEST_DOCUMENT = 64  # MB: a longer line is not a document but a file that lost its line breaks
 LARGEST_WHOLE = 4  # times as long may be what can only be read whole: one JSON value
 HASHED_WHOLE = 64 << 20  # bytes; of a larger file so many are hashed, in pieces spread evenly (64 MB take 15 ms)
 PIECES = 64
@@ -309,19 +309,6 @@ def head_of(file: File, n_bytes: int = HEAD) -> bytes:
             return head
     except BROKEN as error:
         raise broken(file, error) from error
-
-
-def longest_document() -> int:
-    """Bytes of the longest document that is read: --longest-document, in MB."""
-    return int(os.environ.get("SIMTOOL_LONGEST_DOCUMENT") or LONGEST_DOCUMENT) << 20
-
-
-def too_long(what: str, question: str) -> SimtoolError:
-    """The error for what would not fit into memory as one document."""
-    return SimtoolError(
-        f"{what} is longer than the {longest_document() >> 20:,} MB that one document may have. {question}\n"
-        "Where it is as it should be: simtool --longest-document MB ..."
-    )
 
 
 def whole_content(file: File, times: int = 1) -> bytes:

@@ -11,7 +11,8 @@ import orjson
 
 from simtool.corpora.compression import BLOCK
 from simtool.corpora.corpus import Block, Columns, Reading, Row
-from simtool.corpora.files import LARGEST_WHOLE, File, line_blocks, longest_document, whole_content
+from simtool.corpora.files import LARGEST_WHOLE, File, line_blocks, whole_content
+from simtool.corpora.limits import longest_document
 from simtool.errors import SimtoolError
 
 CHECKED = 2 * BLOCK  # bytes: what is shorter fits into memory, whatever it holds
