@@ -18,6 +18,10 @@ from simtool.errors import SimtoolError
 CONNECT_SECONDS = 30  # that a cluster has to answer
 NODE_SECONDS = 300  # that it has to get a node for what no living one has room for: autoscalers take minutes
 LOOK_SECONDS = 5
+SETTINGS = bytes(
+    [0, 0, 0, 4, 0, 0, 0, 0, 0]
+)  # the first frame of both sides in HTTP/2 (RFC 9113); its fourth byte says so
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
 Resource = Literal["CPU", "GPU"]
 
 
@@ -55,6 +59,8 @@ def connected() -> Any:
             ray.init(address=address or None, log_to_driver=False)
         except ConnectionError as error:
             raise _no_cluster(address or "auto", error) from error
+        except (RuntimeError, ValueError) as error:  # another version of Ray, or a package of Ray's that is missing
+            raise SimtoolError(f"Ray cannot use {without_secrets(address or 'this machine')}: {error}") from error
     return ray
 
 
@@ -63,9 +69,20 @@ def _check_reachable(address: str) -> None:
     place = urlsplit(address if "://" in address else f"ray://{address}")
     try:
         if place.hostname is not None and place.port is not None:  # "auto" and "local" name neither
-            socket.create_connection((place.hostname, place.port), CONNECT_SECONDS).close()
+            _greet(place.hostname, place.port)
     except (OSError, ValueError) as error:
         raise _no_cluster(address, error) from error
+
+
+def _greet(host: str, port: int) -> None:
+    """Whoever listens speaks HTTP/2, as Ray does: where another accepts, Ray would try for a quarter of an hour."""
+    with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return
+        connection.sendall(GREETING)
+        answer = connection.makefile("rb").read(len(SETTINGS))
+    if answer[3:4] != SETTINGS[3:4]:
+        raise OSError("what listens there is no Ray cluster")
 
 
 def _no_cluster(address: str, error: Exception) -> SimtoolError:

@@ -61,6 +61,7 @@ def ray_nodes(n: int) -> Iterator[Callable[[], None]]:
     from ray.cluster_utils import Cluster
 
     from benchmarks.ray_cluster import kill_one
+    from simtool.cluster import connected
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     store = {"object_store_memory": 80 << 20}
@@ -68,7 +69,9 @@ def ray_nodes(n: int) -> Iterator[Callable[[], None]]:
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         nodes = [cluster.add_node(num_cpus=1, **store) for _ in range(n)]
-        ray.init(address=cluster.address, log_to_driver=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_ADDRESS", cluster.address)
+            connected()
         yield lambda: kill_one(cluster, nodes)
     finally:
         ray.shutdown()

@@ -3,6 +3,10 @@
 import pickle
 import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -29,6 +33,59 @@ def test_a_cluster_that_does_not_answer_is_one_message(monkeypatch):
     message = str(caught.value)
     assert message.startswith(f"No Ray cluster answers at ray://127.0.0.1:{port} within 30 s (")
     assert message.endswith("Start one there (ray start --head), or unset RAY_ADDRESS to use this machine alone.")
+
+
+@contextmanager
+def listener(greeting: bytes) -> Iterator[str]:
+    """The address of a port that greets whoever connects, and says nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
+
+        def accept():
+            connections.append(server.accept()[0])
+            connections[0].sendall(greeting)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+        connections[0].close()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "reason"),
+    [
+        (b"", "timed out"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "what listens there is no Ray cluster"),
+        (b"\0\0\0", "timed out"),
+    ],
+)
+def test_a_port_that_accepts_and_is_no_cluster_is_one_message_in_time(monkeypatch, greeting, reason):
+    """Ray tried for more than 150 s, when that was stopped."""
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False))
+    with listener(greeting) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        began = time.monotonic()
+        with pytest.raises(SimtoolError) as caught:
+            cluster.connected()
+        assert time.monotonic() - began < 20
+    assert str(caught.value).startswith(f"No Ray cluster answers at {address} within 0.5 s ({reason}).\n")
+
+
+def test_a_port_that_speaks_as_a_cluster_does_is_left_to_ray():
+    with listener(cluster.SETTINGS) as address:
+        cluster._check_reachable(address)
+
+
+def test_a_cluster_of_another_version_is_one_message(monkeypatch):
+    def init(**options):
+        raise RuntimeError("Version mismatch: The cluster was started with Ray 2.9.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    with pytest.raises(SimtoolError, match=r"^Ray cannot use this machine: Version mismatch: "):
+        cluster.connected()
 
 
 def fail_to_connect(**options):
