@@ -24,6 +24,7 @@ LONGEST_SOURCE_FILE = 1 << 20  # in a source tree: larger files are data or gene
 ROWS = 2_000  # of a columnar file that are unpacked together
 DICTIONARY_BYTES = 128 << 20  # of them, where all hold the whole dictionary
 STEP_BYTES = 32 << 20  # of them, at their average size
+FETCHED, FETCHED_ROWS = 2 << 20, 200  # bytes and rows of a remote one: a sample may end in the middle of a row group
 OTHER_ENCODING = '; say another encoding in the corpora file: encoding = "latin-1"'
 
 
@@ -139,7 +140,8 @@ def parquet_file(file: File) -> Iterator[Any]:
     try:
         footer = _footer(file.whole) if file.is_remote else None
         with file.open(ahead=0) as raw:
-            yield pyarrow.parquet.ParquetFile(raw, metadata=footer)
+            in_steps = {"buffer_size": FETCHED, "pre_buffer": False} if file.is_remote else {}
+            yield pyarrow.parquet.ParquetFile(raw, metadata=footer, **in_steps)
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as parquet: {error}.") from error
 
@@ -182,7 +184,8 @@ def _rows_at_once(file: File, group: Any, columns: Sequence[str] | None) -> int:
                 largest = max(largest, _dictionary_bytes(file, chunk))
     if average > longest_document():
         raise too_long(f"A row of {file.name}", "Is it one document?")
-    return max(1, min(ROWS, DICTIONARY_BYTES // largest, STEP_BYTES // average))
+    most = FETCHED_ROWS if file.is_remote else ROWS
+    return max(1, min(most, DICTIONARY_BYTES // largest, STEP_BYTES // average))
 
 
 def _dictionary_bytes(file: File, chunk: Any) -> int:

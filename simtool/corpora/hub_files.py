@@ -8,7 +8,7 @@ its own, archives, what a card sets beside its files), a set stays a stream.
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -48,6 +48,10 @@ class HubFiles(Files):
     def read(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Row]]:
         with errors_as_messages(self._set_of(self.files[0])):
             yield from super().read(shard, n_shards, reading)
+
+    def sample(self) -> list[Row]:
+        with errors_as_messages(self.sets[0]):
+            return super().sample()
 
     def pieces(self, size: int | None = None, divided: Collection[File] | None = None) -> list[Piece]:
         with errors_as_messages(self.sets[0]):
@@ -106,7 +110,9 @@ def _root(hub: Hub) -> str:
     return f"hf://datasets/{hub.repo}@{hub.revision}/"
 
 
-def _files_of(hub: Hub) -> list[File]:
+@cache
+def _files_of(hub: Hub) -> tuple[File, ...]:
+    """The files of a set at its commit, which is its revision: they stay the same."""
     with errors_as_messages(hub):
         builder = builder_of(hub)
         splits = builder.config.data_files
@@ -144,14 +150,14 @@ def _settings(config: Any) -> list[str]:
     return [name for name in names if repr(getattr(config, name)) != repr(getattr(plain, name))]
 
 
-def _listed(hub: Hub, locations: Sequence[str]) -> list[File]:
+def _listed(hub: Hub, locations: Sequence[str]) -> tuple[File, ...]:
     """Files with their sizes and hashes, in one request for 1,000 of a folder."""
     from huggingface_hub import HfFileSystem
 
     system = HfFileSystem()
     folders = dict.fromkeys(str(PurePosixPath(location.removeprefix("hf://")).parent) for location in locations)
     entries = {entry["name"]: entry for folder in folders for entry in system.ls(folder)}
-    return [listed_file(system, entries[location.removeprefix("hf://")]) for location in locations]
+    return tuple(listed_file(system, entries[location.removeprefix("hf://")]) for location in locations)
 
 
 def hub_corpus(hub: Hub, fields: str | None) -> Corpus:
@@ -161,4 +167,14 @@ def hub_corpus(hub: Hub, fields: str | None) -> Corpus:
         if is_known and fields is None:
             return replace(corpus, source=hub)
     corpus = Corpus(hub.repo, f"{hub.repo} on the hub.", "specialised", "see the hub", None, {}, hub)
-    return with_layout(corpus, next(iter(hub.read()), [])[:SAMPLE_ROWS], fields)
+    return with_layout(corpus, _first_rows(corpus), fields)
+
+
+def _first_rows(corpus: Corpus) -> list[Row]:
+    """What a layout is read off: of files little is fetched for it, of a stream 5 MB and more."""
+    try:
+        source = as_files(corpus).source
+    except Undivided:
+        return next(iter(corpus.source.read(0, 1, Reading())), [])[:SAMPLE_ROWS] if corpus.source else []
+    assert isinstance(source, HubFiles)
+    return source.sample()

@@ -26,6 +26,7 @@ from simtool.corpora.walk import SIGNS, Walk, kinds_of, kinds_text, most_files, 
 from simtool.errors import SimtoolError
 
 SAMPLE_ROWS = 100  # that tell a layout
+BEGINNING = 1 << 18  # bytes of a remote file that are enough for them
 REQUESTS = 8  # at a time
 MANY_FILES = 1_000  # from which on it is said, before they are read, of which kinds they are
 
@@ -122,10 +123,15 @@ class Files:
         """The first rows, with all their fields: what a layout is read off."""
         reading = Reading(skip_bad=True)
         for file in self.files:
-            for block in self._blocks(file, reading):
-                if rows := block.parse(reading)[:SAMPLE_ROWS]:
-                    return rows
+            for part in dict.fromkeys((self._beginning(file), file)):
+                for block in self._blocks(part, reading):
+                    if rows := block.parse(reading)[:SAMPLE_ROWS]:
+                        return rows
         return []
+
+    def _beginning(self, file: File) -> File:
+        """The first part of a file, where it is remote and can be divided: there every MB takes its time."""
+        return next(iter(self._spans(file, BEGINNING)), file) if file.is_remote else file
 
     def describe(self) -> str:
         if len(self.files) == 1 and not self.passed:

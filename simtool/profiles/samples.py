@@ -88,8 +88,7 @@ class InTurn:
 
 def blocks_of(source: Any, budget: Budget) -> list[Piece]:
     """All blocks of a source, in the order in which a sample takes them."""
-    n_bytes = min((budget.tokens or math.inf) * TEXT_PER_TOKEN, (budget.documents or math.inf) * TEXT_PER_DOCUMENT)
-    size = int(min(max(n_bytes / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
+    size = int(min(max(_text_bytes(budget) / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
     size = max(size, (getattr(source, "n_bytes", None) or 0) // MOST_BLOCKS)
     if not isinstance(source, Files) or not any(file.is_remote for file in source.files):
         return sorted(pieces_of(source, size), key=lambda piece: _place(piece.name, budget))
@@ -98,6 +97,11 @@ def blocks_of(source: Any, budget: Budget) -> list[Piece]:
         source.pieces(size, divided),
         key=lambda piece: (piece.source.files[0].whole not in divided, _place(piece.name, budget)),
     )
+
+
+def _text_bytes(budget: Budget) -> float:
+    """How much text it may hold, about."""
+    return min((budget.tokens or math.inf) * TEXT_PER_TOKEN, (budget.documents or math.inf) * TEXT_PER_DOCUMENT)
 
 
 def _place(name: str, budget: Budget) -> int:
@@ -115,8 +119,9 @@ def _looked_into(files: Sequence[File], size: int, budget: Budget) -> set[File]:
 
 
 def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer, budget: Budget, skip_bad: bool) -> int:
-    """How many of the first blocks will hardly fill the budget, as the first of them says: 0 where one nearly does."""
-    if not blocks or not all(block.n_bytes for block in blocks):
+    """How many of the first blocks will hardly fill the budget, as the first of them says: 0 where one nearly does, or
+    is so large (a row group of 100 MB) that to read it twice would cost as much as the sample."""
+    if not blocks or not all(block.n_bytes for block in blocks) or blocks[0].n_bytes > _text_bytes(budget) / 2:
         return 0
     n_documents = n_tokens = 0
     for texts in text_batches(replace(corpus, source=blocks[0].source), Reading(skip_bad), 1 << 20):

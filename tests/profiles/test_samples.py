@@ -1,7 +1,9 @@
 """A random sample of blocks: as much as was asked for, the same for any number of workers, and little more is read."""
 
+import http.server
 import os
 import signal
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from simtool.corpora import files
-from simtool.corpora.sources import file_corpus
+from simtool.corpora.sources import Files, file_corpus
 from simtool.profiles import samples
 from simtool.profiles.count import Budget, count_corpus
 from simtool.profiles.samples import blocks_of
 from simtool.progress import Counted
 from simtool.tokens.tokenizer import load_tokenizer
 from tests.conftest import sentences, write_jsonl
+from tests.corpora.test_pieces import Ranges
 from tests.profiles.test_count import same_counts
 
 DEFAULT = load_tokenizer("default")
@@ -87,6 +90,55 @@ def test_little_more_is_read_than_the_sample(tmp_path, monkeypatch):
     on_disk = path.stat().st_size * profile.size["documents"] / 9_000
     assert 1.5e6 < on_disk < n_bytes[0] < 2 * on_disk
     assert n_bytes[0] < 0.5 * path.stat().st_size
+
+
+@pytest.fixture(params=["jsonl", "parquet of many row groups", "parquet of one row group"])
+def served_file(request, tmp_path):
+    """The URL of 4,000 documents of 5 kB, in parquet beside as much else, and what its server has sent."""
+    documents = [" ".join(sentences(30, seed=n)) for n in range(4_000)]
+    path = write_jsonl(tmp_path / "text.jsonl", documents)
+    if request.param != "jsonl":
+        path, n_rows = tmp_path / "text.parquet", 4_000 if "one" in request.param else 50
+        table = pa.table({"text": documents, "other": documents[::-1]})
+        pq.write_table(table, path, row_group_size=n_rows, compression="none", use_dictionary=False)
+    handler = type("Handler", (Ranges,), {"path_of_file": path})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/{path.name}", handler
+    server.shutdown()
+    server.server_close()
+
+
+def test_little_more_is_fetched_than_the_sample(served_file):
+    """Of one large row group a beginning is read, in steps; to see its fields costs a page of each column."""
+    url, handler = served_file
+    corpus = file_corpus(url)
+    n_looked_at, handler.n_sent = handler.n_sent, 0
+    assert n_looked_at < (1 << 20 if corpus.source.pieces(1 << 20)[1:] else 20 << 20)
+    profile = count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=1_500_000, seed=1), workers=2)
+    assert 6e6 < profile.size["bytes"] < handler.n_sent < 2 * profile.size["bytes"]
+    assert handler.n_sent < 0.8 * handler.path_of_file.stat().st_size
+
+
+def test_of_all_of_it_hardly_more_is_fetched_than_the_text(served_file):
+    url, handler = served_file
+    corpus = file_corpus(url)
+    handler.n_sent = 0
+    count_corpus(corpus, DEFAULT, ["token"])
+    text = handler.path_of_file.stat().st_size * (1.0 if url.endswith("jsonl") else 0.5)  # the other column is as large
+    assert 0.99 * text < handler.n_sent < 1.05 * text
+
+
+def test_of_many_remote_files_those_are_divided_that_a_sample_may_reach():
+    many = tuple(files.File(f"https://example.org/{n}.jsonl", 20 << 20, "version") for n in range(1_000))
+    blocks, other = (blocks_of(Files(many, "many"), Budget(tokens=10_000, seed=seed)) for seed in (1, 2))
+    parts = [block.source.files[0] for block in blocks]
+    first_whole = next(n for n, part in enumerate(parts) if part.span is None)
+    assert {part.whole for part in parts[:first_whole]} == set(many) - set(parts[first_whole:])
+    assert 64 <= len({part.whole for part in parts[:first_whole]}) < 100
+    assert all(part.span is None for part in parts[first_whole:])
+    assert sum(block.n_bytes for block in blocks) == 1_000 * (20 << 20)
+    assert [block.name for block in other] != [block.name for block in blocks]
 
 
 def test_a_first_block_unlike_the_others_costs_a_second_reading_and_no_bit(corpus, monkeypatch):
