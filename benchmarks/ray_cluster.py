@@ -1,6 +1,7 @@
 """What counting on Ray promises, on a cluster of several nodes that are processes of this machine.
 
     python benchmarks/ray_cluster.py count TEXT      all CPUs are busy; a node is killed: the same counts, the same sum
+    python benchmarks/ray_cluster.py moments TEXT    a node is killed as actors start, hand over, and while is added up
     python benchmarks/ray_cluster.py merge           64 simulated parts are added up: memory of the process that asked
     python benchmarks/ray_cluster.py study           train-eval on two nodes, one of which is killed: the same records
 
@@ -30,6 +31,10 @@ FEATURES = ("token", "token2", "token3", "token4")
 N_PARTS = 64
 STUDY_STEPS = 192
 KILL_AFTER = 3  # runs of a study
+MOMENTS = (
+    *(("after", "_start_actor"), ("before", "_gathered"), ("after", "_gathered")),
+    *(("during", "_added"), ("after", "_added")),
+)
 SHARE = 0.3  # of the cells of a simulated part are not 0
 
 
@@ -73,6 +78,52 @@ def count(path: str, n_kills: int) -> None:
             )
             if n:
                 others.append(nodes.add_node(**NODE))
+
+
+def moments(path: str) -> None:
+    """Count a text while a node is killed: in each moment of a count, as far as they can be named."""
+    from simtool.corpora.sources import file_corpus
+    from simtool.profiles.count import count_corpus
+    from simtool.tokens.tokenizer import load_tokenizer
+
+    corpus, tokenizer = file_corpus(path), load_tokenizer("default")
+    whole = count_corpus(corpus, tokenizer, FEATURES)
+    with cluster_of(NODES) as (nodes, others):
+        for when, step in MOMENTS:
+            reports = Reports(None)
+            with killing(when, step, lambda: kill_one(nodes, others)):
+                profile = count_corpus(corpus, tokenizer, FEATURES, workers=0, run_on="ray", report=reports)
+            equal = all((profile.features[name] == whole.features[name]).all() for name in FEATURES)
+            print(
+                f"{when} {step}: {reports}, counts equal {equal}, bytes reported {reports.n_bytes:,} of"
+                f" {whole.size['bytes']:,}",
+                flush=True,
+            )
+            others.append(nodes.add_node(**NODE))
+
+
+@contextmanager
+def killing(when: str, step: str, kill: Callable[[], None]) -> Iterator[None]:
+    """Kill once, before or after a step of a count is taken for the first time, or 0.1 s after it began."""
+    from simtool.profiles.on_ray import _Count
+
+    plain, left = getattr(_Count, step), [kill]
+
+    def killed_at(count: Any, *arguments: Any) -> Any:
+        if left and when == "before":
+            left.pop()()
+        if left and when == "during":
+            threading.Timer(0.1, left.pop()).start()
+        result = plain(count, *arguments)
+        if left and when == "after":
+            left.pop()()
+        return result
+
+    setattr(_Count, step, killed_at)
+    try:
+        yield
+    finally:
+        setattr(_Count, step, plain)
 
 
 def kill_one(nodes: Any, others: list[Any]) -> None:
@@ -273,14 +324,20 @@ def _losses(records: Any) -> dict[tuple[Any, ...], float]:
 
 
 def main() -> None:
-    """One of the three, by its name."""
+    """One of the four, by its name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("count", "merge", "study"))
-    parser.add_argument("text", nargs="?", help="of count: a file of JSON lines, 100 MB or more")
+    parser.add_argument("what", choices=("count", "moments", "merge", "study"))
+    parser.add_argument("text", nargs="?", help="of count and moments: a file of JSON lines, 100 MB or more")
     parser.add_argument("--kills", type=int, default=3, help="of count: times that it is repeated with a node killed")
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    {"count": lambda: count(arguments.text, arguments.kills), "merge": merge, "study": study}[arguments.what]()
+    actions: dict[str, Callable[[], None]] = {
+        "count": lambda: count(arguments.text, arguments.kills),
+        "moments": lambda: moments(arguments.text),
+        "merge": merge,
+        "study": study,
+    }
+    actions[arguments.what]()
 
 
 if __name__ == "__main__":
