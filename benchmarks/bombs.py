@@ -169,7 +169,7 @@ def web_archive(path: Path) -> int:
 
 
 TURN = b'{"role":"user","content":"a"}'
-LONG, MANY = partial(long_line, 8 * GB), partial(short_lines, 8 * GB)
+LONG, MANY = partial(long_line, 8 * GB), partial(short_lines, 2 * GB)
 WHOLE = partial(long_line, 2 * GB, b'[{"text": "', b'"}]')
 TEXT, TABLE = partial(long_line, 2 * GB, b"", b"\n"), partial(long_line, 2 * GB, b"text\n", b"\n")
 QUOTED = partial(long_line, 2 * GB, b'text\n"', b'"\n')
@@ -191,10 +191,10 @@ BOMBS: dict[str, Filler] = {
     "one.jsonl.xz": packed(partial(long_line, GB)),
     "one.json.xz": packed(WHOLE),
     "main.py.xz": packed(TEXT),
-    "many.jsonl.bz2": packed(partial(short_lines, GB)),
+    "many.jsonl.bz2": packed(partial(short_lines, GB // 4)),
     "many.jsonl.lz4": packed(partial(short_lines, GB)),
     "window-256MB.jsonl.zst": in_window(28, partial(short_lines, 2 * GB)),
-    "window-2GB.jsonl.zst": in_window(31, partial(short_lines, 4 * GB)),
+    "window-2GB.jsonl.zst": in_window(31, partial(short_lines, 3 * GB)),
     "dictionary-256MB.jsonl.xz": in_dictionary(256 * MB, partial(short_lines, GB)),
     "dictionary-1GB.jsonl.xz": in_dictionary(GB, partial(short_lines, 2 * GB)),
     "lists.jsonl.zst": packed(partial(repeated, 60 * MB, b"[],", b'{"text": "a b", "more": [', b"[]]}\n")),
