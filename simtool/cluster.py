@@ -210,7 +210,7 @@ def on_each_node(function: Callable[..., Any], *arguments: Any) -> dict[str, Any
     for node, handle in handles.items():
         try:
             results[addresses[node]] = result_of(handle)
-        except ray.exceptions.RayError as error:
+        except (WorkerLost, ray.exceptions.RayError) as error:
             if node in nodes():  # it did not just die
                 raise SimtoolError(
                     f"The node {addresses[node]} of the cluster cannot run simtool ({_last_line(error)}).\n"

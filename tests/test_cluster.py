@@ -186,3 +186,37 @@ def test_what_died_is_told_by_the_kind_of_error_in_few_words():
 def test_a_lost_worker_travels_between_processes():
     error = pickle.loads(pickle.dumps(cluster.WorkerLost("its node died")))
     assert error.reason == "its node died" and str(error) == "A worker of the cluster was lost: its node died."
+
+
+@pytest.fixture
+def dying(monkeypatch):
+    """Nodes "a" and "b" of a cluster that is not there; the process that is to look around on "b" dies. Which live."""
+    living = {"a": "10.0.0.1", "b": "10.0.0.2"}
+
+    def result_of(node):
+        if node == "b":
+            raise cluster.WorkerLost("its process died")
+        return "seen"
+
+    function = SimpleNamespace(options=lambda node: SimpleNamespace(remote=lambda: node))
+    ray = SimpleNamespace(
+        remote=lambda **options: lambda function_: function, exceptions=SimpleNamespace(RayError=OSError)
+    )
+    monkeypatch.setattr(cluster, "connected", lambda: ray)
+    monkeypatch.setattr(cluster, "nodes", lambda: dict(living))
+    monkeypatch.setattr(cluster, "on_node", lambda node, only: {"node": node})
+    monkeypatch.setattr(cluster, "result_of", result_of)
+    return living
+
+
+def test_a_node_that_dies_while_it_is_looked_over_is_left_out(dying, monkeypatch):
+    states = iter([dict(dying), {"a": "10.0.0.1"}])
+    monkeypatch.setattr(cluster, "nodes", lambda: next(states))
+    assert cluster.on_each_node(len) == {"10.0.0.1": "seen"}
+
+
+def test_a_node_that_lives_and_cannot_run_simtool_is_named(dying):
+    with pytest.raises(
+        SimtoolError, match=r"^The node 10\.0\.0\.2 of the cluster cannot run simtool \(A worker of .* died"
+    ):
+        cluster.on_each_node(len)
