@@ -9,10 +9,8 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import orjson
@@ -22,8 +20,8 @@ import zstandard
 
 from simtool.corpora.catalogue import find_corpus
 from tests.conftest import sentences, write_jsonl
-from tests.corpora import test_hub as hub
 from tests.corpora.chat_templates import CHATML
+from tests.corpora.hub_server import card, hub_server, jsonl
 from tests.tokens.hub import served
 
 ROOT = Path(__file__).parent.parent
@@ -258,14 +256,9 @@ def no_hub(folder: Path):
 def with_datasets(folder: Path):
     """A hub that has GSM8K's main configuration."""
     rows = [with_words(find_corpus("gsm8k").example, words) for words in sentences(150)]
-    files = {"README.md": hub.card(main={"train": "train.jsonl"}), "train.jsonl": hub.jsonl(rows)}
-    hub.REPOSITORIES["openai/gsm8k"] = files
-    server = ThreadingHTTPServer(("127.0.0.1", 0), hub.StandIn)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield online(folder, f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    server.server_close()
-    del hub.REPOSITORIES["openai/gsm8k"]
+    files = {"README.md": card(main={"train": "train.jsonl"}), "train.jsonl": jsonl(rows)}
+    with hub_server({"openai/gsm8k": files}) as (url, _):
+        yield online(folder, url)
 
 
 @contextmanager
