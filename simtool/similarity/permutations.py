@@ -5,7 +5,7 @@ in the sides: products of 32 x 32 matrices in place of a logarithm per entry and
 write in OF_PARTS how it follows from cosine, Jaccard and the Jensen-Shannon divergence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ OF_PARTS = {
     "token": token_from_parts,
     "js": lambda cosine, jaccard, jsd_bits: jsd_bits,  # less a bias that is not negative
 }
+OnBoth = Callable[["Folds", "Folds", np.ndarray], np.ndarray]
 MARGIN = 1e-3  # that a bound must keep from a value: a hundred times what float32 takes from either
 
 
@@ -88,8 +89,10 @@ def p_of_exchange(
         def of_pair(pair: tuple[int, int], sides: np.ndarray) -> float:
             i, j = pair
             undecided = np.ones(len(sides), bool)
-            if is_bounded:
-                undecided[1:] = least_alike(metric, folds[i], folds[j], sides[1:]) <= observed[i, j] + MARGIN
+            for on_both in BY_COST if is_bounded else ():
+                if undecided.sum() > 1:
+                    bound = least_alike(metric, folds[i], folds[j], sides[1:], on_both)
+                    undecided[1:] = bound <= observed[i, j] + MARGIN
             return _p_of_sides(metric, samples[[i, j]], sides, undecided)
 
         for start in range(0, len(pairs), PAIRS_AT_ONCE):  # sides are drawn in the order of the pairs
@@ -116,7 +119,7 @@ def as_they_are(metric: Metric, totals: np.ndarray) -> np.ndarray:
     return metric.sign * measured[0]
 
 
-def least_alike(metric: Metric, a: Folds, b: Folds, sides: np.ndarray) -> np.ndarray:
+def least_alike(metric: Metric, a: Folds, b: Folds, sides: np.ndarray, on_both: OnBoth) -> np.ndarray:
     """How alike the sides of the folds of a and b are at least, higher being more alike: float64 (R,); of metrics in
     OF_PARTS.
 
@@ -124,6 +127,8 @@ def least_alike(metric: Metric, a: Folds, b: Folds, sides: np.ndarray) -> np.nda
     ----------
     sides
         bool (R, 2 n_folds): the folds of the first side, those of a before those of b.
+    on_both
+        Gives how many entries are on both sides at least.
     """
     first, second = sides.astype(np.float64), (~sides).astype(np.float64)
     sizes = np.concatenate([a.sizes, b.sizes])
@@ -135,30 +140,38 @@ def least_alike(metric: Metric, a: Folds, b: Folds, sides: np.ndarray) -> np.nda
     # its count on both sides over the size of the larger at least; and (x + y)^2 / (m + n) <= x^2 / m + y^2 / n
     over_counts = _of_both(a.over_counts, np.zeros_like(a.over_counts), b.over_counts)
     jsd_bits = np.minimum(np.maximum(n_first, n_second) * _form(p - q, over_counts, p - q) / 2, 1)
-    jaccard = _form(first, pairs_of_folds(a, b), second) / np.count_nonzero(a.n_with + b.n_with)
+    jaccard = on_both(a, b, sides) / np.count_nonzero(a.n_with + b.n_with)
     return metric.sign * OF_PARTS[metric.name](cosine, jaccard, jsd_bits)
 
 
-def pairs_of_folds(a: Folds, b: Folds) -> np.ndarray:
-    """How much each two folds of a and b say of entries being on both sides when they are on different ones: float64
-    (2 n_folds, 2 n_folds).
+def in_most_folds(a: Folds, b: Folds, sides: np.ndarray) -> np.ndarray:
+    """How many entries are in more folds than either side has, and so on both: int (R,)."""
+    n_entries = np.bincount(a.n_with + b.n_with, minlength=sides.shape[1] + 1)  # in 0, 1, ... folds
+    in_more = n_entries[::-1].cumsum()[::-1] - n_entries
+    return in_more[np.maximum(sides.sum(axis=1), (~sides).sum(axis=1))]
+
+
+def in_pairs_of_folds(a: Folds, b: Folds, sides: np.ndarray) -> np.ndarray:
+    """How many entries are on both sides at least, as pairs of folds say: float64 (R,).
 
     An entry that k folds have, s of them on one side, is in s (k - s) pairs of folds on different sides: in none where
     it is on one side only, and in k^2 / 4 at most. With that weight, the pairs add up to the entries on both at most.
     """
     n_with = (a.n_with + b.n_with).astype(np.float32)
     weight = 1 / np.maximum(n_with**2 // 4, 1)
-    n = len(a.counts)
-    pairs = np.zeros((2 * n, 2 * n))
+    pairs = np.zeros((sides.shape[1], sides.shape[1]))
     for start in range(0, len(weight), COLUMNS):  # whose temporaries stay in the cache
         some = slice(start, start + COLUMNS)
         has = (np.concatenate([a.counts[:, some], b.counts[:, some]]) > 0).astype(np.float32)
         pairs += (has * weight[some]) @ has.T
-    return pairs
+    return _form(sides.astype(np.float64), pairs, (~sides).astype(np.float64))
 
 
 def _of_both(of_a: np.ndarray, of_a_and_b: np.ndarray, of_b: np.ndarray) -> np.ndarray:
     return np.block([[of_a, of_a_and_b], [of_a_and_b.T, of_b]])
+
+
+BY_COST: tuple[OnBoth, ...] = (in_most_folds, in_pairs_of_folds)  # the first takes a twentieth of the time
 
 
 def _form(x: np.ndarray, matrix: np.ndarray, y: np.ndarray) -> np.ndarray:

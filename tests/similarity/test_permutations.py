@@ -5,10 +5,13 @@ import pytest
 
 from simtool.similarity.metrics import METRICS
 from simtool.similarity.permutations import (
+    BY_COST,
     MARGIN,
     OF_PARTS,
     Folds,
     as_they_are,
+    in_most_folds,
+    in_pairs_of_folds,
     least_alike,
     p_of_exchange,
     random_sides,
@@ -43,13 +46,25 @@ def p_of_pair(metric, a, b, seed: int = 1) -> float:
     return p_of_exchange(metric, np.stack([a, b]), [(0, 1)], np.random.default_rng(seed))[0]
 
 
+@pytest.mark.parametrize("on_both", BY_COST)
 @pytest.mark.parametrize("name", OF_PARTS)
-def test_no_sides_are_less_alike_than_the_bound(name):
+def test_no_sides_are_less_alike_than_the_bound(name, on_both):
     for a, b in pairs():
         sides = random_sides(N_FOLDS, np.random.default_rng(1))
         sides[-20:] ^= np.random.default_rng(2).random(sides[-20:].shape) < 0.2  # and halves that are not equal
-        bounds = least_alike(METRICS[name], *(Folds.of(folds, folds.sum(axis=0)) for folds in (a, b)), sides)
+        bounds = least_alike(METRICS[name], *(Folds.of(folds, folds.sum(axis=0)) for folds in (a, b)), sides, on_both)
         assert (bounds <= similarities(METRICS[name], a, b, sides) + 1e-5).all()
+
+
+def test_entries_on_both_sides_are_at_least_so_many():
+    """Of two folds each: pairs of folds are exact for up to three folds, and what most folds have is on both."""
+    a = np.array([[1, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0]], "f4")
+    b = np.array([[0, 0, 1, 1, 0, 1], [0, 0, 0, 1, 0, 0]], "f4")
+    sides = np.array([[True, True, False, False], [True, False, True, False]])
+    pair = [Folds.of(folds, folds.sum(axis=0)) for folds in (a, b)]
+    # entries 2 and 3, of three and four folds, are on both of any halves; 1, of both folds of a, on both of the second
+    np.testing.assert_array_equal(in_pairs_of_folds(*pair, sides), [2, 3])
+    np.testing.assert_array_equal(in_most_folds(*pair, sides), [2, 2])
 
 
 @pytest.mark.parametrize("name", OF_PARTS)
