@@ -103,7 +103,21 @@ def _reason(error: Exception) -> str:
 
 def read_json(path: Path) -> Any:
     """The JSON of a file of ours. What goes wrong is raised as it comes: read inside `damage_as_message`."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    return parse_json(Path(path).read_text(encoding="utf-8"))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of JSON that others wrote.
+
+    Raises
+    ------
+    ValueError
+        Where it is none, or nested so deeply that Python cannot follow.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def checked(content: Any, names: Iterable[str]) -> dict[str, Any]:

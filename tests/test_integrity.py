@@ -6,8 +6,20 @@ import os
 import pytest
 
 from simtool import integrity
+from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
-from simtool.integrity import check_file, check_json, damage_as_message, file_hash, json_hash, read_json, with_hash
+from simtool.integrity import (
+    check_file,
+    check_json,
+    damage_as_message,
+    file_hash,
+    json_hash,
+    parse_json,
+    read_json,
+    with_hash,
+)
+from simtool.tokens.chat_templates import load_chat_template
+from simtool.tokens.tokenizer import load_tokenizer
 
 
 def test_a_file_is_hashed_once_per_version(tmp_path, monkeypatch):
@@ -58,3 +70,27 @@ def test_damage_of_the_same_size_is_seen_after_a_first_look(tmp_path):
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1_000))  # clocks of file systems are coarse
     with pytest.raises(SimtoolError, match=r"a is damaged: its content does not match its hash\. Do this\."):
         check_file(path, digest, "Do this.")
+
+
+DEEP = "[" * 100_000
+
+
+def test_json_that_is_nested_too_deeply_is_none(tmp_path):
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json(DEEP)
+    with pytest.raises(ValueError):
+        parse_json("{")
+    assert parse_json(b'{"a": 1}') == {"a": 1}
+
+
+def test_json_of_others_that_is_nested_too_deeply_is_one_message(tmp_path):
+    (tmp_path / "tokenizer.json").write_text(DEEP)
+    (tmp_path / "tokenizer_config.json").write_text(DEEP)
+    rows = [{"messages": '[{"role": "user", "content": "hi"}]'}, {"messages": f'[{{"role": {DEEP}'}]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SimtoolError, match=r"is not a tokenizer\.json \(ValueError: nested too deeply\)"):
+        load_tokenizer(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(SimtoolError, match="cannot be read: nested too deeply"):
+        load_chat_template(str(tmp_path / "tokenizer_config.json"))
+    with pytest.raises(SimtoolError, match=r"a row cannot be read as .*nested too deeply"):
+        list(file_corpus(str(tmp_path / "chats.jsonl"), "messages").documents())

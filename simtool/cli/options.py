@@ -144,7 +144,7 @@ MidTokens = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", help=f"{', '.join(SIZES)}, or a folder with a config.json.")]
 MaxEpochs = Annotated[
-    float, typer.Option("--max-epochs", help="How often a corpus may be repeated (arXiv:2305.16264).", min=0)
+    float, typer.Option("--max-epochs", help="How often a corpus may be repeated (arXiv:2305.16264).", min=0.01)
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 ...")]
 SequenceLength = Annotated[

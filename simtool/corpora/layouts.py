@@ -9,11 +9,13 @@ Without a chat template, what is said is put one turn a line; the line breaks be
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from simtool.corpora.corpus import Document, Row, Segment, SegmentRole, plain_text, prompt_and_response
 from simtool.errors import SimtoolError
+from simtool.integrity import parse_json
 
 PLAIN = ("text", "content", "raw_content", "body", "code")
 PROMPTS = ("prompt", "question", "instruction", "query", "problem", "inputs", "input", "context")
@@ -134,7 +136,7 @@ class Messages:
     def _turns(self, row: Row) -> list[Any]:
         turns = value_at(row, self.field)
         if isinstance(turns, str):
-            turns = json.loads(turns)
+            turns = parse_json(turns)
         if not isinstance(turns, list):
             raise TypeError(f"field {self.field!r} holds {type(turns).__name__}, not a list of messages")
         return turns
@@ -144,7 +146,10 @@ class Messages:
         return [turn for number, item in enumerate(self._turns(row)) if (turn := _turn_of(number, item))]
 
     def describe(self, rows: Sequence[Row]) -> str:
-        numbers = [len(self._turns(row)) for row in rows if row.get(self.columns[0])]
+        numbers = []
+        for row in rows:
+            with suppress(ValueError, TypeError, KeyError):  # what is wrong with a row is said when it is read
+                numbers += [len(self._turns(row))] if row.get(self.columns[0]) else []
         mean = sum(numbers) / max(len(numbers), 1)
         return f"{self.field}, {mean:.2g} turn{'' if mean == 1 else 's'} on average"
 
@@ -172,7 +177,7 @@ def _turn_of(number: int, item: Any) -> Turn | None:
         return None
     message = {name: value for name, value in item.items() if name in PASSED_ON and value is not None}
     if isinstance(calls, str):
-        message["tool_calls"] = json.loads(calls)
+        message["tool_calls"] = parse_json(calls)
     return Turn(role, {"role": role, "content": content, **message}, _is_learnt(item))
 
 
@@ -416,7 +421,7 @@ def _is_chat(rows: Sequence[Row], name: str) -> bool:
     value = next((value_at(row, name) for row in rows if _has(row, name) and value_at(row, name)), None)
     if isinstance(value, str) and value.lstrip().startswith("[{"):
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError:
             return False
     if not isinstance(value, list) or not value:

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 
 from simtool.errors import SimtoolError
-from simtool.integrity import checked, damage_as_message, with_hash
+from simtool.integrity import checked, damage_as_message, parse_json, with_hash
 from simtool.tables import atomic_write
 from simtool.tokens.batches import IGNORED
 from simtool.tokens.store import TokenStore
@@ -262,7 +262,7 @@ def window_length(folder: Path) -> int:
         Where there is none.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SimtoolError(f"No model at {folder}: it has no config.json that can be read.") from error
     return int(config.get("max_position_embeddings") or config.get("n_positions") or 2048)
@@ -289,7 +289,7 @@ def load_losses(path: Path) -> DocumentLosses:
         raise SimtoolError(f"No losses at {path}. {REMEDY}")
     with damage_as_message(path, REMEDY):
         with np.load(path, allow_pickle=False) as file:
-            facts = checked(json.loads(str(file["facts"])), FACTS)
+            facts = checked(parse_json(str(file["facts"])), FACTS)
             arrays = {name: file[name] for name in BY_DOCUMENT}
         if ARRAYS_HASH in facts and facts[ARRAYS_HASH] != _hash(arrays):
             raise ValueError("its losses do not match their hash")

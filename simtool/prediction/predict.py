@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simtool.errors import SimtoolError
+from simtool.integrity import parse_json
 from simtool.mixture import Mixture, as_mixtures, midtraining_name, without_shares
 from simtool.prediction.advantage import Advantage
 from simtool.prediction.predictors import benefit, find_predictor
@@ -187,7 +188,7 @@ def load_prediction(path: Path) -> Prediction:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         noted_hash = content.pop("content_sha256")
         layout, actual_hash = content["format"], Prediction(content).hash
         is_as_made = actual_hash == noted_hash

@@ -18,7 +18,7 @@ from typing import Any
 
 from simtool.addresses import without_home, without_secrets
 from simtool.errors import SimtoolError
-from simtool.integrity import checked, damage_as_message, with_hash
+from simtool.integrity import checked, damage_as_message, parse_json, with_hash
 from simtool.profiles.profile import Profile, load_profile, profile_facts, save_profile
 from simtool.tables import atomic_write
 
@@ -55,7 +55,7 @@ class Manifest:
 
     @staticmethod
     def from_json(text: str) -> "Manifest":
-        content = checked(json.loads(text), Manifest.__dataclass_fields__)
+        content = checked(parse_json(text), Manifest.__dataclass_fields__)
         pieces = tuple((name, n_bytes) for name, n_bytes in content["pieces"])
         names = {name: tuple(content.get(name, ())) for name in ("features", "commits")}
         return Manifest(**content | names | {"pieces": pieces})

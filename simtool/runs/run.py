@@ -8,7 +8,7 @@ from typing import Any
 
 from simtool.errors import SimtoolError
 from simtool.evaluation.loss import DocumentLosses, evaluate, existing_losses, save_losses
-from simtool.integrity import checked, damage_as_message
+from simtool.integrity import checked, damage_as_message, parse_json
 from simtool.tables import atomic_write, provenance
 from simtool.tokens.files import find_tokenizer_file
 from simtool.tokens.store import TokenStore
@@ -32,7 +32,7 @@ def selected_run(folder: Path) -> Path:
     if not path.exists():
         return Path(folder)
     with damage_as_message(path, "Repeat the command of the sweep: it is written anew, and nothing is trained again."):
-        rows = [checked(json.loads(line), SWEEP_ROW) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [checked(parse_json(line), SWEEP_ROW) for line in path.read_text(encoding="utf-8").splitlines()]
         selected = [run_name(row["learning_rate"], row["epochs"]) for row in rows if row["selected"]]
         if not selected:
             raise ValueError("no run of it is selected")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simtool.errors import SimtoolError
-from simtool.integrity import HASH, check_json, with_hash
+from simtool.integrity import HASH, check_json, parse_json, with_hash
 from simtool.progress import NodeFinished
 from simtool.studies.plan import Node, Plan, Study, text_tokens
 from simtool.tables import atomic_write
@@ -100,7 +100,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 def _read_line(line: bytes) -> dict[str, Any] | ValueError:
     """A row, or what is wrong with its line."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         check_json(row, COLUMNS)
     except ValueError as error:
         return error

@@ -1,12 +1,12 @@
 """Which chat template is meant: a file's, or that of a tokenizer, by any name that a tokenizer goes by."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from simtool.corpora.chat import ChatTemplate
 from simtool.corpora.sandbox import sandbox_of
 from simtool.errors import SimtoolError
+from simtool.integrity import parse_json
 from simtool.tokens.catalogue import ALIASES
 from simtool.tokens.definitions import CONFIG
 from simtool.tokens.files import fetch_tokenizer_file, find_tokenizer_file
@@ -68,7 +68,7 @@ def _settings(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SimtoolError(f"{path} cannot be read: {error}.") from error
     return settings if isinstance(settings, dict) else {}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simtool.errors import SimtoolError
+from simtool.integrity import parse_json
 from simtool.tokens.backends import Backend, Reader, SentencePiece, Tiktoken, choose_backend
 from simtool.tokens.catalogue import EMBEDDED_FILES, EMBEDDED_FOLDER, Identity, embedded_identity
 
@@ -91,7 +92,7 @@ def _read_json(path: Path, end_of_text: str | None) -> Definition:
 
 def json_definition(text: str, path: Path, end_of_text: str | None) -> Definition:
     """The tokenizer that a tokenizer.json's text defines; `path` is what messages call it."""
-    definition = json.loads(text)
+    definition = parse_json(text)
     model = definition["model"]
     vocabulary = model["vocab"]
     size = max(vocabulary.values()) + 1 if isinstance(vocabulary, dict) else len(vocabulary)
@@ -118,7 +119,7 @@ def _end_of_text(ids: Mapping[str, int], path: Path, end_of_text: str | None) ->
 def eos_token(folder: Path) -> str | None:
     """What a folder's tokenizer_config.json says to end a text with."""
     try:
-        token = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("eos_token")
+        token = parse_json((folder / CONFIG).read_text(encoding="utf-8")).get("eos_token")
     except (OSError, ValueError, AttributeError):
         return None
     return token.get("content") if isinstance(token, dict) else token

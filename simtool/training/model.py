@@ -5,7 +5,6 @@ such models; its parameters have the names of Pythia's checkpoints, so that savi
 logits against those of transformers.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ except ImportError:
     varlen_attn = None
 
 from simtool.errors import SimtoolError, unknown
-from simtool.integrity import damage_as_message
+from simtool.integrity import damage_as_message, parse_json
 from simtool.training.position import check_checkpoint
 from simtool.training.products import Linear
 from simtool.training.sizes import SIZES, Shape, padded_vocabulary
@@ -346,7 +345,7 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
     folder = Path(folder)
     check_checkpoint(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SimtoolError(f"No model at {folder}: it has no config.json.") from error
     except (OSError, ValueError) as error:
