@@ -226,9 +226,14 @@ def whole_facts(folder: PartsFolder, manifest: Manifest) -> dict[str, dict[str, 
     Raises
     ------
     SimtoolError
-        Where they do not hold all of the corpus, or some of it twice.
+        Where they do not hold all of the corpus, or some of it twice, or are of files that changed meanwhile.
     """
     facts = folder.facts()
+    if others := [name for name, part in facts.items() if part.get("version") != manifest.version]:
+        raise SimtoolError(
+            f"{manifest.corpus}: {', '.join(others)} in {folder.name} hold counts of another version of its files.\n"
+            "Remove these parts, and count what is lacking again: simtool profile --part i/n --parts."
+        )
     runs = runs_of(facts.values())
     lacking = [name for name, _ in manifest.pieces if missing(runs.get(name, []))]
     if lacking:

@@ -109,7 +109,9 @@ class Saving:
 
     def save(self) -> None:
         assert self.part.folder is not None
-        self.part.folder.save(self.tally.profile(), self.part.name)
+        profile = self.tally.profile()
+        facts = {**profile.facts, "version": self.part.manifest.version}
+        self.part.folder.save(replace(profile, facts=facts), self.part.name)
         self.saved_at = time.monotonic()
 
 

@@ -47,9 +47,12 @@ def test_a_node_that_dies_changes_neither_counts_nor_what_is_reported(kill_node,
     count_part(replace(parts_of(corpus, manifest, all_pieces[5:9], 1, None, folder)[0], returned=False), silence)
     messages = []
 
+    def is_counted(message):
+        return isinstance(message, Counted) and message.n_bytes > 0
+
     def report(message):
         messages.append(message)
-        if sum(isinstance(message, Counted) and message.n_bytes > 0 for message in messages) == 3:
+        if is_counted(message) and sum(map(is_counted, messages)) == 3:
             kill_node()
 
     found = count_corpus(corpus, DEFAULT, FEW, workers=0, parts=tmp_path / "parts", run_on="ray", report=report)

@@ -19,9 +19,9 @@ MANIFEST = Manifest(
 )
 
 
-def part(covers: list, count: int = 1) -> Profile:
+def part(covers: list, count: int = 1, version: str = "1") -> Profile:
     sizes = np.full(N_FOLDS, count)
-    facts = {"covers": covers, "skipped": {"count": 0, "reasons": [], "empty": 0}}
+    facts = {"covers": covers, "skipped": {"count": 0, "reasons": [], "empty": 0}, "version": version}
     return Profile("a", "default", "f", sizes, sizes, sizes, {"token": np.full((N_FOLDS, 3), count)}, {}, facts)
 
 
@@ -73,6 +73,15 @@ def test_the_whole_is_the_sum_once_all_is_covered(folder):
     assert (whole.features["token"] == 7).all() and len(facts) == 3
     folder.save(part([["file 1", 0, None]], 2), "2-of-3.parquet")
     with pytest.raises(SimtoolError, match=r"^Two parts hold the same text"):
+        merged(folder, MANIFEST)
+
+
+def test_parts_of_files_that_changed_meanwhile_are_not_added_up(folder):
+    """Two tasks that begin at once, between which a file changes, write a manifest each: the last one stays."""
+    folder.save_manifest(MANIFEST)
+    folder.save(part([["file 0", 0, None]]), "0-of-2.parquet")
+    folder.save(part([["file 1", 0, None]], version="2"), "1-of-2.parquet")
+    with pytest.raises(SimtoolError, match=r"^a: 1-of-2\.parquet in \S+ hold counts of another version of its files\."):
         merged(folder, MANIFEST)
 
 
