@@ -1,6 +1,7 @@
 """The documentation's pages: what they show is what comes out, and everything known by name is on its page."""
 
 import dataclasses
+import inspect
 import os
 import re
 import runpy
@@ -112,7 +113,8 @@ def test_aligned_fields_become_a_list():
 @pytest.mark.parametrize("kind", [simtool.Options, simtool.Constraints])
 def test_the_reference_says_what_each_option_is(kind):
     described = {
-        name.strip() for line in kind.__doc__.splitlines() if (words := re.match(r" +([\w, ]+?)  +\S", line))
+        name.strip() for line in inspect.cleandoc(kind.__doc__).splitlines()
+        if (words := re.match(r"(\w[\w, ]*?)  +\S", line))
         for name in words[1].split(",")
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(kind)} <= described

@@ -153,6 +153,7 @@ def _as_seen_from(folder: Path, path: str) -> str:
 
 # ---- filters ---------------------------------------------------------------------------------------------
 
+DEEPEST_FILTER = 100  # Python follows some 1,000
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -225,12 +226,22 @@ class RowFilter:
         for part in ast.walk(node):
             if not isinstance(part, allowed):
                 raise self._wrong(f"{type(part).__name__} is not known")
+        if _depth(node) > DEEPEST_FILTER:
+            raise self._wrong(f"it is nested more than {DEEPEST_FILTER} deep")
 
     def _wrong(self, reason: str) -> SimtoolError:
         return SimtoolError(
             f"The filter {self.text!r} cannot be read: {reason}.\n"
             "Write fields, constants, ==, !=, <, >, in, and, or, not: 'source == \"web\" and stars > 3'."
         )
+
+
+def _depth(node: ast.AST) -> int:
+    """How deep a tree is; without recursion, which ends before a parser does (3.13: 5,000 times "not")."""
+    level, depth = [node], 0
+    while level:
+        level, depth = [child for parent in level for child in ast.iter_child_nodes(parent)], depth + 1
+    return depth
 
 
 def _path_of(node: ast.AST) -> str | None:
