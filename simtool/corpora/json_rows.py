@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache, partial
+from itertools import chain, pairwise
 from typing import Any, TypedDict
 
 import msgspec
@@ -18,6 +19,7 @@ from simtool.errors import SimtoolError
 CHECKED = 2 * BLOCK  # bytes: what is shorter fits into memory, whatever it holds
 # bytes of memory that each of these makes of JSON, at most and beside its text: an object, a list, what follows another
 VALUE_BYTES = {b"{": 190, b"[": 60, b",": 60}
+QUOTE = re.compile(rb'(?<!\\)"')  # the beginning or end of a text
 WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")  # the beginning of a character above U+FFFF
 CONTINUED = bytes(range(0x80, 0xC0))  # bytes of UTF-8 that begin no character
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -45,16 +47,21 @@ def check_size(name: str, data: bytes) -> None:
 
 
 def _text_bytes(data: bytes) -> int:
-    """What the text of JSON takes in memory, were it one: Python has 4 bytes for each character of a text with a
-    character above U+FFFF, and 2 where there is one above U+00FF."""
-    is_escaped = b"\\u" in data
-    if data.isascii() and not is_escaped:
+    """What the texts of JSON take in memory."""
+    if data.isascii() and b"\\u" not in data:
         return len(data)
-    n_characters = sum(
-        len(data[start : start + BLOCK].translate(None, CONTINUED)) for start in range(0, len(data), BLOCK)
-    )
-    is_wide = WIDE.search(data) is not None
-    return (4 if is_wide else 2) * (n_characters - 5 * is_escaped * data.count(b"\\u"))
+    quotes = (match.start() for match in QUOTE.finditer(data))
+    return sum(_bytes_of_text(data[start:stop]) for start, stop in pairwise(chain([0], quotes, [len(data)])))
+
+
+def _bytes_of_text(text: bytes) -> int:
+    """Python has 4 bytes for each character of a text with a character above U+FFFF, and 2 where there is one above
+    U+00FF; which of those above U+007F are below that is not looked into."""
+    n_escapes = text.count(b"\\u")
+    if text.isascii() and not n_escapes:
+        return len(text)
+    n_bytes = sum(len(text[i : i + BLOCK].translate(None, CONTINUED)) for i in range(0, len(text), BLOCK))
+    return (4 if WIDE.search(text) else 2) * (n_bytes - 5 * n_escapes)
 
 
 def parsed(line: bytes) -> Any:

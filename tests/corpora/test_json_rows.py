@@ -146,6 +146,12 @@ def test_text_is_as_large_in_memory_as_its_widest_character_has_it(text, n_bytes
     assert _text_bytes(escaped) == n_bytes + 4 * (text[-1] > "\uffff")
 
 
+def test_a_wide_character_widens_its_own_text_alone(monkeypatch):
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "3")  # 24 MB of memory
+    turns = b'{"from": "gpt", "value": "' + b"one and two " * 40 + b'"},'
+    check_size("a.json", b'["\xf0\x9f\x98\x80 so \\"good\\"",' + turns * (12 << 20 >> 9) + b"{}]")
+
+
 def test_json_whose_text_becomes_four_times_as_large_is_one_message(monkeypatch):
     monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "3")  # 24 MB of memory
     check_size("a.json", b'["' + b"a" * (9 << 20) + b'"]')
