@@ -14,12 +14,18 @@ INTRODUCTION = """\
 Made by `python docs/cli.py` from the help of the commands; a test compares. An option means the same in every command,
 and counts may be written 300k, 2M or 2B."""
 
+BEFORE = """\
+## Before the name of a command
+
+The last three are limits, against files that take all memory and words that walk a whole disk."""
+
 
 def reference() -> str:
     """The page: every command with its help, arguments and options, in the order of `simtool --help`."""
-    commands = typer.main.get_command(app).commands
+    program = typer.main.get_command(app)
+    commands = program.commands
     names = {command.callback.__name__: name for name, command in commands.items()}
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, BEFORE, "\n".join(map(line, program.params))]
     for panel, functions in PANELS.items():
         parts.append(f"## {panel}")
         for function in functions:
@@ -46,7 +52,7 @@ def line(parameter: Any) -> str:
     names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-"))
     default = parameter.default
     absent = default is None or default is False or default == () or parameter.required
-    text = "" if absent else f" Default: {_default(default)}."
+    text = "" if absent or default == "" else f" Default: {_default(default)}."
     return f"- {names or f'`{parameter.metavar or parameter.name.upper()}`'}: {parameter.help}{text}"
 
 

@@ -80,7 +80,7 @@ def _version(
         int,
         typer.Option(
             "--longest-document",
-            help="Longest line, cell or document.",
+            help="Longest line, cell or document, in MB.",
             metavar="MB",
             min=1,
             envvar="SIMTOOL_LONGEST_DOCUMENT",
@@ -92,7 +92,7 @@ def _version(
         int,
         typer.Option(
             "--largest-window",
-            help="Largest window of zstd or xz.",
+            help="Largest window of zstd or xz, in MB.",
             metavar="MB",
             min=1,
             max=4096,
