@@ -52,8 +52,8 @@ NOT_RUN = {
     "torchrun --nnodes": "four machines",
     "python -m simtool.profiles.reference.build": "the corpora that ship, from their real text",
     "python -m simtool.tokens.embedded.build": "the tokenizer that ships, from real text",
-    "python -m analyses._pile": "real text; some minutes with the next",
-    "simtool sweep --mixtures ../shared": "real text; some minutes",
+    "python -m analyses._pile": "real text, which is not in the repository",
+    "simtool sweep --mixtures ../shared": "the same; a minute and a half with the one before",
 }
 
 TORCH = re.compile(r"simtool(\.cli)? (train|evaluate|export|results|train-eval)\b")

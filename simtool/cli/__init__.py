@@ -28,6 +28,8 @@ PANELS = {
     "Reference": (reference.corpora, reference.profile, reference.metrics, reference.tokenizers, draw.figures),
 }
 
+LIMITS = "Limits of what is read"
+
 app = typer.Typer(
     help="Which data to mix in, when, and how much.\n\nStart with: simtool matrix c4 pycode gsm8k",
     no_args_is_help=True,
@@ -85,7 +87,7 @@ def _version(
             min=1,
             envvar="SIMTOOL_LONGEST_DOCUMENT",
             show_envvar=False,
-            rich_help_panel="Limits of what is read",
+            rich_help_panel=LIMITS,
         ),
     ] = 64,
     largest_window: Annotated[
@@ -98,7 +100,7 @@ def _version(
             max=4096,
             envvar="SIMTOOL_LARGEST_WINDOW",
             show_envvar=False,
-            rich_help_panel="Limits of what is read",
+            rich_help_panel=LIMITS,
         ),
     ] = 256,
     most_files: Annotated[
@@ -110,7 +112,7 @@ def _version(
             min=1,
             envvar="SIMTOOL_MOST_FILES",
             show_envvar=False,
-            rich_help_panel="Limits of what is read",
+            rich_help_panel=LIMITS,
         ),
     ] = 200_000,
 ) -> None:
