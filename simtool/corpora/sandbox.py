@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import lru_cache
 from threading import Lock, Timer
 from typing import Any
+from weakref import finalize
 
 from simtool.errors import SimtoolError
 
@@ -99,15 +100,18 @@ class Sandbox:
     """
 
     def __init__(self, name: str, template: str):
-        self.name, self.owner, self.lock = name, os.getpid(), Lock()
+        self.name, self.lock = name, Lock()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+        # and not __del__: where an exception holds the sandbox in a cycle, the process may be collected before it
+        self.close = finalize(self, _end, self.process, os.getpid())
         limits = {"today": TODAY, "most_bytes": MOST_BYTES, "most_characters": MOST_CHARACTERS}
         if reason := self._ask({"template": template, **limits}).get("error"):
+            self.close()
             raise SimtoolError(f"{name} is not a chat template: {reason}.")
 
     def render(self, conversations: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -146,16 +150,15 @@ class Sandbox:
         self.close()
         return SimtoolError(f"The chat template {self.name} {problem}. It is not used.")
 
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):
-                pipe.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "process") and self.owner == os.getpid():  # a forked copy is not the owner
-            self.close()
+def _end(process: subprocess.Popen, owner: int) -> None:
+    if owner != os.getpid():  # a forked copy is not the owner
+        return
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):
+            pipe.close()
 
 
 def sandbox_of(name: str, template: str) -> Sandbox:

@@ -1,5 +1,6 @@
 """A chat template is somebody's program: it renders, and can do nothing else."""
 
+import gc
 import os
 import pickle
 from pathlib import Path
@@ -110,6 +111,20 @@ def test_what_a_template_says_of_a_conversation_is_passed_on():
 
 def test_what_is_no_template_is_refused():
     assert message("{% for %}").startswith("toy is not a chat template: TemplateSyntaxError: ")
+
+
+def test_a_sandbox_that_is_collected_leaves_no_process():
+    box = Sandbox("toy", "{{ messages[0].role }}")
+    box.itself, pid = box, box.process.pid
+    del box
+    gc.collect()  # a process that still runs, or an open pipe, is a warning, and so fails
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_what_is_no_template_leaves_no_process():
+    with pytest.raises(SimtoolError) as error:
+        Sandbox("toy", "{% for %}")
+    assert error.traceback[-1].frame.f_locals["self"].process.returncode is not None
 
 
 def test_one_process_serves_a_template_and_is_not_shared_with_a_fork():
