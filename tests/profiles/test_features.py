@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simtool.errors import SimtoolError
+from simtool.profiles import features as module
 from simtool.profiles.features import (
     FEATURES,
     N_FOLDS,
@@ -113,6 +114,16 @@ def as_counter(counts):
 @settings(max_examples=30, deadline=None)
 def test_counts_match_a_plain_counter(name, batch):  # the slow way is the specification
     assert as_counter(count_features(batch, [name], VOCABULARY)[name]) == naive_counts(batch, FEATURES[name])
+
+
+@pytest.mark.parametrize("name", [name for name in FEATURES if FEATURES[name].n_buckets])
+@pytest.mark.parametrize("n_buckets", [1 << 3, 1 << 18])  # in 32 bits first, and at once
+@given(batch=batches)
+@settings(max_examples=10, deadline=None)
+def test_counts_do_not_hang_on_how_many_ngrams_are_counted_at_once(name, n_buckets, batch):
+    feature = replace(FEATURES[name], n_buckets=n_buckets)
+    with mock.patch.object(module, "PART", 3), mock.patch.dict(FEATURES, {name: feature}):
+        assert as_counter(count_features(batch, [name], VOCABULARY)[name]) == naive_counts(batch, feature)
 
 
 @given(batch=batches, seed=st.integers(0, 99), cut=st.integers(0, 8))

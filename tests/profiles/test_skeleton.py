@@ -1,5 +1,6 @@
 """Skeletons: by hand, and against a reading character by character."""
 
+import itertools
 import re
 import unicodedata
 
@@ -170,6 +171,20 @@ def test_skeletons_by_hand(text, symbols):
 def test_skeletons_match_a_reading_character_by_character(text):
     names = skeleton_symbols()
     assert [names[i] for i in skeleton_ids(text)] == naive_skeleton(text)
+
+
+@pytest.mark.parametrize("n", [7, 8, 9, 15, 16, 17, 24, 25, 63, 64, 65, 71, 72, 200])
+@pytest.mark.parametrize("rare", ["A", "é", "9", "_", "日"])
+def test_what_a_long_word_holds_is_seen_wherever_it_stands(n, rare):
+    text = " ".join("a" * i + rare + "a" * (n - i - 1) for i in range(n))
+    names = skeleton_symbols()
+    assert [names[i] for i in skeleton_ids(text)] == naive_skeleton(text)
+
+
+def test_every_assigned_character_has_its_kind():
+    """Of the planes that are not looked through, every category is of one class with what is not assigned."""
+    others = itertools.chain(range(0x40000, 0xE0000), range(0xE1000, 0x110000))
+    assert {unicodedata.category(chr(point)) for point in others} <= set(CLASSES["<control>"])
 
 
 def test_every_skeleton_symbol_has_one_name():
