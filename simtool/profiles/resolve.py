@@ -399,11 +399,10 @@ def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], opti
     size = getattr(corpus.source, "n_bytes", None)
     if (size is not None and size < LARGE_BYTES) or _usable(cache_path(corpus, tokenizer, options), features):
         return options
-    n_tokens = SAMPLE_TOKENS if isinstance(corpus.source, Hub | Hubs) else options.sample
-    sampled = replace(options, budget=Budget(tokens=n_tokens, at_most=True))
+    sampled = replace(options, budget=Budget(tokens=options.sample, at_most=True))
     if not _usable(cache_path(corpus, tokenizer, sampled), features):
         options.report(
-            f"{corpus.name}: its first {n_tokens:,} tokens at most are counted."
+            f"{corpus.name}: its first {options.sample:,} tokens at most are counted."
             " All of it: --all, or Options(sample=None)."
         )
     return sampled

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from simtool.corpora.catalogue import CATALOGUE
+from simtool.corpora.hub import Hub
+from simtool.corpora.memory import corpus_in_memory
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture, as_mixtures
 from simtool.profiles.count import Budget
@@ -28,6 +30,7 @@ from simtool.tokens.tokenizer import load_tokenizer
 from tests.corpora.chat_templates import CHATML, QWEN3
 
 DEFAULT = load_tokenizer("default")
+OF_ROWS = corpus_in_memory(["read as rows with a text"], "us/x")
 
 
 @pytest.fixture
@@ -224,6 +227,24 @@ def test_a_large_corpus_is_sampled_and_says_so(large, options):
     assert f"{large}: its first 100 tokens at most are counted. All of it: --all, or Options(sample=None)." in messages
     shares = [message.fraction for message in messages if isinstance(message, Counted)]
     assert shares and 0.9 < shares[-1] <= 1  # so that a bar can say how far it is
+
+
+class Rows(Hub):
+    """A set of the hub without one: 200 documents of 3 words."""
+
+    def read(self, shard=0, n_shards=1, reading=None):
+        yield [{"text": f"one two {n}"} for n in range(shard, 200, n_shards)]
+
+
+def test_of_a_set_of_the_hub_as_much_is_sampled_as_of_a_large_file(options, monkeypatch):
+    monkeypatch.setattr(
+        "simtool.profiles.resolve.hub_corpus", lambda hub, fields: replace(OF_ROWS, source=Rows("us/x"))
+    )
+    monkeypatch.setattr("simtool.profiles.count.as_files", lambda corpus: corpus)
+    messages = []
+    size = find_profile("us/x", ["token"], replace(options, sample=100, report=messages.append)).profile.size
+    assert 90 < size["tokens"] <= 100
+    assert messages[0].startswith("us/x: its first 100 tokens at most are counted.")
 
 
 def test_all_of_a_large_corpus_is_counted_where_that_is_wanted(large, options):
