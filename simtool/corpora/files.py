@@ -70,6 +70,7 @@ class File:
     label      what it is called where it is not called by its location: a pipe that was copied
     span       the part of it that is read; None: all
     encoding   of its text, where that is declared; "": UTF-8
+    is_sparing whether the reading may end anywhere: of a remote parquet file little is fetched before it is needed
     """
 
     location: str
@@ -78,6 +79,7 @@ class File:
     label: str = ""
     span: Span | None = None
     encoding: str = ""
+    is_sparing: bool = False
 
     @property
     def name(self) -> str:
@@ -87,7 +89,7 @@ class File:
     @property
     def whole(self) -> "File":
         """The file, of which this may be a part."""
-        return replace(self, span=None)
+        return replace(self, span=None, is_sparing=False)
 
     @property
     def n_bytes(self) -> int | None:

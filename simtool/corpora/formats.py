@@ -16,6 +16,7 @@ from simtool.corpora.delimited import csv_blocks
 from simtool.corpora.files import HEAD, File, head_of, line_blocks, whole_content
 from simtool.corpora.json_rows import json_blocks, json_lines_blocks, parsed, rows_inside, same_rows
 from simtool.corpora.limits import longest_document, too_long
+from simtool.corpora.steps import Steps
 from simtool.corpora.web import page_rows, warc_pages
 from simtool.errors import SimtoolError
 
@@ -23,8 +24,8 @@ LONGEST_HEAD = 8 << 20  # bytes that are searched for the end of a first line
 LONGEST_SOURCE_FILE = 1 << 20  # in a source tree: larger files are data or generated
 ROWS = 2_000  # of a columnar file that are unpacked together
 DICTIONARY_BYTES = 128 << 20  # of them, where all hold the whole dictionary
-STEP_BYTES = 32 << 20  # of them, at their average size
-FETCHED, FETCHED_ROWS = 2 << 20, 200  # bytes and rows of a remote one: a sample may end in the middle of a row group
+STEP_BYTES, SPARING_BYTES = 32 << 20, 1 << 16  # of them, at their average size; of a reading that may end anywhere
+PAGE_HEADER, FETCHED_ROWS = 1 << 14, 200  # bytes and rows of a remote one: a sample may end inside a row group
 OTHER_ENCODING = '; say another encoding in the corpora file: encoding = "latin-1"'
 
 
@@ -126,8 +127,8 @@ def plain(data: bytes) -> str:
 
 
 @contextmanager
-def parquet_file(file: File) -> Iterator[Any]:
-    """An open parquet file; of a remote one only the ranges that are needed are fetched.
+def parquet_file(file: File) -> Iterator[tuple[Any, BinaryIO]]:
+    """An open parquet file, and its bytes; of a remote one only the ranges that are needed are fetched.
 
     Raises
     ------
@@ -140,8 +141,14 @@ def parquet_file(file: File) -> Iterator[Any]:
     try:
         footer = _footer(file.whole) if file.is_remote else None
         with file.open(ahead=0) as raw:
-            in_steps = {"buffer_size": FETCHED, "pre_buffer": False} if file.is_remote else {}
-            yield pyarrow.parquet.ParquetFile(raw, metadata=footer, **in_steps)
+            if footer is None:
+                yield pyarrow.parquet.ParquetFile(raw), raw
+            else:
+                steps: Any = Steps(raw, _chunks(file, footer), file.whole, file.is_sparing)
+                yield (
+                    pyarrow.parquet.ParquetFile(steps, metadata=footer, buffer_size=PAGE_HEADER, pre_buffer=False),
+                    steps,
+                )
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as parquet: {error}.") from error
 
@@ -156,18 +163,37 @@ def _footer(file: File) -> Any:
         return pyarrow.parquet.ParquetFile(raw).metadata
 
 
+def column_names(file: File) -> list[str]:
+    """The fields of a parquet file."""
+    with parquet_file(file) as (table, _):
+        return table.schema_arrow.names
+
+
+def _groups(file: File, metadata: Any) -> range:
+    """The row groups that are read of it."""
+    return range(file.span.start, file.span.stop) if file.span else range(metadata.num_row_groups)
+
+
+def _chunks(file: File, metadata: Any) -> list[tuple[int, int]]:
+    """(first byte, the one behind the last) of each column of each of them."""
+    groups = (metadata.row_group(n) for n in _groups(file, metadata))
+    chunks = (group.column(n) for group in groups for n in range(group.num_columns))
+    starts = ((min(c.dictionary_page_offset or c.data_page_offset, c.data_page_offset), c) for c in chunks)
+    return [(start, start + chunk.total_compressed_size) for start, chunk in starts]
+
+
 def _parquet_blocks(file: File, columns: Columns) -> Iterator[Block]:
-    with parquet_file(file) as table:
+    with parquet_file(file) as (table, raw):
         needed = _present(columns, table.schema_arrow.names)
-        start, stop = (file.span.start, file.span.stop) if file.span else (0, table.num_row_groups)
-        size = (file.n_bytes or 0) // max(stop - start, 1)
-        for n, group in enumerate(range(start, stop), 1):
-            n_rows = _rows_at_once(file, table.metadata.row_group(group), needed)
+        groups = _groups(file, table.metadata)
+        size = (file.n_bytes or 0) // max(len(groups), 1)
+        for n, group in enumerate(groups, 1):
+            n_rows = _rows_at_once(file, raw, table.metadata.row_group(group), needed)
             for batch in table.iter_batches(batch_size=n_rows, row_groups=[group], columns=needed):
                 yield Block(partial(rows_of, batch), n * size)
 
 
-def _rows_at_once(file: File, group: Any, columns: Sequence[str] | None) -> int:
+def _rows_at_once(file: File, raw: BinaryIO, group: Any, columns: Sequence[str] | None) -> int:
     """Rows of a row group that are unpacked together: as many as have STEP_BYTES on average, and any of them may hold
     all of a dictionary (4,000 times 1 MB took 4.3 GB).
 
@@ -181,18 +207,18 @@ def _rows_at_once(file: File, group: Any, columns: Sequence[str] | None) -> int:
         if columns is None or chunk.path_in_schema.split(".")[0] in columns:
             average += chunk.total_uncompressed_size // max(group.num_rows, 1)
             if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
-                largest = max(largest, _dictionary_bytes(file, chunk))
+                largest = max(largest, _dictionary_bytes(raw, chunk))
     if average > longest_document():
         raise too_long(f"A row of {file.name}", "Is it one document?")
     most = FETCHED_ROWS if file.is_remote else ROWS
-    return max(1, min(most, DICTIONARY_BYTES // largest, STEP_BYTES // average))
+    step = SPARING_BYTES if file.is_remote and file.is_sparing else STEP_BYTES
+    return max(1, min(most, DICTIONARY_BYTES // largest, step // average))
 
 
-def _dictionary_bytes(file: File, chunk: Any) -> int:
+def _dictionary_bytes(raw: BinaryIO, chunk: Any) -> int:
     """The size of a dictionary, unpacked, as the header of its page says: Thrift's compact protocol, field 2."""
-    with file.open(ahead=0) as raw:
-        raw.seek(chunk.dictionary_page_offset)
-        head = raw.read(16)
+    raw.seek(chunk.dictionary_page_offset)
+    head = raw.read(16)
     _, place = _varint(head, 1)  # field 1: which kind of page
     size, _ = _varint(head, place + 1)
     return size >> 1  # zigzag, of a number that is not negative

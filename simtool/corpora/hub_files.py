@@ -13,12 +13,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from simtool.corpora.catalogue import CATALOGUE
-from simtool.corpora.corpus import Block, Corpus, Reading, Row
+from simtool.corpora.corpus import Block, Columns, Corpus, Reading, Row
 from simtool.corpora.files import File, listed_file
 from simtool.corpora.formats import named_format
 from simtool.corpora.hub import Hub, Hubs, builder_of, check_split, commit_of, errors_as_messages
 from simtool.corpora.pieces import Piece
-from simtool.corpora.sources import SAMPLE_ROWS, Files, with_layout
+from simtool.corpora.sources import SAMPLE_ROWS, Files, with_layout, with_layout_of
 from simtool.errors import SimtoolError
 
 READ_ALIKE = {"parquet": ("parquet",), "json": ("jsonl", "json")}  # a builder of `datasets`, and formats of `formats`
@@ -49,9 +49,9 @@ class HubFiles(Files):
         with errors_as_messages(self._set_of(self.files[0])):
             yield from super().read(shard, n_shards, reading)
 
-    def sample(self) -> list[Row]:
+    def sample(self, columns: Columns = None) -> list[Row]:
         with errors_as_messages(self.sets[0]):
-            return super().sample()
+            return super().sample(columns)
 
     def pieces(self, size: int | None = None, divided: Collection[File] | None = None) -> list[Piece]:
         with errors_as_messages(self.sets[0]):
@@ -167,14 +167,10 @@ def hub_corpus(hub: Hub, fields: str | None) -> Corpus:
         if is_known and fields is None:
             return replace(corpus, source=hub)
     corpus = Corpus(hub.repo, f"{hub.repo} on the hub.", "specialised", "see the hub", None, {}, hub)
-    return with_layout(corpus, _first_rows(corpus), fields)
-
-
-def _first_rows(corpus: Corpus) -> list[Row]:
-    """What a layout is read off: of files little is fetched for it, of a stream 5 MB and more."""
     try:
         source = as_files(corpus).source
-    except Undivided:
-        return next(iter(corpus.source.read(0, 1, Reading())), [])[:SAMPLE_ROWS] if corpus.source else []
+    except Undivided:  # a stream, of which 5 MB and more are fetched
+        rows = next(iter(hub.read(0, 1, Reading())), [])
+        return with_layout(corpus, rows[:SAMPLE_ROWS], fields)
     assert isinstance(source, HubFiles)
-    return source.sample()
+    return with_layout_of(corpus, source, fields)

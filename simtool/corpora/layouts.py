@@ -333,6 +333,13 @@ def find_layout(rows: Sequence[Row], fields: str | None, where: str) -> Layout:
     )
 
 
+def fields_looked_at(fields: str | None) -> tuple[str, ...]:
+    """The fields whose values `find_layout` may look at, where it succeeds."""
+    if fields is None:
+        return (*PLAIN, *PROMPTS, *RESPONSES, *CHATS, "chosen", "rejected")
+    return columns_of(fields.replace(ARROW, ",").split(","))
+
+
 def _named_layout(rows: Sequence[Row], fields: str, where: str) -> Layout:
     before, arrow, response = (part.strip() for part in fields.partition(ARROW))
     names = [name.strip() for name in (before.split(",") if arrow else fields.split(","))]

@@ -109,7 +109,7 @@ def _row_groups(file: File) -> list[int]:
     """Bytes of each row group of a parquet file."""
     from simtool.corpora.formats import parquet_file
 
-    with parquet_file(file) as table:
+    with parquet_file(file) as (table, _):
         groups = (table.metadata.row_group(n) for n in range(table.num_row_groups))
         return [sum(group.column(c).total_compressed_size for c in range(group.num_columns)) for group in groups]
 

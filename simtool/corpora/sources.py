@@ -15,12 +15,12 @@ from pathlib import Path
 from simtool.addresses import opening, public_name, without_home, without_secrets
 from simtool.corpora.archives import is_archive, unpacked
 from simtool.corpora.compression import COMPRESSIONS
-from simtool.corpora.corpus import Block, Corpus, Reading, Row
+from simtool.corpora.corpus import Block, Columns, Corpus, Reading, Row
 from simtool.corpora.delimited import ONE_COLUMN, Dialect, csv_blocks, dialect_of
 from simtool.corpora.files import File, is_pipe, local_file, remote_file, spooled, unreadable
 from simtool.corpora.folders import contents_of, split_of
-from simtool.corpora.formats import BY_NAME, FORMATS, document_blocks, format_of, named_format
-from simtool.corpora.layouts import find_layout
+from simtool.corpora.formats import BY_NAME, FORMATS, column_names, document_blocks, format_of, named_format
+from simtool.corpora.layouts import fields_looked_at, find_layout
 from simtool.corpora.pieces import Piece, in_groups, piece_bytes, spans_of
 from simtool.corpora.walk import SIGNS, Walk, kinds_of, kinds_text, most_files, too_many
 from simtool.errors import SimtoolError
@@ -119,14 +119,26 @@ class Files:
         )
         return replace(self, files=tuple(files))
 
-    def sample(self) -> list[Row]:
-        """The first rows, with all their fields: what a layout is read off."""
-        reading = Reading(skip_bad=True)
-        for file in self.files:
+    def sparing(self) -> "Files":
+        """The same files, for a reading that may end anywhere."""
+        return replace(self, files=tuple(replace(file, is_sparing=True) for file in self.files))
+
+    def sample(self, columns: Columns = None) -> list[Row]:
+        """The first rows: what a layout is read off.
+
+        Parameters
+        ----------
+        columns
+            The fields that are looked at, where others cost something (remote parquet): those are null. None: all.
+        """
+        for file in self.sparing().files:
             for part in dict.fromkeys((self._beginning(file), file)):
+                needed = columns if file.is_remote and known_format(file) == "parquet" else None
+                reading = Reading(skip_bad=True, columns=needed)
                 for block in self._blocks(part, reading):
                     if rows := block.parse(reading)[:SAMPLE_ROWS]:
-                        return rows
+                        nulls = dict.fromkeys(column_names(part) if needed else ())
+                        return [nulls | row for row in rows]
         return []
 
     def _beginning(self, file: File) -> File:
@@ -282,12 +294,12 @@ def file_corpus(
     encoding
         Of the text, where it is not UTF-8.
     """
-    source = replace(find_files(spec, split, encoding), dialect=dialect)
+    source: Files = replace(find_files(spec, split, encoding), dialect=dialect)
     corpus = Corpus(
         name=name or spec, about="Your own files.", role="specialised", licence="yours", render=None, example={},
         source=source,
     )  # fmt: skip
-    return with_layout(corpus, source.sample(), fields)
+    return with_layout_of(corpus, source, fields)
 
 
 def announce(corpus: Corpus, report: Callable[[str], None]) -> None:
@@ -295,6 +307,15 @@ def announce(corpus: Corpus, report: Callable[[str], None]) -> None:
     source = corpus.source
     if isinstance(source, Files) and len(source.files) >= MANY_FILES:
         report(f"{source.describe()}; {(source.n_bytes or 0) >> 20:,} MB on disk")
+
+
+def with_layout_of(corpus: Corpus, source: Files, fields: str | None) -> Corpus:
+    """The corpus, read as the first rows of its files say. Fields that no layout knows are fetched for an error only,
+    which may name them."""
+    try:
+        return with_layout(corpus, source.sample(fields_looked_at(fields)), fields)
+    except SimtoolError:
+        return with_layout(corpus, source.sample(), fields)
 
 
 def with_layout(corpus: Corpus, rows: list[Row], fields: str | None) -> Corpus:

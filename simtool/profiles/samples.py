@@ -28,6 +28,7 @@ SMALLEST_BLOCK, LARGEST_BLOCK = 1 << 19, 8 << 20  # bytes on disk; up to 64 kB m
 TEXT_PER_TOKEN, TEXT_PER_DOCUMENT = 4, 4_000  # bytes, about: they only say how large blocks are
 TIMES_THE_SAMPLE = 16  # so much of a set of many remote files is divided
 MOST_BLOCKS = 1 << 17  # of a corpus: more would take too long to list
+SMALLEST_BATCH, BATCH_BYTES = 1 << 16, 1 << 20  # of text that is tokenized together, until the budget is full
 SURE = 0.8  # of the budget is counted in blocks that many read at once, as the first block says how much they hold
 
 
@@ -79,11 +80,20 @@ class InTurn:
         for piece in self.pieces[shard::n_shards]:
             yield from piece.source.read(0, 1, reading)
 
+    def sparing(self) -> "InTurn":
+        """The same pieces, for a reading that may end anywhere."""
+        return replace(self, pieces=tuple(replace(piece, source=_sparing(piece.source)) for piece in self.pieces))
+
     def describe(self) -> str:
         return self.source.describe()
 
     def identity(self) -> str:
         return f"{self.source.identity()} {len(self.pieces)} pieces"
+
+
+def _sparing(source: Any) -> Any:
+    """A source for a reading that may end anywhere, where that makes a difference."""
+    return source.sparing() if hasattr(source, "sparing") else source
 
 
 def blocks_of(source: Any, budget: Budget) -> list[Piece]:
@@ -124,7 +134,7 @@ def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer,
     if not blocks or not all(block.n_bytes for block in blocks) or blocks[0].n_bytes > _text_bytes(budget) / 2:
         return 0
     n_documents = n_tokens = 0
-    for texts in text_batches(replace(corpus, source=blocks[0].source), Reading(skip_bad), 1 << 20):
+    for texts in text_batches(replace(corpus, source=_sparing(blocks[0].source)), Reading(skip_bad), 1 << 20):
         n_documents += len(texts)
         n_tokens += len(tokenizer.encode(texts)[0])
     room = min((budget.documents or math.inf) / max(n_documents, 1), (budget.tokens or math.inf) / max(n_tokens, 1))
@@ -135,6 +145,37 @@ def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer,
 def overfull(profile: Profile, budget: Budget) -> bool:
     """Whether a sample holds more than it may."""
     return not _fits(profile.size["documents"], profile.size["tokens"], budget)
+
+
+@dataclass
+class _Filling:
+    """How much of a budget is counted, and how much text is needed next."""
+
+    budget: Budget
+    documents: int = 0
+    tokens: int = 0
+    bytes: int = 0
+
+    @property
+    def share(self) -> float:
+        return max(self.documents / (self.budget.documents or np.inf), self.tokens / (self.budget.tokens or np.inf))
+
+    def n_fitting(self, sizes: np.ndarray) -> int:
+        """How many of documents with so many tokens fit."""
+        n_documents, n_tokens = self.documents + np.arange(1, len(sizes) + 1), self.tokens + np.cumsum(sizes)
+        fits = (n_documents <= (self.budget.documents or np.inf)) & (n_tokens <= (self.budget.tokens or np.inf))
+        return int(fits.sum())
+
+    def add(self, sizes: np.ndarray, n_bytes: int) -> None:
+        self.documents, self.tokens = self.documents + len(sizes), self.tokens + int(sizes.sum())
+        self.bytes += n_bytes
+
+    def batch_bytes(self) -> float:
+        """Of the next batch: not much more than is needed, as a reading goes on until it has them."""
+        if self.budget.exact:
+            return BATCH_BYTES
+        whole = self.bytes / self.share if self.share else _text_bytes(self.budget)
+        return min(max(1.1 * (1 - self.share) * whole, SMALLEST_BATCH), BATCH_BYTES)
 
 
 def count_sample(
@@ -151,25 +192,22 @@ def count_sample(
     Parameters
     ----------
     before
-        Documents and tokens of the budget that are counted already.
+        Documents, tokens and bytes of the sample that are counted already.
     """
     reading = Reading(skip_bad)
     tally = CorpusTally(corpus.name, tokenizer, features)
-    batches = text_batches(corpus, reading, 1 << 20)
+    filling = _Filling(budget, **(before or {}))
+    batches = text_batches(replace(corpus, source=_sparing(corpus.source)), reading, filling.batch_bytes)
     choose = _exact if budget.exact and budget.seed is not None else _first
-    n_documents, n_tokens = (before["documents"], before["tokens"]) if before else (0, 0)
     more = False
     for texts, sizes in choose(batches, tokenizer, budget):
-        fits = (n_documents + np.arange(1, len(texts) + 1) <= (budget.documents or np.inf)) & (
-            n_tokens + np.cumsum(sizes) <= (budget.tokens or np.inf)
-        )
-        n_fitting = int(fits.sum())
-        n_documents, n_tokens = n_documents + n_fitting, n_tokens + int(sizes[:n_fitting].sum())
-        share = max(n_documents / (budget.documents or np.inf), n_tokens / (budget.tokens or np.inf))
-        report(Counted(0, *tally.add(texts[:n_fitting], label=not tally.labels), share))
+        n_fitting = filling.n_fitting(sizes)
+        n_bytes, n_tokens = tally.add(texts[:n_fitting], label=not tally.labels)
+        filling.add(sizes[:n_fitting], n_bytes)
+        report(Counted(0, n_bytes, n_tokens, filling.share))
         if more := n_fitting < len(texts):
             break
-    _check_filled(corpus.name, budget, n_documents, n_tokens, int(sizes[0]) if more else None)
+    _check_filled(corpus.name, budget, filling.documents, filling.tokens, int(sizes[0]) if more else None)
     tally.skipped = skipped_since(reading)
     return tally.profile()
 

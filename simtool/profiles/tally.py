@@ -1,6 +1,6 @@
 """Counts that grow, batch by batch of documents, and become a profile."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -101,17 +101,17 @@ class CorpusTally:
         self.skipped = dict(saved.facts["skipped"])
 
 
-def text_batches(corpus: Corpus, reading: Reading, n_bytes: int) -> Iterator[list[str]]:
-    """Texts, about n_bytes at a time."""
+def text_batches(corpus: Corpus, reading: Reading, n_bytes: int | Callable[[], float]) -> Iterator[list[str]]:
+    """Texts, about so many bytes at a time; a function is asked anew when a batch begins."""
     texts: list[str] = []
-    size = 0
+    size, enough = 0, n_bytes() if callable(n_bytes) else n_bytes
     for documents in corpus.batches(reading=reading):
         for document in documents:
             texts.append(document.text)
             size += len(texts[-1])
-            if size >= n_bytes:
+            if size >= enough:
                 yield texts
-                texts, size = [], 0
+                texts, size, enough = [], 0, n_bytes() if callable(n_bytes) else n_bytes
     if texts:
         yield texts
 

@@ -6,6 +6,7 @@ import json
 import lzma
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -216,3 +217,30 @@ def test_a_truncated_parquet_file(tmp_path):
     path.write_bytes((tmp_path / "whole.parquet").read_bytes()[:-30])
     with pytest.raises(SimtoolError, match=rf"^Cannot read {path} as parquet: "):
         list(file_corpus(str(path)).documents())
+
+
+@pytest.fixture
+def remote_table():
+    """Writes a table to a URL."""
+
+    def write(**columns):
+        with fsspec.open("memory://simtool/a.parquet", "wb") as stream:
+            pq.write_table(pa.table(columns), stream)
+        return "memory://simtool/a.parquet"
+
+    yield write
+    fsspec.filesystem("memory").rm("/simtool", recursive=True)
+
+
+def test_of_remote_columns_those_are_looked_at_that_may_hold_the_text(remote_table):
+    url = remote_table(raw=["<p>one</p>"], text=["one"], score=[0.5])
+    assert find_files(url).sample() == [{"raw": "<p>one</p>", "text": "one", "score": 0.5}]
+    assert file_corpus(url).example == {"raw": None, "text": "one", "score": None}
+    assert file_corpus(url, "raw").example == {"raw": "<p>one</p>", "text": None, "score": None}
+    assert [document.text for document in file_corpus(url, "raw").documents()] == ["<p>one</p>"]
+
+
+def test_of_remote_columns_an_error_names_all(remote_table):
+    url = remote_table(input=["a"], article=["a long text of which nobody knows that it is one"])
+    with pytest.raises(SimtoolError, match=r"It has: input, article.\n.*here perhaps PATH#article"):
+        file_corpus(url)

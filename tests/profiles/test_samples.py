@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from simtool.corpora import files
+from simtool.corpora import files, steps
 from simtool.corpora.sources import Files, file_corpus
 from simtool.profiles import samples
 from simtool.profiles.count import Budget, count_corpus
@@ -92,41 +92,61 @@ def test_little_more_is_read_than_the_sample(tmp_path, monkeypatch):
     assert n_bytes[0] < 0.5 * path.stat().st_size
 
 
-@pytest.fixture(params=["jsonl", "parquet of many row groups", "parquet of one row group"])
+FILES = {
+    "jsonl": {},
+    "parquet of many row groups": {"row_group_size": 50},
+    "parquet of one row group": {"row_group_size": 4_000},  # pages of 1,024 documents, 4.9 MB
+    "parquet of one row group in pages of 320 kB": {"row_group_size": 4_000, "write_batch_size": 64},
+}
+
+
+@pytest.fixture(params=FILES)
 def served_file(request, tmp_path):
     """The URL of 4,000 documents of 5 kB, in parquet beside as much else, and what its server has sent."""
     documents = [" ".join(sentences(30, seed=n)) for n in range(4_000)]
     path = write_jsonl(tmp_path / "text.jsonl", documents)
-    if request.param != "jsonl":
-        path, n_rows = tmp_path / "text.parquet", 4_000 if "one" in request.param else 50
+    if how := FILES[request.param]:
+        path = tmp_path / "text.parquet"
         table = pa.table({"text": documents, "other": documents[::-1]})
-        pq.write_table(table, path, row_group_size=n_rows, compression="none", use_dictionary=False)
+        pq.write_table(table, path, compression="none", use_dictionary=False, data_page_size=1 << 18, **how)
     handler = type("Handler", (Ranges,), {"path_of_file": path})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    steps.forget()
     yield f"http://127.0.0.1:{server.server_port}/{path.name}", handler
     server.shutdown()
     server.server_close()
 
 
 def test_little_more_is_fetched_than_the_sample(served_file):
-    """Of one large row group a beginning is read, in steps; to see its fields costs a page of each column."""
+    """With the look at the first rows. Of one large row group a beginning is read, page by page."""
     url, handler = served_file
     corpus = file_corpus(url)
-    n_looked_at, handler.n_sent = handler.n_sent, 0
-    assert n_looked_at < (1 << 20 if corpus.source.pieces(1 << 20)[1:] else 20 << 20)
+    assert handler.n_sent < (1 << 20 if corpus.source.pieces(1 << 20)[1:] else 5 << 20)  # one page; that of lines
     profile = count_corpus(corpus, DEFAULT, ["token"], Budget(tokens=1_500_000, seed=1), workers=2)
-    assert 6e6 < profile.size["bytes"] < handler.n_sent < 2 * profile.size["bytes"]
+    assert profile.size["bytes"] > 6e6 and handler.n_sent < 2 * profile.size["bytes"]
     assert handler.n_sent < 0.8 * handler.path_of_file.stat().st_size
 
 
+@pytest.mark.parametrize("served_file", ["parquet of one row group in pages of 320 kB"], indirect=True)
+@pytest.mark.parametrize("tokens", [150_000, 300_000, 600_000])
+def test_of_a_large_row_group_no_more_is_fetched_than_the_pages_of_a_small_sample(served_file, tokens):
+    """0.7 MB and more of 20, of which steps of 2 MB were fetched, and a page of each column before."""
+    url, handler = served_file
+    profile = count_corpus(file_corpus(url), DEFAULT, ["token"], Budget(tokens=tokens, seed=1))
+    a_page_more = profile.size["bytes"] + 323_000
+    assert 4 * tokens < profile.size["bytes"] < handler.n_sent < 1.25 * a_page_more + steps.FIRST_STEP
+    assert handler.n_sent < 2 * profile.size["bytes"]
+
+
 def test_of_all_of_it_hardly_more_is_fetched_than_the_text(served_file):
+    """The look at the first rows included, of columns: what it fetched is not fetched again."""
     url, handler = served_file
     corpus = file_corpus(url)
-    handler.n_sent = 0
+    n_of_lines = handler.n_sent if url.endswith("jsonl") else 0
     count_corpus(corpus, DEFAULT, ["token"])
     text = handler.path_of_file.stat().st_size * (1.0 if url.endswith("jsonl") else 0.5)  # the other column is as large
-    assert 0.99 * text < handler.n_sent < 1.05 * text
+    assert 0.99 * text < handler.n_sent - n_of_lines < 1.05 * text
 
 
 def test_of_many_remote_files_those_are_divided_that_a_sample_may_reach():
