@@ -1,6 +1,7 @@
 """What counting 15 trillion tokens on 32 nodes of 64 cores takes: simulated, at rates measured on one core.
 
-    python benchmarks/scale_plan.py
+    python -m benchmarks.scale_plan
+    python -m benchmarks.scale_plan --measure text.jsonl     the rates, anew, of this machine
 
 Pieces of 256 MB go to workers as `simtool profile --part i/n` gives them out, every n-th; nodes differ in speed, some
 die and are started again, a worker writes its part every minute, and all read from one store. Not measured: a cluster.
@@ -8,11 +9,21 @@ die and are started again, a worker writes its part every minute, and all read f
 
 import argparse
 import heapq
+import os
+import tempfile
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.profile_counting import NGRAMS
+from simtool.corpora.sources import file_corpus
+from simtool.profiles.count import count_corpus
+from simtool.profiles.features import FEATURES
+from simtool.profiles.parts import PartsFolder
 from simtool.profiles.worker import SAVE_SECONDS
+from simtool.tokens.tokenizer import load_tokenizer
 
 TEXT_PER_TOKEN = 3.84  # bytes, default tokenizer, on a mix of web, code, novels, dialogues and instructions
 PACKED = 3.0  # times smaller under zstd -3 (3.05 on 54 MB of that mix)
@@ -24,7 +35,7 @@ MERGERS = 64  # workers of --merge, on one node
 
 @dataclass(frozen=True)
 class Features:
-    """Costs of one core, in processor seconds: 123 MB of JSON lines, one process on two busy cores.
+    """Costs of one core, in processor seconds.
 
     tokens_per_second   read, tokenized and counted
     part                MB of a worker's file; save, load: seconds to write it, to read it and add it to another
@@ -37,7 +48,7 @@ class Features:
     load: float
 
 
-MEASURED = (
+MEASURED = (  # 123 MB of JSON lines, one process on two busy cores
     Features("unigrams", 16.8e6, 0.4, 0.05, 0.01),
     Features("1- to 4-grams", 12.4e6, 8.0, 0.53, 0.35),
     Features("all 15 features", 3.9e6, 18.8, 0.99, 0.93),
@@ -92,13 +103,49 @@ def merging_seconds(features: Features, cluster: Cluster) -> tuple[float, float]
     return at_once, first + MERGERS * features.load
 
 
+def measured(path: Path, name: str, features: tuple[str, ...], turns: int = 3) -> Features:
+    """The costs of this machine: medians of turns, of which the first, that warms everything up, is left out."""
+    tokenizer, corpus = load_tokenizer("default"), file_corpus(str(path))
+    costs = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = PartsFolder(place)
+        for _ in range(turns + 1):
+            began = time.process_time()
+            profile = count_corpus(corpus, tokenizer, features)
+            counted = time.process_time()
+            folder.save(profile, "part.parquet")
+            saved = time.process_time()
+            _ = profile + folder.load("part.parquet", features)
+            costs.append((counted - began, saved - counted, time.process_time() - saved))
+        part = (Path(place) / "part.parquet").stat().st_size / 1e6
+    count, save, load = np.median(costs[1:], axis=0)
+    return Features(name, profile.size["tokens"] / count, part, save, load)
+
+
+def print_rates(path: Path) -> None:
+    n_bytes = path.stat().st_size
+    print("| features | tokens/s | MB/s | MB of a part | s to write it | s to read and add it |\n|---|" + "---:|" * 5)
+    names = (row.name for row in MEASURED)
+    for name, features in zip(names, (("token",), NGRAMS, tuple(FEATURES)), strict=True):
+        costs = measured(path, name, features)
+        speed = costs.tokens_per_second * TEXT_PER_TOKEN / 1e6
+        print(
+            f"| {name} | {costs.tokens_per_second / 1e6:.1f} M | {speed:.0f} | {costs.part:.1f} | {costs.save:.2f}"
+            f" | {costs.load:.2f} |"
+        )
+    print(f"\n{n_bytes / 1e6:.0f} MB of JSON lines; load {os.getloadavg()[0]:.1f} at the end.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--measure", type=Path, metavar="FILE", help="JSON lines, to measure the rates on")
     parser.add_argument("--tokens", type=float, default=15e12)
     parser.add_argument("--nodes", type=int, default=Cluster.nodes)
     parser.add_argument("--cores", type=int, default=Cluster.cores)
     parser.add_argument("--store", type=float, default=Cluster.store / 1e9, help="GB/s that all read together")
     options = parser.parse_args()
+    if options.measure:
+        return print_rates(options.measure)
     cluster = Cluster(options.nodes, options.cores, options.store * 1e9)
     text = options.tokens * TEXT_PER_TOKEN
     print(f"{options.tokens:.3g} tokens: {text / 1e12:.1f} TB of text, {text / PACKED / 1e12:.1f} TB to read, once;")

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from benchmarks import scale_plan
-from benchmarks.scale_plan import MEASURED, PACKED, PIECE, TEXT_PER_TOKEN, Cluster, counting_seconds, merging_seconds
+from benchmarks.scale_plan import (
+    MEASURED,
+    PACKED,
+    PIECE,
+    TEXT_PER_TOKEN,
+    Cluster,
+    counting_seconds,
+    measured,
+    merging_seconds,
+    print_rates,
+)
 
 QUIET = Cluster(4, 8, 1e15, 0)
 RNG = np.random.default_rng(0)
@@ -37,3 +47,14 @@ def test_two_steps_add_up_in_the_time_of_a_few_parts():
     alone, steps = merging_seconds(MEASURED[2], Cluster())
     assert alone == pytest.approx(2048 * 0.93)
     assert steps == pytest.approx((32 + 64) * 0.93 + 0.99)  # 32 parts each, then 64 sums
+
+
+def test_rates_are_measured_on_this_machine(tmp_path, capsys):
+    path = tmp_path / "text.jsonl"
+    path.write_text('{"text": "A few words, again and again."}\n' * 2000)
+    costs = measured(path, "unigrams", ("token",), turns=1)
+    assert costs.tokens_per_second > 1000 and costs.part > 0.001 and costs.save > 0 and costs.load > 0
+    print_rates(path)
+    assert [line.split(" | ")[0] for line in capsys.readouterr().out.splitlines()[2:5]] == [
+        f"| {features.name}" for features in MEASURED
+    ]
