@@ -52,6 +52,12 @@ class Hub:
         parts = [self.repo, self.config or "", self.split, self.revision or "", ",".join(self.data_files)]
         return "hub:" + ":".join(parts) + f":{self.spread}"
 
+    @property
+    def n_shares(self) -> int:
+        """How many shards can be read that have files of their own; any more would each fetch all of them."""
+        with errors_as_messages(self):
+            return _open(self).num_shards
+
     def read(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Row]]:
         """Each shard gets whole files where there are enough of them, otherwise every n-th list of rows."""
         with errors_as_messages(self):
@@ -80,6 +86,10 @@ class Hubs:
 
     def identity(self) -> str:
         return "+".join(part.identity() for part in self.parts)
+
+    @property
+    def n_shares(self) -> int:
+        return min(part.n_shares for part in self.parts)
 
     def read(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Row]]:
         return in_turn([part.read(shard, n_shards, reading) for part in self.parts])

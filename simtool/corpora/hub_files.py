@@ -101,6 +101,11 @@ def as_files(corpus: Corpus, commits: Sequence[str] = ()) -> Corpus:
     return replace(corpus, source=HubFiles(files, corpus.source.describe(), sets=pinned))
 
 
+def in_order_of_files(source: Any) -> bool:
+    """Whether the stream of a set of the hub is its files, one after the other."""
+    return isinstance(source, Hub) and source.spread == 1
+
+
 def _pinned(hub: Hub, commit: str) -> Hub:
     with errors_as_messages(hub):
         return replace(hub, revision=commit or commit_of(hub))

@@ -53,7 +53,12 @@ def pieces_of(source: Any, size: int | None = None) -> list[Piece]:
     """All pieces of a source, in its order; size: about how large they are on disk."""
     if hasattr(source, "pieces"):
         return source.pieces(size)
-    return [Piece(f"share {i} of {N_SHARES}", SourceShare(source, i, N_SHARES)) for i in range(N_SHARES)]
+    return shares_of(source, min(N_SHARES, getattr(source, "n_shares", N_SHARES)))
+
+
+def shares_of(source: Any, n: int = N_SHARES) -> list[Piece]:
+    """A source that is no file in so many pieces."""
+    return [Piece(f"share {i} of {n}", SourceShare(source, i, n)) for i in range(n)]
 
 
 def version_of(source: Any) -> str:

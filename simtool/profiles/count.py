@@ -16,7 +16,7 @@ from typing import Any
 
 from simtool import executor
 from simtool.corpora.corpus import Corpus, why_empty
-from simtool.corpora.hub_files import HubFiles, Undivided, as_files
+from simtool.corpora.hub_files import HubFiles, Undivided, as_files, in_order_of_files
 from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
 from simtool.errors import SimtoolError
 from simtool.profiles.on_ray import count_on_ray
@@ -65,13 +65,15 @@ def count_corpus(
     features = tuple(features)
     if budget.unlimited or budget.in_blocks:
         corpus = _in_files(corpus, report)
+    elif in_order_of_files(corpus.source):
+        corpus = _in_files(corpus, lambda message: None)  # its beginning is little, in pieces or not
     if budget.unlimited:
         manifest, pieces = manifest_of(corpus, tokenizer, features, skip_bad)
         folder = None if parts is None else _folder_of(parts, manifest)
         pieces = _unfinished(pieces, folder)
         tasks = parts_of(corpus, manifest, pieces, _n_workers(corpus, pieces, workers, report), data, folder)
         profile, facts = _add_parts(tasks, workers, run_on, report)
-    elif not budget.in_blocks:
+    elif not budget.in_blocks and not isinstance(corpus.source, HubFiles):
         profile = count_sample(corpus, tokenizer, features, budget, skip_bad, report)
         facts = [profile.facts]
     else:

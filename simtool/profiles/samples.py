@@ -15,8 +15,7 @@ import numpy as np
 from simtool import executor
 from simtool.corpora.corpus import Corpus, Reading, Row, Source, document_hash
 from simtool.corpora.files import File
-from simtool.corpora.pieces import Piece, pieces_of
-from simtool.corpora.sources import Files
+from simtool.corpora.pieces import Piece, shares_of
 from simtool.errors import SimtoolError
 from simtool.profiles.profile import Profile
 from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
@@ -97,15 +96,21 @@ def _sparing(source: Any) -> Any:
 
 
 def blocks_of(source: Any, budget: Budget) -> list[Piece]:
-    """All blocks of a source, in the order in which a sample takes them."""
+    """All blocks of a source, in the order in which a sample takes them: the seed's, or without one their own."""
+    if not hasattr(source, "pieces"):
+        return sorted(shares_of(source), key=lambda piece: _place(piece.name, budget))
     size = int(min(max(_text_bytes(budget) / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
-    size = max(size, (getattr(source, "n_bytes", None) or 0) // MOST_BLOCKS)
-    if not isinstance(source, Files) or not any(file.is_remote for file in source.files):
-        return sorted(pieces_of(source, size), key=lambda piece: _place(piece.name, budget))
-    divided = _looked_into(source.files, size, budget)
+    size = max(size, (source.n_bytes or 0) // MOST_BLOCKS)
+    divided = _looked_into(source.files, size, budget) if any(file.is_remote for file in source.files) else None
+    blocks = source.pieces(size, divided)
+    if budget.seed is None:
+        return blocks
     return sorted(
-        source.pieces(size, divided),
-        key=lambda piece: (piece.source.files[0].whole not in divided, _place(piece.name, budget)),
+        blocks,
+        key=lambda piece: (
+            divided is not None and piece.source.files[0].whole not in divided,
+            _place(piece.name, budget),
+        ),
     )
 
 
@@ -120,12 +125,14 @@ def _place(name: str, budget: Budget) -> int:
 
 
 def _looked_into(files: Sequence[File], size: int, budget: Budget) -> set[File]:
-    """Of many remote files, those that the sample's blocks are of: each costs a request or two to divide. They are as
-    many as blocks, and hold several times the sample, of which other columns may be the larger part."""
-    ordered = sorted(files, key=lambda file: _place(file.location, budget))
-    n_bytes = np.cumsum([file.size or 0 for file in ordered])
+    """Of many remote files, those that the sample's blocks are of: each costs a request or two to divide. They hold
+    several times the sample, of which other columns may be the larger part, and are as many as blocks, if a seed
+    orders them."""
+    if budget.seed is not None:
+        files = sorted(files, key=lambda file: _place(file.location, budget))
+    n_bytes = np.cumsum([file.size or 0 for file in files])
     enough = int(np.searchsorted(n_bytes, TIMES_THE_SAMPLE * N_BLOCKS * size)) + 1
-    return set(ordered[: max(N_BLOCKS, enough)])
+    return set(files[: enough if budget.seed is None else max(N_BLOCKS, enough)])
 
 
 def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer, budget: Budget, skip_bad: bool) -> int:

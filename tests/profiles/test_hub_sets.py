@@ -132,8 +132,17 @@ def test_of_a_sample_little_more_is_read_and_workers_change_nothing(counted, rep
     assert counted(repo, {"documents": 450, "seed": 2})[0][1] != counts
 
 
+@pytest.mark.parametrize("repo", ["us/columns", "us/lines"])
+def test_its_first_documents_are_those_of_the_stream(counted, repo):
+    """Of two of its three files; of the second not all is fetched."""
+    (size, counts, source), n_sent = counted(repo, {"documents": 650}, workers=3)
+    assert size["documents"] == 650 and source.endswith(COMMIT)
+    assert counted(repo, {"documents": 650}, stream=True)[0] == [size, counts, f"hub {repo} (train)"]
+    assert n_sent < 1.5 * column_bytes(repo) * 650 / (N_FILES * N_DOCUMENTS)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [{}, {"documents": 450, "seed": 1}])
+@pytest.mark.parametrize("budget", [{}, {"documents": 450, "seed": 1}, {"documents": 650}])
 def test_an_interrupted_count_goes_on_where_it_was(counted, tmp_path, budget):
     whole, n_sent = counted("us/columns", budget)
     n_before, _ = counted("us/columns", budget, parts=str(tmp_path / "parts"), interrupt_at=8)
@@ -141,6 +150,13 @@ def test_an_interrupted_count_goes_on_where_it_was(counted, tmp_path, budget):
     resumed, n_sent_again = counted("us/columns", budget, parts=str(tmp_path / "parts"))
     assert resumed == whole
     assert n_sent_again < n_sent
+
+
+def test_a_stream_of_few_files_is_fetched_once(counted):
+    """More shards than files would fetch all of them each: 16 times what is there."""
+    (size, *_), n_sent = counted("us/csv", {})
+    assert size["documents"] == 40
+    assert n_sent <= 2 * len(REPOSITORIES["us/csv"]["train.csv"])  # and once to see which field holds the text
 
 
 def surroundings(endpoint: str, folder: Path) -> dict[str, str]:

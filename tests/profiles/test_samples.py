@@ -161,6 +161,16 @@ def test_of_many_remote_files_those_are_divided_that_a_sample_may_reach():
     assert [block.name for block in other] != [block.name for block in blocks]
 
 
+def test_first_tokens_are_of_the_first_files_and_those_alone_are_divided():
+    many = tuple(files.File(f"https://example.org/{n}.jsonl", 20 << 20, "version") for n in range(1_000))
+    parts = [block.source.files[0] for block in blocks_of(Files(many, "many"), Budget(tokens=10_000))]
+    assert [part.location for part in parts] == sorted(
+        (part.location for part in parts), key=[f.location for f in many].index
+    )
+    assert {part.whole for part in parts if part.span} == set(many[:26])  # 16 times 64 blocks of 0.5 MB
+    assert [part.span.start for part in parts[:3]] == [0, 1 << 19, 1 << 20]
+
+
 def test_a_first_block_unlike_the_others_costs_a_second_reading_and_no_bit(corpus, monkeypatch):
     first = count_corpus(corpus, DEFAULT, FEW, TOKENS)
     monkeypatch.setattr("simtool.profiles.count.n_sure_blocks", lambda *_: 10_000)
