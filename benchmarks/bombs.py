@@ -150,11 +150,16 @@ def parquet_table(path: Path, cell_bytes: int, n_rows: int, dictionary: bool) ->
     return cell_bytes * n_rows
 
 
-def arrow_file(path: Path, cell_bytes: int, n_rows: int) -> int:
-    """Cells of one text, in one compressed batch."""
+def arrow_file(path: Path, cell_bytes: int, n_rows: int, kind: str = "large_string") -> int:
+    """Cells of one text, in one compressed batch; in a dictionary, the texts of which differ."""
     import pyarrow as pa
 
-    values = pa.array(["ab " * (cell_bytes // 3)] * n_rows, pa.large_string())
+    text = "ab " * (cell_bytes // 3)
+    if kind == "dictionary":
+        texts = pa.array((f"{n} {text}" for n in range(n_rows)), pa.large_string())
+        values: Any = pa.DictionaryArray.from_arrays(pa.array(range(n_rows), pa.int32()), texts)
+    else:
+        values = pa.array([text] * n_rows, pa.type_for_alias(kind))
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     batch = pa.record_batch([values], ["text"])
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema, options=options) as writer:
@@ -219,6 +224,8 @@ BOMBS: dict[str, Filler] = {
     "cells.parquet": partial(parquet_table, cell_bytes=MB, n_rows=2_000, dictionary=False),
     "cell.parquet": partial(parquet_table, cell_bytes=1_500 * MB, n_rows=1, dictionary=False),
     "cells.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000),
+    "dictionary.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000, kind="dictionary"),
+    "views.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000, kind="string_view"),
     "page.warc.gz": web_archive,
 }  # fmt: skip
 

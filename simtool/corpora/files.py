@@ -393,10 +393,10 @@ def line_blocks(file: File) -> Iterator[tuple[int, bytes, int]]:
                     if len(rest) > longest_document():
                         raise too_long(f"Line {line} of {file.name}", "Is this a file of another format?")
                     continue
-                block = b"".join((rest, memoryview(chunk)[:cut]))  # one copy, not two
+                block = [b"".join((rest, memoryview(chunk)[:cut]))]  # one copy, not two
                 rest = chunk[cut:]
-                yield line, block, raw.tell() - start
-                line += block.count(b"\n")
+                yield line, block.pop(), raw.tell() - start  # not held while it is counted
+                line += chunk.count(b"\n", 0, cut)
     except BROKEN as error:
         raise broken(file, error) from error
     if rest:

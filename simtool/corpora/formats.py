@@ -239,31 +239,20 @@ def _arrow_blocks(file: File, columns: Columns) -> Iterator[Block]:
     """Feather and Arrow files, and the streams that `datasets` saves."""
     import pyarrow
 
+    from simtool.corpora.record_batches import ArrowFile  # here: it takes pyarrow
+
     try:
         with file.open() as raw:
-            for batch in _arrow_batches(raw):
+            for batch in ArrowFile(file.name, raw, partial(_present, columns), _rows_of_step).batches():
                 needed = _present(columns, batch.schema.names)
-                n_rows = max(1, min(ROWS, STEP_BYTES * len(batch) // max(batch.nbytes, 1)))
-                for start in range(0, len(batch), n_rows):
-                    part = batch.slice(start, n_rows)
-                    yield Block(partial(rows_of, part if needed is None else part.select(needed)), raw.tell())
+                yield Block(partial(rows_of, batch if needed is None else batch.select(needed)), raw.tell())
     except (pyarrow.ArrowException, OSError) as error:
         raise SimtoolError(f"Cannot read {file.name} as Arrow: {error}.") from error
 
 
-def _arrow_batches(raw: BinaryIO) -> Iterator[Any]:
-    import pyarrow
-    import pyarrow.feather
-
-    start = raw.read(6)
-    raw.seek(0)
-    if start.startswith(b"FEA1"):
-        yield from pyarrow.feather.read_table(raw).to_batches()
-    elif start == b"ARROW1":
-        reader = pyarrow.ipc.open_file(raw)
-        yield from (reader.get_batch(n) for n in range(reader.num_record_batches))
-    else:
-        yield from pyarrow.ipc.open_stream(raw)
+def _rows_of_step(n_rows: int, n_bytes: int) -> int:
+    """As many as have STEP_BYTES on average."""
+    return max(1, min(ROWS, STEP_BYTES * n_rows // max(n_bytes, 1)))
 
 
 def _present(columns: Columns, names: Iterable[str]) -> list[str] | None:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache, partial
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
 from typing import Any, TypedDict
 
 import msgspec
@@ -87,8 +87,11 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def json_lines_blocks(file: File, columns: Columns) -> Iterator[Block]:
-    for line, block, position in line_blocks(file):
-        yield Block(partial(_parse_json_lines, _place_of(file), line, block, columns), position)
+    yield from starmap(partial(_json_lines_block, _place_of(file), columns), line_blocks(file))
+
+
+def _json_lines_block(place: str, columns: Columns, line: int, block: bytes, position: int) -> Block:
+    return Block(partial(_parse_json_lines, place, line, block, columns), position)
 
 
 def _place_of(file: File) -> str:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from simtool.addresses import opening, public_name, without_home, without_secrets
 from simtool.corpora.archives import is_archive, unpacked
@@ -27,6 +28,7 @@ from simtool.errors import SimtoolError
 
 SAMPLE_ROWS = 100  # that tell a layout
 BEGINNING = 1 << 18  # bytes of a remote file that are enough for them
+EXAMPLE_CHARACTERS, EXAMPLE_ITEMS = 1_000, 4  # of each text and list in the row that shows what a corpus's rows are
 REQUESTS = 8  # at a time
 MANY_FILES = 1_000  # from which on it is said, before they are read, of which kinds they are
 
@@ -58,6 +60,7 @@ class Files:
                 if total:
                     reading.fraction = min((before + block.position) / total, 1.0)
                 rows = block.parse(reading)
+                del block  # its bytes are not needed beside the rows
                 if not file.is_remote:
                     file.check_unchanged()
                 yield rows
@@ -325,10 +328,22 @@ def with_layout(corpus: Corpus, rows: list[Row], fields: str | None) -> Corpus:
     return replace(
         corpus,
         render=layout,
-        example=rows[0] if rows else {},
+        example=shortened(rows[0]) if rows else {},
         train_on="response" if layout.has_prompt else "text",
         layout=layout.describe(rows),
     )
+
+
+def shortened(value: Any) -> Any:
+    """A row, or a value in it, with the beginning of each text and list: a corpus holds it as long as it lives, and one
+    text may have 240 MB."""
+    if isinstance(value, str):
+        return value[:EXAMPLE_CHARACTERS]
+    if isinstance(value, list):
+        return [shortened(item) for item in value[:EXAMPLE_ITEMS]]
+    if isinstance(value, dict):
+        return {name: shortened(item) for name, item in value.items()}
+    return value
 
 
 def _local_path(spec: str) -> Path:

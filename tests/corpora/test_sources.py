@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import tracemalloc
 from pathlib import Path
 
 import fsspec
@@ -244,3 +245,21 @@ def test_of_remote_columns_an_error_names_all(remote_table):
     url = remote_table(input=["a"], article=["a long text of which nobody knows that it is one"])
     with pytest.raises(SimtoolError, match=r"It has: input, article.\n.*here perhaps PATH#article"):
         file_corpus(url)
+
+
+def test_a_corpus_holds_the_beginning_of_its_first_row(tmp_path):
+    turns = [{"role": "user", "content": "x" * 2_000}] * 50
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": turns, "text": "y" * 100_000, "n": 7}))
+    example = file_corpus(f"{tmp_path}/a.jsonl", "text").example
+    assert example == {"messages": [{"role": "user", "content": "x" * 1_000}] * 4, "text": "y" * 1_000, "n": 7}
+
+
+def test_bytes_of_a_block_are_not_held_beside_its_rows(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(jsonl(["y" * 20_000_000]))
+    corpus = file_corpus(f"{tmp_path}/a.jsonl")
+    tracemalloc.start()
+    try:
+        held = [tracemalloc.get_traced_memory()[0] for _ in corpus.batches()]
+    finally:
+        tracemalloc.stop()
+    assert len(held) == 1 and held[0] < 25_000_000  # 43 MB with them

@@ -3,13 +3,22 @@
 import itertools
 import re
 import unicodedata
+from unittest import mock
 
 import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simtool.profiles.skeleton import CLASSES, CLITICS, CLOSED_CLASS, skeleton_ids, skeleton_symbols
+from simtool.profiles.skeleton import (
+    CLASSES,
+    CLITICS,
+    CLOSED_CLASS,
+    _segments,
+    read_skeletons,
+    skeleton_ids,
+    skeleton_symbols,
+)
 
 # Letters of several scripts, a combining mark, marks of many classes, line structure, NUL, a surrogate.
 characters = st.one_of(
@@ -185,6 +194,21 @@ def test_every_assigned_character_has_its_kind():
     """Of the planes that are not looked through, every category is of one class with what is not assigned."""
     others = itertools.chain(range(0x40000, 0xE0000), range(0xE1000, 0x110000))
     assert {unicodedata.category(chr(point)) for point in others} <= set(CLASSES["<control>"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(texts, max_size=6).map(" a b ".join), max_size=4), st.integers(1, 12))
+def test_a_long_text_is_the_same_in_segments(documents, n_characters):
+    symbols, offsets = read_skeletons(documents)
+    with mock.patch("simtool.profiles.skeleton.SEGMENT", n_characters):
+        in_segments, ends = read_skeletons(documents)
+        assert ["".join(_segments(document)) for document in documents] == documents
+    assert in_segments.tolist() == symbols.tolist() and ends.tolist() == offsets.tolist()
+
+
+def test_a_long_text_is_cut_between_words():
+    with mock.patch("simtool.profiles.skeleton.SEGMENT", 3):
+        assert [*_segments("it's a\n  b cd, e fg")] == ["it's", " a\n  b", " cd, e", " fg"]
 
 
 def test_every_skeleton_symbol_has_one_name():

@@ -1,5 +1,6 @@
 """A tally is the plain count of its batches, and knows which they are."""
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -57,3 +58,29 @@ def test_sizes_are_of_documents_tokens_and_utf8_bytes():
     assert tally.add(["caf\u00e9 \u4e2d\u6587", "plain"])[0] == 3 + 2 + 1 + 2 * 3 + 5
     profile = tally.profile()
     assert profile.size["bytes"] == 17 and profile.size["documents"] == 2
+
+
+def test_names_are_of_the_beginning_of_a_long_text(monkeypatch):
+    monkeypatch.setattr("simtool.profiles.tally.LONG", 9)
+    tally = CorpusTally("a", DEFAULT, ("token2", "char2"))
+    tally.add(["abababab" + " and much more" * 20], label=True)
+    assert {"".join(map(chr, pair)) for pair in tally.labels["char2"].values()} == {"ab", "ba", "b "}
+    assert len(tally.labels["token2"]) <= 8  # of 9 tokens
+
+
+def test_a_long_text_is_held_once_and_tokenized_once(monkeypatch):
+    text = "ab " * 300_000 + "\N{GRINNING FACE}"  # 0.9 MB, and four times as much in Python
+    tally = CorpusTally("a", DEFAULT, ("token", "token2", "char2", "skeleton2", "line_length"))
+    tally.add(["\N{GRINNING FACE}"])  # makes what is made once
+    texts = []
+    encode = DEFAULT.encode
+    monkeypatch.setattr(type(DEFAULT), "encode", lambda self, batch: texts.append(len(batch)) or encode(batch))
+    for module in ("skeleton.SEGMENT", "tally.LONG"):
+        monkeypatch.setattr(f"simtool.profiles.{module}", 1 << 12)
+    tracemalloc.start()
+    try:
+        tally.add([text], label=True)
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(text)  # 9: code points, ids; 82 before
+    finally:
+        tracemalloc.stop()
+    assert texts == [1]
