@@ -19,6 +19,7 @@ from simtool.corpora.corpus import Corpus, why_empty
 from simtool.corpora.hub_files import HubFiles, Undivided, as_files, in_order_of_files
 from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
 from simtool.errors import SimtoolError
+from simtool.profiles.exact import count_candidates, gather, gather_tasks, joined_all
 from simtool.profiles.on_ray import count_on_ray
 from simtool.profiles.parts import Manifest, PartsFolder, merged, missing, runs_of
 from simtool.profiles.profile import Profile
@@ -49,8 +50,8 @@ def count_corpus(
     Parameters
     ----------
     workers
-        Processes; the counts do not depend on it. The first documents, and an exact sample, are counted by one. 0: on
-        Ray, one per CPU of the cluster.
+        Processes; the counts do not depend on it. The first documents, but those of a set of the hub, are counted by
+        one. 0: on Ray, one per CPU of the cluster; an exact sample is gathered here.
     parts
         A folder for unfinished work: an interrupted count with the same arguments goes on from there, whatever the
         number of workers.
@@ -63,7 +64,7 @@ def count_corpus(
         When the corpus is empty, cannot be read, or is smaller than the budget.
     """
     features = tuple(features)
-    if budget.unlimited or budget.in_blocks:
+    if budget.unlimited or budget.seed is not None:
         corpus = _in_files(corpus, report)
     elif in_order_of_files(corpus.source):
         corpus = _in_files(corpus, lambda message: None)  # its beginning is little, in pieces or not
@@ -73,12 +74,14 @@ def count_corpus(
         pieces = _unfinished(pieces, folder)
         tasks = parts_of(corpus, manifest, pieces, _n_workers(corpus, pieces, workers, report), data, folder)
         profile, facts = _add_parts(tasks, workers, run_on, report)
-    elif not budget.in_blocks and not isinstance(corpus.source, HubFiles):
+    elif budget.seed is not None or isinstance(corpus.source, HubFiles):
+        sample = _Sample(corpus, tokenizer, features, budget, skip_bad, data, parts)
+        profile, facts = (
+            sample.count_exact(workers, report) if budget.is_exact else sample.count_blocks(workers, run_on, report)
+        )
+    else:
         profile = count_sample(corpus, tokenizer, features, budget, skip_bad, report)
         facts = [profile.facts]
-    else:
-        blocks = _Blocks(corpus, tokenizer, features, budget, skip_bad, data, parts)
-        profile, facts = blocks.count(workers, run_on, report)
     return finished(profile, corpus.describe(), corpus.stand_in, budget, skip_bad, facts)
 
 
@@ -153,8 +156,8 @@ def manifest_of(
 
 
 @dataclass(frozen=True)
-class _Blocks:
-    """A random sample of a corpus, of blocks in an order that the seed gives."""
+class _Sample:
+    """A sample of a corpus: of blocks, in an order that the seed gives, or of documents in that of their hashes."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -164,7 +167,7 @@ class _Blocks:
     data: Path | None
     parts: Path | None
 
-    def count(
+    def count_blocks(
         self, workers: int, run_on: executor.Engine, report: executor.Report
     ) -> tuple[Profile, list[Mapping[str, Any]]]:
         """Most of it by all workers, as much as surely fits, and the rest by one, that sees where it is full."""
@@ -177,6 +180,20 @@ class _Blocks:
         rest = replace(self.corpus, source=InTurn(self.corpus.source, tuple(blocks[n:])))
         last = count_sample(rest, *how, counted.size if counted else None)
         return (counted + last if counted else last), [*facts, last.facts]
+
+    def count_exact(self, workers: int, report: executor.Report) -> tuple[Profile, list[Mapping[str, Any]]]:
+        """The documents of the smallest hashes, gathered by all workers of this machine and counted by one."""
+        manifest, pieces = manifest_of(self.corpus, self.tokenizer, self.features, self.skip_bad)
+        manifest = replace(manifest, version=f"{manifest.version} exact {self.budget}")
+        folder = None if self.parts is None else _folder_of(self.parts, manifest).local
+        workers = _n_workers(self.corpus, pieces, workers, report)
+        tasks, before = gather_tasks(self.corpus, manifest, self.budget, pieces, workers, self.data, folder)
+        with preloaded_tokenizer(manifest.tokenizer, self.data):
+            gathered = executor.run(gather, tasks, len(tasks), report, PRELOAD)
+        candidates = joined_all([before, *gathered], self.budget)
+        last = (self.corpus.name, self.tokenizer, self.features, self.budget, report)
+        profile = count_candidates(candidates, *last)
+        return profile, [profile.facts]
 
     def _count_all(
         self, blocks: Sequence[Piece], workers: int, run_on: executor.Engine, report: executor.Report

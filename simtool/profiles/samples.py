@@ -2,11 +2,11 @@
 
 A random sample takes blocks (runs of lines, row groups, small files) in an order that the seed gives, until it has what
 was asked for: it reads little more than the sample, and blocks are counted by many workers. What depends on no order
-of the documents is the exact sample: those whose text has the smallest hashes, for which everything is read.
+of the documents is the exact sample (`exact`), for which everything is read.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,9 @@ SMALLEST_BATCH, BATCH_BYTES = 1 << 16, 1 << 20  # of text that is tokenized toge
 SURE = 0.8  # of the budget is counted in blocks that many read at once, as the first block says how much they hold
 
 
+Sized = tuple[list[str], np.ndarray]  # texts, and how many tokens each has
+
+
 @dataclass(frozen=True)
 class Budget:
     """How much of a corpus to count: up to so many tokens or documents, whole documents only (None: all).
@@ -51,6 +54,8 @@ class Budget:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SimtoolError(f"--{name} must be at least 1. Got {value}.")
+        if self.exact and self.seed is None:
+            raise SimtoolError("--exact is a way to draw a random sample. Give it a seed: --seed 1.")
 
     @property
     def unlimited(self) -> bool:
@@ -60,6 +65,11 @@ class Budget:
     def in_blocks(self) -> bool:
         """Whether it is a random sample of blocks."""
         return self.seed is not None and not self.exact
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is a random sample of documents."""
+        return self.seed is not None and self.exact
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -95,11 +105,16 @@ def _sparing(source: Any) -> Any:
     return source.sparing() if hasattr(source, "sparing") else source
 
 
+def _is_remote(source: Any) -> bool:
+    files = getattr(getattr(source, "source", source), "files", ())  # of all, where these are pieces of it
+    return any(file.is_remote for file in files)
+
+
 def blocks_of(source: Any, budget: Budget) -> list[Piece]:
     """All blocks of a source, in the order in which a sample takes them: the seed's, or without one their own."""
     if not hasattr(source, "pieces"):
         return sorted(shares_of(source), key=lambda piece: _place(piece.name, budget))
-    size = int(min(max(_text_bytes(budget) / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
+    size = int(min(max(text_bytes(budget) / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
     size = max(size, (source.n_bytes or 0) // MOST_BLOCKS)
     divided = _looked_into(source.files, size, budget) if any(file.is_remote for file in source.files) else None
     blocks = source.pieces(size, divided)
@@ -114,7 +129,7 @@ def blocks_of(source: Any, budget: Budget) -> list[Piece]:
     )
 
 
-def _text_bytes(budget: Budget) -> float:
+def text_bytes(budget: Budget) -> float:
     """How much text it may hold, about."""
     return min((budget.tokens or math.inf) * TEXT_PER_TOKEN, (budget.documents or math.inf) * TEXT_PER_DOCUMENT)
 
@@ -138,7 +153,7 @@ def _looked_into(files: Sequence[File], size: int, budget: Budget) -> set[File]:
 def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer, budget: Budget, skip_bad: bool) -> int:
     """How many of the first blocks will hardly fill the budget, as the first of them says: 0 where one nearly does, or
     is so large (a row group of 100 MB) that to read it twice would cost as much as the sample."""
-    if not blocks or not all(block.n_bytes for block in blocks) or blocks[0].n_bytes > _text_bytes(budget) / 2:
+    if not blocks or not all(block.n_bytes for block in blocks) or blocks[0].n_bytes > text_bytes(budget) / 2:
         return 0
     n_documents = n_tokens = 0
     for texts in text_batches(replace(corpus, source=_sparing(blocks[0].source)), Reading(skip_bad), 1 << 20):
@@ -151,11 +166,11 @@ def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer,
 
 def overfull(profile: Profile, budget: Budget) -> bool:
     """Whether a sample holds more than it may."""
-    return not _fits(profile.size["documents"], profile.size["tokens"], budget)
+    return not fits(profile.size["documents"], profile.size["tokens"], budget)
 
 
 @dataclass
-class _Filling:
+class Filling:
     """How much of a budget is counted, and how much text is needed next."""
 
     budget: Budget
@@ -179,9 +194,7 @@ class _Filling:
 
     def batch_bytes(self) -> float:
         """Of the next batch: not much more than is needed, as a reading goes on until it has them."""
-        if self.budget.exact:
-            return BATCH_BYTES
-        whole = self.bytes / self.share if self.share else _text_bytes(self.budget)
+        whole = self.bytes / self.share if self.share else text_bytes(self.budget)
         return min(max(1.1 * (1 - self.share) * whole, SMALLEST_BATCH), BATCH_BYTES)
 
 
@@ -202,21 +215,32 @@ def count_sample(
         Documents, tokens and bytes of the sample that are counted already.
     """
     reading = Reading(skip_bad)
-    tally = CorpusTally(corpus.name, tokenizer, features)
-    filling = _Filling(budget, **(before or {}))
-    batches = text_batches(replace(corpus, source=_sparing(corpus.source)), reading, filling.batch_bytes)
-    choose = _exact if budget.exact and budget.seed is not None else _first
-    more = False
-    for texts, sizes in choose(batches, tokenizer, budget):
+    tally, filling = CorpusTally(corpus.name, tokenizer, features), Filling(budget, **(before or {}))
+    size = filling.batch_bytes if _is_remote(corpus.source) else BATCH_BYTES
+    batches = text_batches(replace(corpus, source=_sparing(corpus.source)), reading, size)
+    fill(tally, filling, ((texts, np.diff(tokenizer.encode(texts)[1])) for texts in batches), report)
+    tally.skipped = skipped_since(reading)
+    return tally.profile()
+
+
+def fill(tally: CorpusTally, filling: Filling, batches: Iterable[Sized], report: executor.Report) -> None:
+    """Count documents until the budget is full.
+
+    Raises
+    ------
+    SimtoolError
+        Where they cannot fill it.
+    """
+    next_size = None
+    for texts, sizes in batches:
         n_fitting = filling.n_fitting(sizes)
         n_bytes, n_tokens = tally.add(texts[:n_fitting], label=not tally.labels)
         filling.add(sizes[:n_fitting], n_bytes)
         report(Counted(0, n_bytes, n_tokens, filling.share))
-        if more := n_fitting < len(texts):
+        if n_fitting < len(texts):
+            next_size = int(sizes[0])
             break
-    _check_filled(corpus.name, budget, filling.documents, filling.tokens, int(sizes[0]) if more else None)
-    tally.skipped = skipped_since(reading)
-    return tally.profile()
+    _check_filled(tally.corpus, filling.budget, filling.documents, filling.tokens, next_size)
 
 
 def _check_filled(name: str, budget: Budget, n_documents: int, n_tokens: int, next_size: int | None) -> None:
@@ -237,44 +261,6 @@ def _check_filled(name: str, budget: Budget, n_documents: int, n_tokens: int, ne
         )
 
 
-Sized = tuple[list[str], np.ndarray]  # texts, and how many tokens each has
-
-
-def _first(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) -> Iterator[Sized]:
-    for texts in batches:
-        yield texts, np.diff(tokenizer.encode(texts)[1])
-
-
-def _exact(batches: Iterator[list[str]], tokenizer: Tokenizer, budget: Budget) -> Iterator[Sized]:
-    """Documents in the order of a seeded hash of their text, as many as the budget may need.
-
-    The order is a fair shuffle that does not depend on how the corpus is stored. Only documents that may still
-    be among the first are kept, and only those are tokenized.
-    """
-
-    def sizes_of(candidates: list[str]) -> np.ndarray:  # a budget of documents alone asks for none before the end
-        return np.diff(tokenizer.encode(candidates)[1]) if budget.tokens else np.zeros(len(candidates), np.int64)
-
-    keys, texts, sizes = np.empty(0, np.uint64), np.empty(0, object), np.empty(0, np.int64)
-    for batch in batches:
-        new = np.array([document_hash(text.encode("utf-8", "replace"), budget.seed or 0) for text in batch], np.uint64)
-        full = len(keys) and not _fits(len(keys), int(sizes.sum()), budget)
-        near = np.flatnonzero(new < keys[-1]) if full else np.arange(len(batch))
-        if not len(near):
-            continue
-        candidates = [batch[i] for i in near]
-        keys = np.concatenate([keys, new[near]])
-        texts = np.concatenate([texts, np.array([*candidates, None], object)[:-1]])
-        sizes = np.concatenate([sizes, sizes_of(candidates)])
-        order = np.argsort(keys, kind="stable")
-        # one document more than fits, so that a full budget differs from a corpus that ended
-        over = np.cumsum(sizes[order]) > budget.tokens if budget.tokens else np.zeros(len(order), bool)
-        if budget.documents:
-            over |= np.arange(1, len(order) + 1) > budget.documents
-        order = order[: int(np.argmax(over)) + 1 if over.any() else None]
-        keys, texts, sizes = keys[order], texts[order], sizes[order]
-    yield list(texts), sizes if budget.tokens else np.diff(tokenizer.encode(list(texts))[1])
-
-
-def _fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:
+def fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:
+    """Whether a budget holds so much."""
     return n_documents <= (budget.documents or n_documents) and n_tokens <= (budget.tokens or n_tokens)

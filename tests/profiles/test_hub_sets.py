@@ -141,6 +141,15 @@ def test_its_first_documents_are_those_of_the_stream(counted, repo):
     assert n_sent < 1.5 * column_bytes(repo) * 650 / (N_FILES * N_DOCUMENTS)
 
 
+@pytest.mark.parametrize("repo", ["us/columns", "us/lines"])
+def test_its_exact_sample_is_that_of_the_stream_and_reads_all_once(counted, repo):
+    budget = {"documents": 450, "seed": 1, "exact": True}
+    (size, counts, source), n_sent = counted(repo, budget, workers=3)
+    assert size["documents"] == 450 and source.endswith(COMMIT)
+    assert counted(repo, budget, stream=True)[0] == [size, counts, f"hub {repo} (train)"]
+    assert column_bytes(repo) <= n_sent <= 1.07 * column_bytes(repo) + LOOKED_AT
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("budget", [{}, {"documents": 450, "seed": 1}, {"documents": 650}])
 def test_an_interrupted_count_goes_on_where_it_was(counted, tmp_path, budget):
@@ -150,6 +159,17 @@ def test_an_interrupted_count_goes_on_where_it_was(counted, tmp_path, budget):
     resumed, n_sent_again = counted("us/columns", budget, parts=str(tmp_path / "parts"))
     assert resumed == whole
     assert n_sent_again < n_sent
+
+
+@pytest.mark.slow
+def test_an_interrupted_exact_sample_goes_on_where_it_was(counted, tmp_path):
+    budget, parts = {"tokens": 300_000, "seed": 1, "exact": True}, str(tmp_path / "parts")
+    whole, n_sent = counted("us/columns", budget)
+    counted("us/columns", budget, parts=parts, interrupt_at=14)
+    assert list((tmp_path / "parts").glob("*-of-1.parquet"))
+    resumed, n_sent_again = counted("us/columns", budget, parts=parts, workers=2)
+    assert resumed == whole
+    assert n_sent_again < 0.8 * n_sent
 
 
 def test_a_stream_of_few_files_is_fetched_once(counted):
