@@ -160,7 +160,7 @@ def _segments_of(n: int, turn: Any) -> list[Segment]:
         return segments_in_role("user" if n % 2 == 0 else "assistant", turn, True)
     role, is_learnt = _role_of(turn), _is_learnt(turn)
     segments = segments_in_role(role, _content_of(turn), is_learnt)
-    if thoughts := turn.get("reasoning_content"):
+    if thoughts := _reasoning_of(turn):
         segments = [Segment("reasoning", thoughts, is_learnt), *_after_break(segments, is_learnt)]
     if calls := turn.get("tool_calls"):
         text = calls if isinstance(calls, str) else json.dumps(calls, ensure_ascii=False)
@@ -173,9 +173,12 @@ def _turn_of(number: int, item: Any) -> Turn | None:
         role: SegmentRole = "user" if number % 2 == 0 else "assistant"
         return Turn(role, {"role": role, "content": item}) if item else None
     role, content, calls = _role_of(item), _content_of(item), item.get("tool_calls")
-    if not (content or calls or item.get("reasoning_content")):
+    thoughts = _reasoning_of(item)
+    if not (content or calls or thoughts):
         return None
     message = {name: value for name, value in item.items() if name in PASSED_ON and value is not None}
+    if thoughts:
+        message["reasoning_content"] = thoughts
     if isinstance(calls, str):
         message["tool_calls"] = parse_json(calls)
     return Turn(role, {"role": role, "content": content, **message}, _is_learnt(item))
@@ -195,6 +198,10 @@ def _is_learnt(turn: Row) -> bool:
 
 def _content_of(turn: Row) -> str:
     return as_text(turn.get("content") if "content" in turn else turn.get("value"), "content")
+
+
+def _reasoning_of(turn: Row) -> str:
+    return as_text(turn.get("reasoning_content"), "reasoning_content")
 
 
 def segments_in_role(role: SegmentRole, text: str, is_learnt: bool) -> list[Segment]:

@@ -27,6 +27,30 @@ class Page(NamedTuple):
     is_html: bool
 
 
+class Positioned:
+    """A stream that knows where it is, and how it ended. FastWARC asks where it is, and panics where nothing answers
+    (zstd, xz)."""
+
+    def __init__(self, stream: Any):
+        self.stream, self.position, self.end = stream, 0, b""
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.stream.read(size)
+        self.position += len(data)
+        self.end = (self.end + data[-4:])[-4:]
+        return data
+
+    def tell(self) -> int:
+        return self.position
+
+    def check_end(self, last: bytes) -> None:
+        """See that no record is cut: FastWARC passes over what is left of it, and a download that stopped would pass
+        for the archive. Two line breaks end a record; where they are missing, it ends with its last page."""
+        is_ended = not self.end or self.end.endswith((b"\n\r\n", b"\n\n"))
+        if not is_ended and not (last and last.endswith(self.end.rstrip(b"\r\n"))):
+            raise EOFError("it ends in the middle of a record")
+
+
 def warc_pages(file: File) -> Iterator[tuple[list[Page], int]]:
     """The pages of an archive, so many at a time, and how many bytes of the file are read by then.
 
@@ -43,19 +67,22 @@ def warc_pages(file: File) -> Iterator[tuple[list[Page], int]]:
             " clone of simtool."
         ) from error
     pages: list[Page] = []
-    n_pages, others = 0, Counter()
+    n_pages, others, last = 0, Counter(), b""
     kinds = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
     try:
         with file.open() as raw:
-            for record in ArchiveIterator(decompressed(file, raw), record_types=kinds, parse_http=True):
+            stream = Positioned(decompressed(file, raw))
+            for record in ArchiveIterator(stream, record_types=kinds, parse_http=True):
+                last = b""
                 if reason := _no_page(record):
                     others[reason] += 1
                     continue
                 pages.append(_page_of(record))
-                n_pages += 1
+                n_pages, last = n_pages + 1, pages[-1].content
                 if len(pages) == RECORDS:
                     yield pages, raw.tell()
                     pages = []
+            stream.check_end(last)
     except BROKEN as error:
         raise broken(file, error) from error
     if others and not n_pages:
@@ -86,7 +113,10 @@ def _media_type(record: Any) -> str:
 
 
 def _page_of(record: Any) -> Page:
-    url, content = record.headers.get("WARC-Target-URI") or "", record.reader.read(LONGEST_PAGE)
+    url, n_bytes = record.headers.get("WARC-Target-URI") or "", record.content_length
+    content = record.reader.read(LONGEST_PAGE)
+    if len(content) < min(n_bytes, LONGEST_PAGE):
+        raise EOFError("it ends in the middle of a record")
     if record.headers.get("WARC-Type") == "conversion":
         return Page(url, content, "utf-8", False)
     return Page(url, content, record.http_charset if record.is_http else None, _media_type(record) != "text/plain")

@@ -120,6 +120,15 @@ def test_content_lists_calls_of_tools_and_null_content():
     assert learnt(document) == f"{json.dumps(calls)}|three"
 
 
+def test_thoughts_that_are_no_text_are_a_bad_row(tmp_path):
+    turn = {"role": "assistant", "content": "Four.", "reasoning_content": 7}
+    for read in (Messages(), Messages().turns):
+        with pytest.raises(TypeError, match="reasoning_content"):
+            read({"messages": [turn]})
+    [answer] = Messages().turns({"messages": [turn | {"reasoning_content": ["Two.", "Easy."]}]})
+    assert answer.message["reasoning_content"] == "Two.\nEasy."
+
+
 def test_thoughts_are_reasoning_and_are_learnt():
     inline = Messages()({"messages": [{"role": "user", "content": "2+2?"},
         {"role": "assistant", "content": "<think>\nEasy.\n</think>\n\nFour."}]})  # fmt: skip

@@ -1,9 +1,11 @@
 """Pages of web archives as text, and what of an archive is no page."""
 
 import gzip
+import lzma
 import sys
 
 import pytest
+import zstandard
 
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
@@ -92,6 +94,29 @@ def test_an_archive_that_is_cut_short_is_an_error(tmp_path):
     (tmp_path / "a.warc.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(SimtoolError, match=r"a\.warc\.gz is cut short"):
         texts_of(tmp_path / "a.warc.gz")
+
+
+@pytest.mark.parametrize("packing", ["zst", "xz", "xz in latin-1"])
+def test_archives_in_zstd_and_xz_are_read(tmp_path, packing):
+    pytest.importorskip("fastwarc")
+    suffix, _, encoding = packing.partition(" in ")
+    whole = {"zst": zstandard.compress, "xz": lzma.compress}[suffix](b"".join(RECORDS[:3]))
+    (tmp_path / f"a.warc.{suffix}").write_bytes(whole)
+    corpus = file_corpus(str(tmp_path / f"a.warc.{suffix}"), encoding=encoding)
+    assert [document.text for document in corpus.documents()] == [TEXT.format("One.")]
+
+
+@pytest.mark.parametrize("last", [RECORDS[6], RECORDS[4], RECORDS[1]], ids=["page", "image", "request"])
+def test_an_archive_that_stops_in_a_record_is_cut_short(tmp_path, last):
+    pytest.importorskip("fastwarc")
+    path, n_texts = tmp_path / "a.warc", 2 if last == RECORDS[6] else 1
+    for size in range(1, len(last) + 1):
+        path.write_bytes(RECORDS[2] + last[:size])
+        if (n_texts == 2 and size >= len(last) - 4) or size == len(last):
+            assert len(texts_of(path)) == n_texts
+        elif not last[:size].endswith(b"\r\n\r\n"):  # between a head and its body: not seen where it is no page
+            with pytest.raises(SimtoolError, match=r"is cut short: it ends in the middle of a rec|Invalid WARC header"):
+                texts_of(path)
 
 
 def test_without_the_extra_an_archive_is_refused_by_its_content(tmp_path, monkeypatch):
