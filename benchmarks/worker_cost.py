@@ -1,11 +1,18 @@
-"""Processor seconds of a count by 1, 2, 4 and 8 workers: python -m benchmarks.worker_cost text.jsonl
+"""Processor seconds of a count by 1, 2, 4 and 8 workers: python -m benchmarks.worker_cost --data ../shared/data
 
-Busy time of the whole machine while `simtool profile` runs, since workers are no children of the process that asks: so
-on Linux, with nothing else running; what runs besides is printed. Medians of turns, in which all take their turn.
+Of `simtool profile` and all its processes, user and system together. Workers are no children of the process that asks:
+on Linux they become this one's when they are orphans, and so what runs besides is not counted, though it slows them
+down. Medians of turns, in which all take their turn.
+
+The text repeats no document: of one that is repeated, one worker has most words in its cache from the second time on,
+and eight have not.
 """
 
 import argparse
+import ctypes
 import os
+import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -13,50 +20,89 @@ import tempfile
 import time
 from pathlib import Path
 
+import orjson
+
+from simtool.corpora.sources import file_corpus
+from simtool.profiles.resolve import Options, local_text
+
 WORKERS = (1, 2, 4, 8)
-TICKS = os.sysconf("SC_CLK_TCK")
+CORPORA = (
+    "wikipedia", "starcoder", "flan", "openstax_textbooks", "knowledgeqa", "novels", "imdb_reviews", "pycode",
+    "math_deepmind",
+)  # fmt: skip
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
-def busy_seconds() -> float:
-    """Of all processors since they started: user, nice, system and interrupts."""
-    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-    return sum(fields[i] for i in (0, 1, 2, 5, 6)) / TICKS
+def write_text(path: Path, data: Path) -> None:
+    """All documents of all corpora once, shuffled: JSON lines."""
+    texts = []
+    for name in CORPORA:
+        corpus = local_text(name, Options(data=data))
+        assert corpus is not None, f"{name} is not in {data}"
+        texts += [document.text for document in corpus.documents()]
+    random.Random(0).shuffle(texts)
+    with path.open("wb") as file:
+        file.writelines(orjson.dumps({"text": text}) + b"\n" for text in texts)
+
+
+def seconds_of_children() -> float:
+    """Of all processors, of children that have ended and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def cost_of(path: Path, feature: str, workers: int) -> tuple[float, float]:
     """Processor seconds, and seconds by the clock."""
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-m", "simtool.cli", "profile", str(path), "--feature", feature, "--workers"]
-        busy, start = busy_seconds(), time.perf_counter()
+        busy, start = seconds_of_children(), time.perf_counter()
         environment = os.environ | {"SIMTOOL_CACHE": cache}
         subprocess.run([*command, str(workers)], check=True, capture_output=True, env=environment)
         seconds = time.perf_counter() - start
-        time.sleep(0.3)  # workers end after the process that asked
-        return busy_seconds() - busy, seconds
+        wait_for_orphans()
+        return seconds_of_children() - busy, seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("path", type=Path, help="a file of JSON lines")
-    parser.add_argument("--feature", default="token")
-    parser.add_argument("--turns", type=int, default=3)
-    options = parser.parse_args()
-    cost_of(options.path, options.feature, 1)  # compiles, and reads the file into memory
-    others = busy_seconds()
-    time.sleep(5)
-    others = (busy_seconds() - others) / 5
+def wait_for_orphans() -> None:
+    """Workers end after the process that asked."""
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def measure(path: Path, feature: str, n_turns: int) -> None:
     costs = {n: [] for n in WORKERS}
-    for _ in range(options.turns):
+    for _ in range(n_turns):
         for n in WORKERS:
-            costs[n].append(cost_of(options.path, options.feature, n))
-    print(
-        f"{options.path.stat().st_size / 1e6:.0f} MB, {os.cpu_count()} processors, others take {others:.2f} of one.\n"
-    )
+            costs[n].append(cost_of(path, feature, n))
+    n_documents = sum(1 for _ in file_corpus(str(path)).documents())
+    print(f"{path.stat().st_size / 1e6:.0f} MB in {n_documents:,} documents, {os.cpu_count()} processors,")
+    print(f"load average {os.getloadavg()[0]:.1f} at the end, medians of {n_turns} turns.\n")
     print("| workers | processor seconds | against 1 worker | seconds |\n|---:|---:|---:|---:|")
     busy = {n: statistics.median(cost[0] for cost in costs[n]) for n in WORKERS}
     for n in WORKERS:
         seconds = statistics.median(cost[1] for cost in costs[n])
         print(f"| {n} | {busy[n]:.2f} | {busy[n] / busy[1]:.2f} times | {seconds:.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", type=Path, nargs="?", help="a file of JSON lines; or else")
+    parser.add_argument("--data", type=Path, help="the folder of corpora that such a file is made of")
+    parser.add_argument("--feature", default="token")
+    parser.add_argument("--turns", type=int, default=3)
+    options = parser.parse_args()
+    if (options.path is None) == (options.data is None):
+        parser.error("Name a file, or the folder of --data.")
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.path or Path(folder) / "text.jsonl"
+        if options.data:
+            write_text(path, options.data)
+        cost_of(path, options.feature, 1)  # compiles, and reads the file into memory
+        measure(path, options.feature, options.turns)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,7 @@ BESIDES = {
     "corpora/test_catalogue.py": "facts over every corpus that is known by name",
     "profiles/test_hub_sets.py": "sets of the hub, counted as files",
     "cli/test_commands.py": "every command, with what it prints and refuses",
+    "cli/test_script.py": "the installed command, and what its workers load",
     "page/test_browser.py": "page.js, in a browser",
     "training/test_on_gpu.py": "what only a GPU can show",
     "tokens/test_encoding.py": "which ids a text gets, by all tokenizers",

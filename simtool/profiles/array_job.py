@@ -91,7 +91,7 @@ def _sum_of_all(folder: PartsFolder, names: list[str], features: tuple[str, ...]
         return sum_of(folder, names, features)
     with TemporaryDirectory() as near:
         tasks = [SumTask(folder, tuple(names[i::n]), features, Path(near) / f"{i}.parquet") for i in range(n)]
-        executor.run(_add_up, tasks, n, preload=PRELOAD)
+        executor.run(_add_up, tasks, n, preload=("simtool.profiles.array_job", *PRELOAD))
         return reduce(add, (load_profile(task.path) for task in tasks))
 
 

@@ -6,7 +6,7 @@ and then with what it covers, so that an interrupted count goes on from there (`
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -20,17 +20,19 @@ from simtool.corpora.hub_files import HubFiles, Undivided, as_files, in_order_of
 from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
 from simtool.errors import SimtoolError
 from simtool.profiles.exact import count_candidates, gather, gather_tasks, joined_all
+from simtool.profiles.features import counts_bytes
 from simtool.profiles.on_ray import count_on_ray
 from simtool.profiles.parts import Manifest, PartsFolder, merged, missing, runs_of
 from simtool.profiles.profile import Profile
 from simtool.profiles.samples import Budget, InTurn, blocks_of, count_sample, n_sure_blocks, overfull
-from simtool.profiles.worker import PartTask, count_part
+from simtool.profiles.worker import PRELOADED_DATA, PRELOADED_TOKENIZER, PartTask, count_part
 from simtool.tables import provenance
-from simtool.tokens.tokenizer import Tokenizer
+from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over the counts, small beside 2 GB
+RETURNED_BYTES = 256 << 20  # counts of all workers together that they hand over; larger ones add up from their files
 PRELOAD = ("simtool.profiles.preload",)
-PRELOADED_TOKENIZER, PRELOADED_DATA = "SIMTOOL_PRELOADED_TOKENIZER", "SIMTOOL_PRELOADED_DATA"
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # of the process that workers are forked from: they multiply nothing
 
 
 def count_corpus(
@@ -189,7 +191,7 @@ class _Sample:
         workers = _n_workers(self.corpus, pieces, workers, report)
         tasks, before = gather_tasks(self.corpus, manifest, self.budget, pieces, workers, self.data, folder)
         with preloaded_tokenizer(manifest.tokenizer, self.data):
-            gathered = executor.run(gather, tasks, len(tasks), report, PRELOAD)
+            gathered = executor.run(gather, tasks, len(tasks), report, _preload(self.corpus, gather))
         candidates = joined_all([before, *gathered], self.budget)
         last = (self.corpus.name, self.tokenizer, self.features, self.budget, report)
         profile = count_candidates(candidates, *last)
@@ -228,13 +230,19 @@ def parts_of(
     data: Path | None,
     folder: PartsFolder | None,
 ) -> list[PartTask]:
-    """The tasks of so many workers: every n-th piece, the largest first."""
+    """The tasks of so many workers: every n-th piece, the largest first.
+
+    Small counts come back as they are: a part's file takes 0.045 s of processor time, to write, check and add up.
+    """
     by_size = sorted(pieces, key=lambda piece: -piece.n_bytes)
     facts = folder.facts() if folder else {}
+    vocabulary_size = load_tokenizer(manifest.tokenizer, data).vocabulary_size
+    is_small = of * counts_bytes(manifest.features, vocabulary_size) <= RETURNED_BYTES
+    returned = folder is None or (is_small and not facts)
     tasks = [PartTask(corpus, manifest, tuple(by_size[i::of]), i, of, data, {}, folder) for i in range(of)]
     others = [{name: part for name, part in facts.items() if name != task.name} for task in tasks]
     return [
-        replace(task, elsewhere=dict(runs_of(other.values())), returned=folder is None or (of == 1 and not other))
+        replace(task, elsewhere=dict(runs_of(other.values())), returned=returned or (of == 1 and not other))
         for task, other in zip(tasks, others, strict=True)
     ]
 
@@ -259,7 +267,7 @@ def _add_parts(
     if run_on == "ray" and pieces:
         return count_on_ray(replace(tasks[0], pieces=pieces), workers, report)
     with preloaded_tokenizer(manifest.tokenizer, tasks[0].data):
-        counted = executor.run(count_part, tasks, len(tasks), report, PRELOAD)
+        counted = executor.run(count_part, tasks, len(tasks), report, _preload(tasks[0].corpus, count_part))
     profiles = [profile for profile in counted if profile]
     if not profiles:
         assert folder is not None
@@ -270,10 +278,15 @@ def _add_parts(
     return reduce(add, profiles), [profile.facts for profile in profiles]
 
 
+def _preload(corpus: Corpus, function: Callable) -> tuple[str, ...]:
+    """What workers of this corpus need: where the function, its source and its layout are defined, too."""
+    return (*sorted({corpus.source.__module__, corpus.render.__module__, function.__module__}), *PRELOAD)
+
+
 @contextmanager
 def preloaded_tokenizer(name: str, data: Path | None) -> Iterator[None]:
     """Workers that are started meanwhile find this tokenizer made; see `preload`."""
-    variables = {PRELOADED_TOKENIZER: name, PRELOADED_DATA: str(data or "")}
+    variables = ONE_BLAS_THREAD | {PRELOADED_TOKENIZER: name, PRELOADED_DATA: str(data or "")}
     before = {variable: os.environ.get(variable) for variable in variables}  # set, inside a count of many corpora
     os.environ |= variables
     try:

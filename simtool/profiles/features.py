@@ -332,6 +332,11 @@ def empty_counts(names: Iterable[str], vocabulary_size: int) -> dict[str, np.nda
     return {name: np.zeros((N_FOLDS, find_feature(name).dimension(vocabulary_size)), np.int64) for name in names}
 
 
+def counts_bytes(names: Iterable[str], vocabulary_size: int) -> int:
+    """What these counts take in memory."""
+    return 8 * N_FOLDS * sum(find_feature(name).dimension(vocabulary_size) for name in names)
+
+
 def add_counts(counts: dict[str, np.ndarray], batch: DocumentBatch, vocabulary_size: int) -> None:
     """Add a batch to `counts`, in place; the names in it say what is counted.
 

@@ -30,7 +30,9 @@ def count_many(names: Sequence[str], features: Sequence[str], options: Options) 
     counted: dict[str, ResolvedProfile] = {}
     if options.workers > 1 and options.engine == "local" and len(tasks) > 1:
         with preloaded_tokenizer(options.tokenizer, options.data):
-            resolved = executor.run(_count_one, tasks, options.workers, report=options.report, preload=PRELOAD)
+            resolved = executor.run(
+                _count_one, tasks, options.workers, report=options.report, preload=("simtool.profiles.many", *PRELOAD)
+            )
         counted = {task.name: profile for task, profile in zip(tasks, resolved, strict=True)}
     return [counted.get(name) or find_profile(name, features, options, count=True) for name in names]
 

@@ -31,7 +31,7 @@ class CorpusTally:
         """Count these documents; how many bytes and tokens they have. label: its n-grams give the buckets names."""
         folds, n_bytes = np.fromiter(map(_fold_and_bytes, texts), np.dtype((np.int64, 2)), len(texts)).T
         order = np.argsort(folds, kind="stable")  # counts of one fold lie together in memory
-        folds, n_bytes, texts = folds[order], n_bytes[order], [texts[i] for i in order]
+        folds, n_bytes, texts = folds[order], n_bytes[order], [texts[i] for i in order.tolist()]
         ids, offsets = self.tokenizer.encode(texts)
         batch = DocumentBatch(texts, ids, offsets, folds)
         if label:

@@ -12,6 +12,7 @@ from typing import Any
 from simtool import executor
 from simtool.corpora.corpus import Corpus, Reading
 from simtool.corpora.pieces import Piece
+from simtool.profiles.memory import kept_memory
 from simtool.profiles.parts import Manifest, PartsFolder, Run, Runs, missing
 from simtool.profiles.profile import Profile
 from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
@@ -20,6 +21,8 @@ from simtool.tokens.backends import use_one_thread
 from simtool.tokens.tokenizer import load_tokenizer
 
 SAVE_SECONDS = 60  # how much work an interruption can lose
+# what `preload` is told by its environment
+PRELOADED_TOKENIZER, PRELOADED_DATA = "SIMTOOL_PRELOADED_TOKENIZER", "SIMTOOL_PRELOADED_DATA"
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def count_part(part: PartTask, report: executor.Report) -> Profile | None:
         report(Counted(part.index, int(tally.n_bytes.sum()), int(tally.n_tokens.sum()), 0.0))
     n_bytes = sum(piece.n_bytes for piece in part.pieces)
     before = 0
-    with stop_asked() as stop:
+    with kept_memory(), stop_asked() as stop:
         saving = Saving(part, tally, stop)
         for piece in part.pieces:
             gaps = missing([*part.elsewhere.get(piece.name, []), *tally.covers.get(piece.name, [])])

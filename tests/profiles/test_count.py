@@ -283,3 +283,28 @@ def test_a_worker_is_started_only_for_what_is_not_counted_yet(corpus, tmp_path, 
     monkeypatch.setattr(build.executor, "run", run)
     assert same_counts(count_corpus(corpus, DEFAULT, FEW, workers=8, parts=tmp_path / "parts"), whole)
     assert started == [1] and len(pieces) > 8
+
+
+def test_small_counts_come_back_without_a_file(corpus, tmp_path, monkeypatch):
+    whole = count_corpus(corpus, DEFAULT, FEW)
+    manifest, pieces = described(corpus)
+    folder = PartsFolder(str(tmp_path / "parts"))
+
+    def returned() -> set[bool]:
+        return {task.returned for task in parts_of(corpus, manifest, pieces, 3, None, folder)}
+
+    n_bytes = sum(counts.nbytes for counts in whole.features.values())
+    monkeypatch.setattr(build, "RETURNED_BYTES", 3 * n_bytes - 1)  # of all workers together
+    assert returned() == {False}
+    monkeypatch.setattr(build, "RETURNED_BYTES", 3 * n_bytes)
+    assert returned() == {True}
+    monkeypatch.setattr(
+        build.executor, "run", lambda function, tasks, *more: [function(task, lambda message: None) for task in tasks]
+    )
+    counted = count_corpus(corpus, DEFAULT, FEW, workers=3, parts=tmp_path / "parts")
+    assert same_counts(counted, whole) and [path.name for path in folder.local.iterdir()] == ["manifest.json"]
+    count_part(
+        replace(parts_of(corpus, manifest, pieces[:2], 1, None, folder)[0], returned=False), lambda message: None
+    )
+    assert returned() == {False}  # they add up with what lies there
+    assert same_counts(count_corpus(corpus, DEFAULT, FEW, workers=3, parts=tmp_path / "parts"), whole)
