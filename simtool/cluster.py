@@ -7,7 +7,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from simtool.errors import SimtoolError
 CONNECT_SECONDS = 30  # that a cluster has to answer
 NODE_SECONDS = 300  # that it has to get a node for what no living one has room for: autoscalers take minutes
 LOOK_SECONDS = 5
+HEAD_SECONDS = 20  # that the head may not answer; after 60 Ray itself would end this process, with a line of its own
 SETTINGS = bytes(
     [0, 0, 0, 4, 0, 0, 0, 0, 0]
 )  # the first frame of both sides in HTTP/2 (RFC 9113); its fourth byte says so
@@ -37,6 +39,10 @@ class WorkerLost(SimtoolError):
 
     def __reduce__(self) -> tuple[type["WorkerLost"], tuple[str]]:
         return WorkerLost, (self.reason,)
+
+
+class HeadLost(SimtoolError):
+    """The head of the cluster is gone, and the cluster with it."""
 
 
 def connected() -> Any:
@@ -93,8 +99,61 @@ def _no_cluster(address: str, error: Exception) -> SimtoolError:
     )
 
 
+def check_head() -> None:
+    """See that the head of the cluster is there, before it is asked: what it is asked for waits for it.
+
+    Raises
+    ------
+    HeadLost
+        Where nothing listens there for a while.
+    """
+    address = getattr(connected().get_runtime_context(), "gcs_address", "")  # what ray:// leads to has none
+    host, _, port = address.rpartition(":")
+    lost_at = time.monotonic() + HEAD_SECONDS
+    while host and (error := _refusal(host.strip("[]"), int(port))):
+        if time.monotonic() > lost_at:
+            raise HeadLost(
+                f"The head of the Ray cluster died: nothing has answered at {address} for {HEAD_SECONDS} s"
+                f" ({error.strerror or error}).\n"
+                "Start the cluster and repeat the command: it goes on from what is saved."
+            ) from error
+        time.sleep(1)
+
+
+def _refusal(host: str, port: int) -> OSError | None:
+    """Why nobody can be reached there; None where somebody listens."""
+    try:
+        socket.create_connection((host, port), HEAD_SECONDS).close()
+    except OSError as error:
+        return error
+    return None
+
+
+@contextmanager
+def lost_with_head() -> Iterator[None]:
+    """What Ray says where what it needs is gone may be no more than that the head is: then it is said that it is.
+
+    Raises
+    ------
+    HeadLost
+        Where that is so.
+    """
+    try:
+        yield
+    except connected().exceptions.RayError:
+        check_head()
+        raise
+
+
+def _node_table() -> list[dict[str, Any]]:
+    """All nodes, those that died too."""
+    check_head()
+    return connected().nodes()
+
+
 def n_of(resource: Resource) -> int:
     """How many of these all nodes have together."""
+    check_head()
     return int(connected().cluster_resources().get(resource, 0))
 
 
@@ -132,12 +191,12 @@ def _loss(error: Exception, kinds: Any) -> str:
 
 def nodes() -> dict[str, str]:
     """{id: address} of the nodes that live."""
-    return {node["NodeID"]: node["NodeManagerAddress"] for node in connected().nodes() if node["Alive"]}
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in _node_table() if node["Alive"]}
 
 
 def address_of(node: str) -> str:
     """Of a node, of one that died too."""
-    return next((other["NodeManagerAddress"] for other in connected().nodes() if other["NodeID"] == node), node[:8])
+    return next((other["NodeManagerAddress"] for other in _node_table() if other["NodeID"] == node), node[:8])
 
 
 class Room:
@@ -165,7 +224,7 @@ class Room:
         if now - self.looked_at < LOOK_SECONDS:
             return
         self.looked_at = now
-        if any(self._suffices(node["Resources"]) for node in connected().nodes() if node["Alive"]):
+        if any(self._suffices(node["Resources"]) for node in _node_table() if node["Alive"]):
             self.lacking_since = None
         elif self.lacking_since is None:
             self.lacking_since = now

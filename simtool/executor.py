@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -442,8 +442,9 @@ class _RayPool:
         return finished
 
     def _pass_on(self) -> None:
-        while not self.channel.empty():
-            self.report(self.channel.get())
+        with cluster.lost_with_head():
+            while not self.channel.empty():
+                self.report(self.channel.get())
 
     def collect(self, handle: Any) -> Any:
         return cluster.result_of(handle)
@@ -451,4 +452,5 @@ class _RayPool:
     def close(self, kill: bool) -> None:
         if not kill:
             self._pass_on()
-        self.channel.shutdown()
+        with suppress(self.ray.exceptions.RayError):  # gone already, with the cluster
+            self.channel.shutdown()

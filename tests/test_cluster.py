@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simtool import cluster
+from simtool import cluster, executor
 from simtool.errors import SimtoolError
 
 
@@ -130,7 +130,9 @@ def living(monkeypatch):
         dead = {"NodeID": "dead", "NodeManagerAddress": "10.0.0.9", "Alive": False, "Resources": {"CPU": 64.0}}
         return [dead, *({"NodeID": name, "Alive": True, "Resources": has} for name, has in living.items())]
 
-    monkeypatch.setattr(cluster, "connected", lambda: SimpleNamespace(nodes=nodes))
+    context = SimpleNamespace()  # without an address of the head, as of ray://
+    ray = SimpleNamespace(nodes=nodes, get_runtime_context=lambda: context)
+    monkeypatch.setattr(cluster, "connected", lambda: ray)
     monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return living, clock
 
@@ -168,6 +170,69 @@ def test_a_node_that_comes_in_time_is_used(living):
 
 def test_an_address_is_known_of_nodes_that_died(living):
     assert cluster.address_of("dead") == "10.0.0.9" and "dead" not in cluster.nodes()
+
+
+class FakeRayError(Exception):
+    """What Ray raises, where there is no Ray."""
+
+
+@pytest.fixture
+def head(monkeypatch):
+    """A cluster whose head is to be at some free port, and a clock that sleeping moves."""
+    clock = SimpleNamespace(now=0.0)
+
+    def sleep(seconds):
+        clock.now += seconds
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        context, kinds = SimpleNamespace(gcs_address=address), SimpleNamespace(RayError=FakeRayError)
+        ray = SimpleNamespace(nodes=list, get_runtime_context=lambda: context, exceptions=kinds)
+        monkeypatch.setattr(cluster, "connected", lambda: ray)
+        monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+        yield SimpleNamespace(listener=listener, address=address, clock=clock)
+
+
+def test_a_head_that_died_is_one_message_before_ray_ends_the_process(head):
+    assert cluster.nodes() == {} and head.clock.now == 0
+    head.listener.close()
+    with pytest.raises(cluster.HeadLost) as caught:
+        cluster.Room({"CPU": 1}, print).check()
+    assert str(caught.value) == (
+        f"The head of the Ray cluster died: nothing has answered at {head.address} for 20 s (Connection refused).\n"
+        "Start the cluster and repeat the command: it goes on from what is saved."
+    )
+    assert 20 <= head.clock.now < 30
+
+
+def test_what_is_lost_with_the_head_is_said_to_be(head):
+    with pytest.raises(FakeRayError, match="an actor died"), cluster.lost_with_head():
+        raise FakeRayError("an actor died")
+    head.listener.close()
+    with pytest.raises(cluster.HeadLost), cluster.lost_with_head():
+        raise FakeRayError("an actor died")
+    with pytest.raises(ValueError, match="ours"), cluster.lost_with_head():
+        raise ValueError("ours")
+
+
+def test_a_study_ends_with_the_message_where_the_actor_for_messages_is_lost_with_the_head(head):
+    pool, channel = executor._RayPool.__new__(executor._RayPool), SimpleNamespace(empty=lost, shutdown=lost)
+    pool.ray, pool.channel = cluster.connected(), channel
+    pool.room = cluster.Room({"CPU": 1}, print)
+    head.listener.close()
+    with pytest.raises(cluster.HeadLost):
+        pool.wait([])
+    pool.close(kill=True)
+
+
+def lost():
+    raise FakeRayError("an actor died")
+
+
+def test_a_head_that_comes_back_in_time_is_used(head, monkeypatch):
+    refusals = iter([OSError(111, "Connection refused")] * 15)
+    monkeypatch.setattr(cluster, "_refusal", lambda host, port: next(refusals, None))
+    assert cluster.nodes() == {} and head.clock.now == 15
 
 
 def test_what_died_is_told_by_the_kind_of_error_in_few_words():

@@ -55,7 +55,8 @@ def count_on_ray(task: PartTask, workers: int, report: Report) -> Counts:
     cluster.connected()
     task = _from_anywhere(task)
     _check_nodes(task)
-    return _Count(task, workers, report).run()
+    with cluster.lost_with_head():
+        return _Count(task, workers, report).run()
 
 
 def _from_anywhere(task: PartTask) -> PartTask:
@@ -310,6 +311,7 @@ class _Count:
         """An actor is gone: others count what it held."""
         if actor not in self.actors:
             return
+        cluster.check_head()  # all actors go with it
         self.ray.kill(actor.handle)  # it may only be out of reach
         if actor not in self.free:
             self._count_death(actor, error)
