@@ -117,8 +117,8 @@ def in_dictionary(n_bytes: int, chunks: Callable[[], Iterable[bytes]]) -> Filler
 # ---- containers ---------------------------------------------------------------------------------------------
 
 
-def zip_of_lines(path: Path) -> int:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.jsonl", "w") as file:
+def zip_of_lines(path: Path, method: int = zipfile.ZIP_DEFLATED) -> int:
+    with zipfile.ZipFile(path, "w", method) as archive, archive.open("a.jsonl", "w") as file:
         return sum(file.write(chunk) for chunk in short_lines(GB // 2))
 
 
@@ -148,6 +148,17 @@ def parquet_table(path: Path, cell_bytes: int, n_rows: int, dictionary: bool) ->
         column = pa.DictionaryArray.from_arrays(pa.array([0] * n_rows, pa.int32()), values)
     pq.write_table(pa.table({"text": column}), path, n_rows, compression="zstd", use_dictionary=dictionary)
     return cell_bytes * n_rows
+
+
+def rare_cell(path: Path, cell_bytes: int) -> int:
+    """One long cell among 4,000 short ones."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    short = [f"a text of {n} words" for n in range(2_000)]
+    texts = pa.array([*short, "ab " * (cell_bytes // 3), *short], pa.large_string())
+    pq.write_table(pa.table({"text": texts}), path, 4_001, compression="zstd", use_dictionary=False)
+    return cell_bytes
 
 
 def arrow_file(path: Path, cell_bytes: int, n_rows: int, kind: str = "large_string") -> int:
@@ -218,11 +229,13 @@ BOMBS: dict[str, Filler] = {
     "columns.csv.zst": packed(partial(repeated, 60 * MB, b"a,", b"text,", b"b\n")),
     "nested.json.zst": packed(partial(repeated, 200 * MB, b"[", b"", b"")),
     "lines.zip": zip_of_lines,
+    "lzma.zip": partial(zip_of_lines, method=zipfile.ZIP_LZMA),
     "lines.tar.xz": tar_of_lines,
     "folder": folder_of_files,
     "dictionary.parquet": partial(parquet_table, cell_bytes=MB, n_rows=4_000, dictionary=True),
     "cells.parquet": partial(parquet_table, cell_bytes=MB, n_rows=2_000, dictionary=False),
     "cell.parquet": partial(parquet_table, cell_bytes=1_500 * MB, n_rows=1, dictionary=False),
+    "rare.parquet": partial(rare_cell, cell_bytes=1_500 * MB),
     "cells.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000),
     "dictionary.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000, kind="dictionary"),
     "views.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000, kind="string_view"),

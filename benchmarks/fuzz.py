@@ -8,13 +8,15 @@ names        of corpora and mixtures
 filters      of rows
 corpora      corpora files
 
-Each input must be read or end in one message (SimtoolError), within SECONDS. Where it is read, its documents must be
-the same in three shards as in one, and rows must add up to documents, empty and bad ones: else the outcome is `wrong`.
+Each input must be read or end in one message (SimtoolError), within SECONDS; `crash`: the process ended. Where it is
+read, its documents must be the same in three shards as in one, and rows must add up to documents, empty and bad ones:
+else the outcome is `wrong`.
 To add a kind, write a function of a generator and a folder, and name it in KINDS. The same seed gives the same inputs.
 """
 
 import argparse
 import bz2
+import faulthandler
 import gzip
 import io
 import json
@@ -31,6 +33,8 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -47,10 +51,10 @@ from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError
 from simtool.mixture import parse_mixture
 from simtool.profiles.resolve import Options, local_text
-from simtool.tokens.tokenizer import load_tokenizer
+from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 
 SECONDS = 20  # in which a small input is read
-OUTCOMES = ("traceback", "hang", "wrong", "message", "read")
+OUTCOMES = ("crash", "traceback", "hang", "wrong", "message", "read")
 
 
 class Wrong(Exception):
@@ -278,7 +282,9 @@ def read_tokenizer(rng: Random, folder: Path) -> None:
     ids, offsets = tokenizer.encode(["a b", "", "über 😀"])
     if offsets[-1] != len(ids) or (len(ids) and int(ids.max()) >= tokenizer.vocabulary_size):
         raise Wrong("ids beyond the vocabulary")
-    tokenizer.token_text(0)
+    spell, _ = readable_tokens(tokenizer)
+    for token in ids[:3].tolist() if spell else ():
+        spell(token)
 
 
 def small_tokenizer() -> dict[str, Any]:
@@ -394,18 +400,56 @@ def outcome_of(read: Callable[[Random, Path], None], rng: Random) -> tuple[str, 
             os.chdir(here)
 
 
+def outcome_in(kind: str, seed: int, number: int) -> tuple[str, str]:
+    """The outcome of an input, in the process that reads it."""
+    return outcome_of(KINDS[kind], Random(f"{seed} {kind} {number}"))
+
+
+def prepare() -> None:
+    """Of a process that reads inputs: says where a library crashes, and walks no large folder."""
+    faulthandler.enable()
+    warnings.simplefilter("ignore")
+    os.environ["SIMTOOL_MOST_FILES"] = "200"
+
+
+class Readers:
+    """A process that reads inputs, and another where a library ended it, or lets no signal through."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self.pool = ProcessPoolExecutor(1, get_context("spawn"), prepare)
+        self.pool.submit(int).result()  # its imports are no part of an input's time
+
+    def outcome(self, kind: str, seed: int, number: int) -> tuple[str, str]:
+        try:
+            return self.pool.submit(outcome_in, kind, seed, number).result(3 * SECONDS)
+        except BrokenExecutor:
+            self.pool.shutdown()
+            self._start()
+            return "crash", "the process ended"
+        except TimeoutError:
+            for process in [*(self.pool._processes or {}).values()]:
+                process.kill()
+            self.pool.shutdown()
+            self._start()
+            return "hang", "and no signal came through"
+
+
 def fuzz(kinds: Sequence[str], seconds: float, seed: int, show: Callable[[str], None], most: int = 1 << 40) -> Counter:
     """How often each (kind, outcome) came, of inputs of all kinds in turn, as many as the seconds allow."""
     counts: Counter = Counter()
-    end = time.monotonic() + seconds
+    end, readers = time.monotonic() + seconds, Readers()
     for n in range(most):
         for kind in kinds:
-            outcome, place = outcome_of(KINDS[kind], Random(f"{seed} {kind} {n}"))
+            outcome, place = readers.outcome(kind, seed, n)
             counts[kind, outcome] += 1
             if place:
                 show(f"{outcome}: {kind} --seed {seed} number {n}: {place}")
         if time.monotonic() > end:
             break
+    readers.pool.shutdown()
     return counts
 
 
@@ -425,12 +469,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", action="append", choices=sorted(KINDS), help="only these")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    os.environ["SIMTOOL_MOST_FILES"] = "200"
     kinds = options.kind or [*KINDS]
     show = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     print(table_of(fuzz(kinds, options.seconds, options.seed, show), kinds))
-    print(f"\nPeak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+    print(f"\nPeak memory of a process that read them: {peak} MB")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ from simtool.corpora.limits import longest_document, too_long
 from simtool.errors import SimtoolError
 
 HEAD = 1 << 16  # bytes that tell what a file holds
-LARGEST_WHOLE = 4  # times as long may be what can only be read whole: one JSON value
 HASHED_WHOLE = 64 << 20  # bytes; of a larger file so many are hashed, in pieces spread evenly (64 MB take 15 ms)
 PIECES = 64
 PINNED = re.compile(r"hf://[^@]+@[0-9a-f]{40}/")

@@ -15,7 +15,8 @@ from simtool.corpora.corpus import Block, Columns, Reading, Row
 from simtool.corpora.delimited import csv_blocks
 from simtool.corpora.files import HEAD, File, head_of, line_blocks, whole_content
 from simtool.corpora.json_rows import json_blocks, json_lines_blocks, parsed, rows_inside, same_rows
-from simtool.corpora.limits import longest_document, too_long
+from simtool.corpora.limits import check_whole, largest_whole, longest_document, too_long
+from simtool.corpora.parquet_pages import page_at, pages
 from simtool.corpora.steps import Steps
 from simtool.corpora.web import page_rows, warc_pages
 from simtool.errors import SimtoolError
@@ -23,6 +24,9 @@ from simtool.errors import SimtoolError
 LONGEST_HEAD = 8 << 20  # bytes that are searched for the end of a first line
 LONGEST_SOURCE_FILE = 1 << 20  # in a source tree: larger files are data or generated
 ROWS = 2_000  # of a columnar file that are unpacked together
+PAGE_TIMES = (
+    20  # times as large as on disk a page of a large column is not, but where it holds one text again and again
+)
 DICTIONARY_BYTES = 128 << 20  # of them, where all hold the whole dictionary
 STEP_BYTES, SPARING_BYTES = 32 << 20, 1 << 16  # of them, at their average size; of a reading that may end anywhere
 PAGE_HEADER, FETCHED_ROWS = 1 << 14, 200  # bytes and rows of a remote one: a sample may end inside a row group
@@ -207,7 +211,9 @@ def _rows_at_once(file: File, raw: BinaryIO, group: Any, columns: Sequence[str] 
         if columns is None or chunk.path_in_schema.split(".")[0] in columns:
             average += chunk.total_uncompressed_size // max(group.num_rows, 1)
             if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
-                largest = max(largest, _dictionary_bytes(raw, chunk))
+                page = page_at(raw, chunk.dictionary_page_offset)
+                largest = max(largest, page.unpacked if page else 1)
+            _check_pages(file, raw, chunk)
     if average > longest_document():
         raise too_long(f"A row of {file.name}", "Is it one document?")
     most = FETCHED_ROWS if file.is_remote else ROWS
@@ -215,24 +221,14 @@ def _rows_at_once(file: File, raw: BinaryIO, group: Any, columns: Sequence[str] 
     return max(1, min(most, DICTIONARY_BYTES // largest, step // average))
 
 
-def _dictionary_bytes(raw: BinaryIO, chunk: Any) -> int:
-    """The size of a dictionary, unpacked, as the header of its page says: Thrift's compact protocol, field 2."""
-    raw.seek(chunk.dictionary_page_offset)
-    head = raw.read(16)
-    _, place = _varint(head, 1)  # field 1: which kind of page
-    size, _ = _varint(head, place + 1)
-    return size >> 1  # zigzag, of a number that is not negative
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A number of 7 bits per byte, and the place behind it."""
-    number = shift = 0
-    while place < len(data):
-        number |= (data[place] & 0x7F) << shift
-        place, shift = place + 1, shift + 7
-        if data[place - 1] < 0x80:
-            break
-    return number, place
+def _check_pages(file: File, raw: BinaryIO, chunk: Any) -> None:
+    """See that none of a large column's pages, which are unpacked whole, is a small one that becomes large: a cell of
+    1.5 GB among small ones took 4.8 GB. Not of a remote file, where each look costs a request."""
+    if chunk.total_uncompressed_size > largest_whole() and not file.is_remote:
+        start = min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
+        for page in pages(raw, start, start + chunk.total_compressed_size):
+            if page.unpacked > PAGE_TIMES * page.packed:
+                check_whole(file.name, "page", page.unpacked)
 
 
 def _arrow_blocks(file: File, columns: Columns) -> Iterator[Block]:
@@ -325,8 +321,8 @@ def document_blocks(file: File, columns: Columns) -> Iterator[Block]:
 
 
 def _warc_blocks(file: File, columns: Columns) -> Iterator[Block]:
-    for pages, position in warc_pages(file):
-        yield Block(partial(page_rows, pages), position)
+    for some, position in warc_pages(file):
+        yield Block(partial(page_rows, some), position)
 
 
 FORMATS: dict[str, Callable[[File, Columns], Iterator[Block]]] = {

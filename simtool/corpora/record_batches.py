@@ -16,9 +16,7 @@ import pyarrow.feather
 from pyarrow import types as is_type
 
 from simtool.corpora.arrow_messages import BATCH, DICTIONARY, Message, footer_blocks, message_at, unpacked_bytes
-from simtool.corpora.files import LARGEST_WHOLE
-from simtool.corpora.limits import longest_document, too_long
-from simtool.errors import SimtoolError
+from simtool.corpora.limits import check_whole, largest_whole, too_long
 
 WHOLE_BATCH = 128 << 20  # bytes: a batch that is larger is unpacked in steps
 Take = Callable[[int], Any]  # the next n values, as an array
@@ -83,7 +81,7 @@ class ArrowFile:
 
     def _check_dictionary(self, message: Message | None) -> None:
         if message is not None and message.codec:
-            check_whole(self.name, unpacked_bytes(self.raw, message))
+            check_whole(self.name, "batch", unpacked_bytes(self.raw, message))
 
     def _large(self, message: Message | None, schema: Any) -> Iterator[Any] | None:
         """A large batch in steps; None where it is small, or can only be unpacked whole and is not too large for it."""
@@ -94,12 +92,13 @@ class ArrowFile:
             columns = columns_of(self.name, self.raw, message, schema)
         except NotInSteps:
             if message.codec:
-                check_whole(self.name, n_bytes)
+                check_whole(self.name, "batch", n_bytes)
             return None
         names = self.needed(schema.names) or schema.names
         return _steps(message.n_rows, {name: columns[name] for name in names}, self.n_rows(message.n_rows, n_bytes))
 
     def _slices(self, batch: Any) -> Iterator[Any]:
+        batch.validate(full=True)  # pyarrow believes what a batch says, and reads beyond its end: a damaged one crashed
         n_rows = self.n_rows(len(batch), batch.nbytes)
         return (batch.slice(start, n_rows) for start in range(0, len(batch), n_rows))
 
@@ -107,28 +106,9 @@ class ArrowFile:
 def _steps(total: int, columns: dict[str, Take], n_rows: int) -> Iterator[Any]:
     for start in range(0, total, n_rows):
         n = min(n_rows, total - start)
-        yield pa.RecordBatch.from_arrays([take(n) for take in columns.values()], [*columns])
-
-
-def largest_whole() -> int:
-    """Bytes that a batch may have that can only be unpacked whole."""
-    return LARGEST_WHOLE * longest_document()
-
-
-def check_whole(name: str, n_bytes: int) -> None:
-    """See that what can only be unpacked whole is not too large for that.
-
-    Raises
-    ------
-    SimtoolError
-        Where it is.
-    """
-    if n_bytes > largest_whole():
-        raise SimtoolError(
-            f"{name} unpacks to {-(-n_bytes >> 20):,} MB in a single batch; {largest_whole() >> 20:,} MB are allowed.\n"
-            "Write it in smaller batches, or as parquet. Where there is memory for it:"
-            f" simtool --longest-document {-(-n_bytes // LARGEST_WHOLE >> 20)} ..."
-        )
+        batch = pa.RecordBatch.from_arrays([take(n) for take in columns.values()], [*columns])
+        batch.validate(full=True)
+        yield batch
 
 
 # ---- in steps -------------------------------------------------------------------------------------------------

@@ -197,7 +197,9 @@ def choose_backend(definition: str, path: Path) -> tuple[Backend, Reference]:
         raise unknown(f"backend in {BACKEND_VARIABLE}", requested, BACKENDS)
     try:
         reference = Reference(definition)
-    except Exception as error:  # all that `tokenizers` raises
+    except BaseException as error:  # all that `tokenizers` raises, and a panic of it, which is no Exception
+        if not (isinstance(error, Exception) or type(error).__name__ == "PanicException"):
+            raise
         raise SimtoolError(f"{path} is not a tokenizer.json that `tokenizers` reads: {error}.") from error
     if requested == "tokenizers":
         return reference, reference

@@ -172,4 +172,6 @@ def readable_tokens(tokenizer: Tokenizer) -> tuple[Callable[[int], str] | None, 
         tokenizer.token_text(0)
     except SimtoolError as error:
         return None, str(error)
+    except IndexError:  # a vocabulary without it: its file is at hand
+        pass
     return tokenizer.token_text, None

@@ -1,12 +1,16 @@
 """Archives unpack to what they may."""
 
 import io
+import random
 import shutil
 import tarfile
+import zipfile
+from pathlib import Path
 
 import pytest
 
 from simtool.corpora import archives
+from simtool.corpora.archives import SteppedZip
 from simtool.corpora.sources import find_files
 from simtool.errors import SimtoolError
 
@@ -51,3 +55,39 @@ def test_a_tar_of_xz_gets_no_more_memory_than_any_file(tmp_path, monkeypatch):
     )
     monkeypatch.delenv("SIMTOOL_LARGEST_WINDOW")
     assert [file.location for file in find_files(path).files]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_is_unpacked_in_steps_that_are_small_where_they_are_packed(tmp_path, monkeypatch, method):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a.txt", bytes(9 << 20))
+    assert (tmp_path / "a.zip").stat().st_size < 2_000
+    monkeypatch.setattr(archives, "PACKED_STEP", 64)
+    monkeypatch.setattr(zipfile.ZipExtFile, "MIN_READ_SIZE", 64)
+    with SteppedZip(tmp_path / "a.zip") as archive, archive.open("a.txt") as file:
+        sizes = [len(chunk) for chunk in iter(lambda: file.read(1 << 16), b"")]
+    assert sum(sizes) == 9 << 20 and max(sizes) < 3 << 20
+
+
+def test_a_zip_of_lzma_gets_no_more_memory_than_any_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:  # its dictionaries have 8 MB
+        archive.writestr(zipfile.ZipInfo("plain.txt"), "text\n")
+        archive.writestr("a.txt", "text\n")
+    monkeypatch.setenv("SIMTOOL_LARGEST_WINDOW", "7")
+    with pytest.raises(SimtoolError, match=r"a\.zip cannot be unpacked: its window of 8 MB is larger than the 7 MB"):
+        find_files(str(path))
+    monkeypatch.delenv("SIMTOOL_LARGEST_WINDOW")
+    assert [file.size for file in find_files(str(path)).files] == [5, 5]
+
+
+@pytest.mark.parametrize("kind", ["gztar", "bztar", "xztar"])
+def test_an_archive_that_stops_is_a_message(tmp_path, kind):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_bytes(random.Random(1).randbytes(3_000))
+    path = Path(shutil.make_archive(str(tmp_path / "a"), kind, tmp_path / "texts"))
+    whole = path.read_bytes()
+    for size in (40, 400, len(whole) // 2, len(whole) * 9 // 10):
+        path.write_bytes(whole[:size])
+        with pytest.raises(SimtoolError):
+            find_files(str(path))

@@ -148,3 +148,17 @@ def test_large_cells_are_unpacked_few_at_a_time_in_the_order_they_have(tmp_path,
         SimtoolError, match=r"^A row of .*b\.parquet is longer than the 1 MB that one document may have"
     ):
         list(formats.FORMATS["parquet"](local_file(tmp_path / "b.parquet"), ("text",)))
+
+
+def test_a_page_that_becomes_large_is_a_message(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "1")
+    small = [f"small {n}" for n in range(500)]
+    pq.write_table(
+        pa.table({"text": [*small, "ab " * (2 << 20), *small]}), tmp_path / "a.parquet", use_dictionary=False
+    )
+    allowed = r"a\.parquet unpacks to 7 MB in a single page; 4 MB are allowed\.\n.*simtool --longest-document 2 \.\.\."
+    with pytest.raises(SimtoolError, match=allowed):
+        list(formats.FORMATS["parquet"](local_file(tmp_path / "a.parquet"), ("text",)))
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "7")
+    blocks = formats.FORMATS["parquet"](local_file(tmp_path / "a.parquet"), ("text",))
+    assert sum(len(block.parse(Reading())) for block in blocks) == 1_001

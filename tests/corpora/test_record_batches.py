@@ -4,13 +4,14 @@ import io
 import random
 import tracemalloc
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simtool.corpora import formats, record_batches
+from simtool.corpora import formats, limits, record_batches
 from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
 from simtool.corpora.record_batches import ArrowFile
@@ -92,9 +93,9 @@ def test_a_column_with_a_dictionary_is_unpacked_whole_where_it_may_be(monkeypatc
     batch = pa.record_batch([pa.array(["a", "b"] * 3_000).dictionary_encode(), pa.array(range(6_000))], ["text", "n"])
     stream = written([batch, batch], how, "zstd")
     assert sum(map(len, read_in_steps(stream, 1_000))) == 12_000
-    monkeypatch.setattr(record_batches, "largest_whole", lambda: 10_000)
+    monkeypatch.setattr(limits, "largest_whole", lambda: 10_000)
     stream.seek(0)
-    message = r"^a\.arrow unpacks to 1 MB in a single batch; 0 MB are allowed\.\nWrite it in smaller batches"
+    message = r"^a\.arrow unpacks to 1 MB in a single batch; 0 MB are allowed\.\nWrite it in smaller parts"
     with pytest.raises(SimtoolError, match=message):
         read_in_steps(stream, 1_000)
 
@@ -106,7 +107,7 @@ def test_a_dictionary_is_looked_at_before_it_is_unpacked(monkeypatch, how):
     monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "1")  # 4 MB as a whole
     stream = written([batch], how, "zstd")
     assert len(read_in_steps(stream, 9)[0]) == 2
-    monkeypatch.setattr(record_batches, "LARGEST_WHOLE", 2)
+    monkeypatch.setattr(limits, "LARGEST_WHOLE", 2)
     stream.seek(0)
     allowed = r"unpacks to 3 MB in a single batch; 2 MB are allowed.*\n.* simtool --longest-document 2 \.\.\."
     with pytest.raises(SimtoolError, match=allowed):
@@ -118,6 +119,28 @@ def test_a_row_that_is_too_long_is_a_message(monkeypatch):
     stream = written([pa.record_batch([pa.array(["x" * (5 << 20), "y"])], ["text"])], "file", "zstd")
     with pytest.raises(SimtoolError, match=r"^A row of a\.arrow is longer than the 1 MB that one document may have"):
         read_in_steps(stream, 1)
+
+
+@pytest.mark.parametrize("large", [0, 1 << 40], ids=["in steps", "whole"])
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_a_batch_that_points_beyond_its_end_is_a_message(tmp_path, monkeypatch, large, compression):
+    monkeypatch.setattr(record_batches, "WHOLE_BATCH", large)
+    offsets = pa.py_buffer(np.array([0, 2, 1 << 30, 6], "<i4"))  # of the second text of three
+    texts = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"abcdef")])
+    path = tmp_path / "a.arrow"
+    path.write_bytes(written([pa.record_batch([texts], ["text"])], "file", compression).getvalue())
+    with pytest.raises(SimtoolError, match=r"^Cannot read .*a\.arrow as Arrow: "):
+        [block.parse(Reading()) for block in formats.FORMATS["arrow"](local_file(path), ("text",))]
+
+
+@pytest.mark.parametrize("large", [0, 1 << 40], ids=["in steps", "whole"])
+def test_text_that_is_not_utf8_is_a_message(tmp_path, monkeypatch, large):
+    monkeypatch.setattr(record_batches, "WHOLE_BATCH", large)
+    latin1 = pa.array(["caf\u00e9".encode("latin-1")]).view(pa.string())
+    path = tmp_path / "a.arrow"
+    path.write_bytes(written([pa.record_batch([latin1], ["text"])], "file", None).getvalue())
+    with pytest.raises(SimtoolError, match=r"^Cannot read .*a\.arrow as Arrow: .*UTF8"):
+        [block.parse(Reading()) for block in formats.FORMATS["arrow"](local_file(path), ("text",))]
 
 
 @pytest.mark.parametrize("how", ["file", "stream"])

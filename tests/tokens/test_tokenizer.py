@@ -9,7 +9,7 @@ import pytest
 from simtool.corpora.corpus import Document, Segment
 from simtool.errors import SimtoolError
 from simtool.tokens.catalogue import EMBEDDED_FOLDER, TOKENIZERS
-from simtool.tokens.tokenizer import load_tokenizer
+from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 from tests.tokens.definitions import DATA, REAL, save, save_ranks, save_sentencepiece, small_definition
 
 
@@ -100,3 +100,10 @@ def test_special_tokens_of_sentencepiece_and_tiktoken_are_read_in_markup(tmp_pat
         ids = tokenizer.encode([marked(("user", f"a{end}"), ("markup", end))])[0].tolist()
         assert ids.count(tokenizer.end_of_text) == 1 and ids[-1] == tokenizer.end_of_text
         assert tokenizer.encode([marked(("markup", end), ("user", "\ud800"))])[0][0] == tokenizer.end_of_text
+
+
+def test_tokens_are_readable_where_the_first_number_is_no_token(tmp_path):
+    definition = small_definition()
+    definition["model"] |= {"vocab": {"a": 1, "b": 2, "\u0120": 3, "ab": 5}}
+    text_of, problem = readable_tokens(load_tokenizer(save(tmp_path / "tokenizer.json", definition)))
+    assert problem is None and text_of(5) == "ab"
