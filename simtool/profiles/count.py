@@ -9,8 +9,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from simtool.tables import provenance
 from simtool.tokens.tokenizer import Tokenizer, load_tokenizer
 
 BATCH_BYTES = 16 << 20  # text counted at once: enough to amortise a pass over the counts, small beside 2 GB
-RETURNED_BYTES = 256 << 20  # counts of all workers together that they hand over; larger ones add up from their files
+RETURNED_BYTES = 1 << 30  # counts of all workers together that they hand over; larger ones add up from their files
 PRELOAD = ("simtool.profiles.preload",)
 ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # of the process that workers are forked from: they multiply nothing
 
@@ -232,7 +230,8 @@ def parts_of(
 ) -> list[PartTask]:
     """The tasks of so many workers: every n-th piece, the largest first.
 
-    Small counts come back as they are: a part's file takes 0.045 s of processor time, to write, check and add up.
+    Counts come back as they are up to 1 GB: to write, check and add up a part's file takes 0.045 s of processor time of
+    unigrams and 1.9 s of all features.
     """
     by_size = sorted(pieces, key=lambda piece: -piece.n_bytes)
     facts = folder.facts() if folder else {}
@@ -269,13 +268,23 @@ def _add_parts(
     with preloaded_tokenizer(manifest.tokenizer, tasks[0].data):
         counted = executor.run(count_part, tasks, len(tasks), report, _preload(tasks[0].corpus, count_part))
     profiles = [profile for profile in counted if profile]
+    counted.clear()
     if not profiles:
         assert folder is not None
         return merged(folder, manifest)
     own = {task.name for task in tasks}
     before = [folder.load(name, manifest.features) for name in folder.facts() if name not in own] if folder else []
     profiles += [profile for profile in before if profile is not None]
-    return reduce(add, profiles), [profile.facts for profile in profiles]
+    facts = [profile.facts for profile in profiles]
+    return _sum(profiles), facts
+
+
+def _sum(profiles: list[Profile]) -> Profile:
+    """Their sum; each is let go of once it is added."""
+    total = profiles.pop(0)
+    while profiles:
+        total = total + profiles.pop(0)
+    return total
 
 
 def _preload(corpus: Corpus, function: Callable) -> tuple[str, ...]:
