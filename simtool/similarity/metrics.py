@@ -254,7 +254,7 @@ LEARNT = kernels.weighted_by(lambda p: 1 - unlearnt(p))
 
 
 def jensen_shannon_of(sums: Sums) -> np.ndarray:
-    """With s = p + q: 2 JS = sum of p log2 p + q log2 q - s log2 s + s; an entry without q adds p."""
+    """With s = p + q: 2 JS = sum of p log2 p + q log2 q - s log2 s + s; an entry of either alone adds its share."""
     own = sums[kernels.p_log_p] + sums[kernels.q_log_q]
     return np.clip(1 + (own - sums[kernels.both_log_both]) / 2, 0, 1)
 
@@ -262,9 +262,9 @@ def jensen_shannon_of(sums: Sums) -> np.ndarray:
 def jensen_shannon_bias_of(sums: Sums) -> np.ndarray:
     """With t = q / (p + q): sums of (p > 0)(1 - p) t and of (q > 0)(1 - q)(1 - t).
 
-    Over the n_q entries that q has, t sums to T and p t to W, and t is 1 where p is 0.
+    Over the n_q entries of q that the source has in any split, t sums to T and p t to W, and t is 1 where p is 0.
     """
-    T, W, n_q = sums[kernels.share_of_q], sums[kernels.harmonic], sums[kernels.n_q]
+    T, W, n_q = sums[kernels.share_of_q], sums[kernels.harmonic], sums[kernels.n_q_of_source]
     from_p = (T - (n_q - sums[kernels.n_both]) - W) / sums.n_p
     from_q = (n_q - T - W) / sums.n_q
     return (from_p + from_q) / (4 * math.log(2))
@@ -288,7 +288,7 @@ def cross_entropy_of(sums: Sums) -> np.ndarray:
 
 JENSEN_SHANNON = Kernel(jensen_shannon_of, (kernels.p_log_p, kernels.q_log_q), (kernels.both_log_both,))
 JENSEN_SHANNON_BIAS = Kernel(
-    jensen_shannon_bias_of, (kernels.n_both, kernels.n_q), (kernels.share_of_q, kernels.harmonic)
+    jensen_shannon_bias_of, (kernels.n_both, kernels.n_q_of_source), (kernels.share_of_q, kernels.harmonic)
 )
 SHARED_INFORMATION = Kernel(lambda sums: 1 - jensen_shannon_of(sums), JENSEN_SHANNON.products, JENSEN_SHANNON.pairs)
 COSINE = Kernel(cosine_of, (kernels.dot, kernels.square_p, kernels.square_q))
