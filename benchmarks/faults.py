@@ -123,16 +123,17 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="counts as JSON")
     options = parser.parse_args()
     results: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="simtool-faults-") as folder:
-        show = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-        with_training = find_spec("torch") is not None
-        if options.faults:
+    show = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    with_training = find_spec("torch") is not None
+    if options.faults:
+        with tempfile.TemporaryDirectory(prefix="simtool-faults-") as folder:
             results["own files"] = inject(Path(folder), options.kind, options.faults, options.seed, show)
-            print(table_of(results["own files"]), flush=True)
-        if options.lines:
+        print(table_of(results["own files"]), flush=True)
+    if options.lines:
+        with tempfile.TemporaryDirectory(prefix="simtool-faults-") as folder:  # another: parts of counts differ
             make_workspace(Path(folder), MAKERS if with_training else ())
             results["lines"] = run_lines(Path(folder), options.lines, options.seed, with_training, show)
-            print(f"\n{options.lines} command lines: {dict(results['lines'])}")
+        print(f"\n{options.lines} command lines: {dict(results['lines'])}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(f"\nPeak memory of this process: {peak} MB")
     if options.save:

@@ -153,7 +153,7 @@ def parquet_file(file: File) -> Iterator[tuple[Any, BinaryIO]]:
                     pyarrow.parquet.ParquetFile(steps, metadata=footer, buffer_size=PAGE_HEADER, pre_buffer=False),
                     steps,
                 )
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of a column's name
         raise SimtoolError(f"Cannot read {file.name} as parquet: {error}.") from error
 
 
@@ -242,7 +242,7 @@ def _arrow_blocks(file: File, columns: Columns) -> Iterator[Block]:
             for batch in ArrowFile(file.name, raw, partial(_present, columns), _rows_of_step).batches():
                 needed = _present(columns, batch.schema.names)
                 yield Block(partial(rows_of, batch if needed is None else batch.select(needed)), raw.tell())
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SimtoolError(f"Cannot read {file.name} as Arrow: {error}.") from error
 
 

@@ -12,7 +12,6 @@ A name is used like one of the catalogue: in mixtures, studies and reports. To a
 """
 
 import ast
-import codecs
 import operator
 import re
 import tomllib
@@ -70,7 +69,7 @@ class Entry:
 
 def _is_encoding(name: str) -> bool:
     try:
-        codecs.lookup(name)
+        "a".encode(name)  # refuses what is no encoding of text, such as rot13
     except (LookupError, ValueError):
         return False
     return True

@@ -162,3 +162,12 @@ def test_a_page_that_becomes_large_is_a_message(tmp_path, monkeypatch):
     monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "7")
     blocks = formats.FORMATS["parquet"](local_file(tmp_path / "a.parquet"), ("text",))
     assert sum(len(block.parse(Reading())) for block in blocks) == 1_001
+
+
+@pytest.mark.parametrize(("form", "write"), [("parquet", pq.write_table), ("Arrow", feather.write_feather)])
+def test_a_name_that_is_not_utf8_is_a_message(tmp_path, form, write):
+    path = tmp_path / "a"
+    write(pa.table({"a long name": ["a"], "text": ["b"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"a long name", b"\xcd long name"))
+    with pytest.raises(SimtoolError, match=rf"^Cannot read .*a as {form}: "):
+        texts_of(path)

@@ -159,7 +159,7 @@ def test_a_table_is_read_in_the_dialect_that_is_said(options, tmp_path):
     assert corpus.describe() == "file t.csv ('~', no quoting)"
 
 
-@pytest.mark.parametrize("encoding", ["nothing", "a\\u0000b", ""])
+@pytest.mark.parametrize("encoding", ["nothing", "a\\u0000b", "", "rot13", "zlib", "undefined"])
 def test_an_encoding_that_is_none_is_a_message(tmp_path, encoding):
     (tmp_path / "simtool.toml").write_text(f'[corpora.a]\npath = "a.jsonl"\nencoding = "{encoding}"\n')
     with pytest.raises(SimtoolError, match=r"^Unknown encoding .*\. Name one such as utf-16, latin-1 or cp1252\.$"):
