@@ -38,7 +38,8 @@ TILE_SPLITS = 13
 # A matrix of 50 corpora takes 0.8 times as long, half-splits of 8 as long, and 10 targets with 10 splits twice as long.
 PAIRED_TARGETS = 16
 PAIRED_SPLITS = 100
-PAIR_SIZE = 1 << 17  # shares of a pair at a time, float32
+# Entries of a pair at a time, summed in float32, where the frequent swallow the rest: js was 1.5e-5 off with 6,553
+PAIR_COLUMNS = 512
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,7 @@ def sum_pairs(
 
 
 def _pairs(i: int, j: int, counts: FoldCounts, shares: FoldShares, scratch: Scratch) -> Iterator[SplitPairs]:
-    """All entries that a source and a target have, so many at a time that their shares are PAIR_SIZE."""
+    """All entries that a source and a target have, PAIR_COLUMNS at a time."""
     parts = [(shares.of_sources[i], counts.sources[i]), (shares.of_targets[j], counts.targets[j])]
     held_out = i - counts.with_held_out.start
     if held_out >= 0:
@@ -265,9 +266,9 @@ def _pairs(i: int, j: int, counts: FoldCounts, shares: FoldShares, scratch: Scra
     R = len(parts[0][0])
     of_folds = np.hstack([np.hstack([of for of, _ in parts])[:, order], np.full((R, 1), TINY, np.float32)])
     sides = np.flatnonzero(part != 1), np.flatnonzero(part == 1)
-    entries, size = np.flatnonzero(counts.in_source[i] & counts.in_target[j]), max(1, PAIR_SIZE // R)
-    for start in range(0, len(entries), size):
-        some = entries[start : start + size]
+    entries = np.flatnonzero(counts.in_source[i] & counts.in_target[j])
+    for start in range(0, len(entries), PAIR_COLUMNS):
+        some = entries[start : start + PAIR_COLUMNS]
         by_fold = np.ones((len(part) + 1, len(some)), np.float32)
         for k, (_, of) in enumerate(parts):
             by_fold[:-1][part == k] = of.take(some, axis=1)

@@ -69,7 +69,7 @@ def test_sparse_counts_in_several_tiles(metric, monkeypatch):
     """Targets that have few of the entries, entries that nobody has, and tiles that end in the middle."""
     monkeypatch.setattr(module, "TILE_COLUMNS", 16)
     monkeypatch.setattr(module, "TILE_SPLITS", 3)
-    monkeypatch.setattr(module, "PAIR_SIZE", 7 * 6)
+    monkeypatch.setattr(module, "PAIR_COLUMNS", 6)
     rng = np.random.default_rng(0)
     sources = (rng.poisson(2, (3, N_FOLDS, 100)) * (rng.random((3, 1, 100)) < 0.5)).astype(np.float32)
     targets = (rng.poisson(2, (2, N_FOLDS, 100)) * (rng.random((2, 1, 100)) < 0.2)).astype(np.float32)
@@ -124,8 +124,8 @@ def test_in_fast_order_one_target_joins_or_leaves_at_a_time(entries):
 
 
 def test_sums_over_pairs_look_only_at_the_entries_that_both_have(monkeypatch):
-    """With and without a part held out; PAIR_SIZE of them at a time."""
-    monkeypatch.setattr(module, "PAIR_SIZE", 3 * 4)
+    """With and without a part held out; PAIR_COLUMNS of them at a time."""
+    monkeypatch.setattr(module, "PAIR_COLUMNS", 4)
     looked_at = []
 
     def n_entries(pairs):
