@@ -4,6 +4,9 @@ Of `simtool profile` and all its processes, user and system together. Workers ar
 on Linux they become this one's when they are orphans, and so what runs besides is not counted, though it slows them
 down. Medians of turns, in which all take their turn.
 
+`simtool profile` starts no more workers than processors for files of this machine: here it is told that there are
+enough, and the last row is what it does by itself.
+
 The text repeats no document: of one that is repeated, one worker has most words in its cache from the second time on,
 and eight have not.
 """
@@ -25,11 +28,13 @@ import orjson
 from simtool.corpora.sources import file_corpus
 from simtool.profiles.resolve import Options, local_text
 
-WORKERS = (1, 2, 4, 8)
 CORPORA = (
     "wikipedia", "starcoder", "flan", "openstax_textbooks", "knowledgeqa", "novels", "imdb_reviews", "pycode",
     "math_deepmind",
 )  # fmt: skip
+AS_IT_IS = "from simtool.cli import main; main()"
+ENOUGH = f"from simtool import executor; executor.n_processors = lambda: 8; {AS_IT_IS}"
+ROWS = [(str(n), n, ENOUGH) for n in (1, 2, 4, 8)] + [("`--workers 8`", 8, AS_IT_IS)]
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -51,10 +56,10 @@ def seconds_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def cost_of(path: Path, feature: str, workers: int) -> tuple[float, float]:
+def cost_of(path: Path, feature: str, workers: int, program: str) -> tuple[float, float]:
     """Processor seconds, and seconds by the clock."""
     with tempfile.TemporaryDirectory() as cache:
-        command = [sys.executable, "-m", "simtool.cli", "profile", str(path), "--feature", feature, "--workers"]
+        command = [sys.executable, "-c", program, "profile", str(path), "--feature", feature, "--workers"]
         busy, start = seconds_of_children(), time.perf_counter()
         environment = os.environ | {"SIMTOOL_CACHE": cache}
         subprocess.run([*command, str(workers)], check=True, capture_output=True, env=environment)
@@ -73,18 +78,19 @@ def wait_for_orphans() -> None:
 
 
 def measure(path: Path, feature: str, n_turns: int) -> None:
-    costs = {n: [] for n in WORKERS}
+    costs: dict[str, list[tuple[float, float]]] = {name: [] for name, *_ in ROWS}
     for _ in range(n_turns):
-        for n in WORKERS:
-            costs[n].append(cost_of(path, feature, n))
+        for name, n, program in ROWS:
+            costs[name].append(cost_of(path, feature, n, program))
     n_documents = sum(1 for _ in file_corpus(str(path)).documents())
     print(f"{path.stat().st_size / 1e6:.0f} MB in {n_documents:,} documents, {os.cpu_count()} processors,")
     print(f"load average {os.getloadavg()[0]:.1f} at the end, medians of {n_turns} turns.\n")
     print("| workers | processor seconds | against 1 worker | seconds |\n|---:|---:|---:|---:|")
-    busy = {n: statistics.median(cost[0] for cost in costs[n]) for n in WORKERS}
-    for n in WORKERS:
-        seconds = statistics.median(cost[1] for cost in costs[n])
-        print(f"| {n} | {busy[n]:.2f} | {busy[n] / busy[1]:.2f} times | {seconds:.2f} |")
+    medians = {
+        name: [statistics.median(column) for column in zip(*turns, strict=True)] for name, turns in costs.items()
+    }
+    for name, (busy, seconds) in medians.items():
+        print(f"| {name} | {busy:.2f} | {busy / medians['1'][0]:.2f} times | {seconds:.2f} |")
 
 
 def main() -> None:
@@ -101,7 +107,7 @@ def main() -> None:
         path = options.path or Path(folder) / "text.jsonl"
         if options.data:
             write_text(path, options.data)
-        cost_of(path, options.feature, 1)  # compiles, and reads the file into memory
+        cost_of(path, options.feature, 1, AS_IT_IS)  # compiles, and reads the file into memory
         measure(path, options.feature, options.turns)
 
 

@@ -55,6 +55,11 @@ def run(
     return _run_in_processes(function, tasks, workers, report, _context(preload), takes_first=not preload)
 
 
+def n_processors() -> int:
+    """How many this process may use: under Slurm or in a container not all that there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _context(preload: Sequence[str]) -> Any:
     """How local workers start: not as forks of this process, since its threads (a tokenizer's, a progress bar's) do not
     survive a fork, but of one that only imported what they need. Each costs 0.03 s of processor time; a new one 0.5 s.

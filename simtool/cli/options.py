@@ -3,7 +3,6 @@
 A number may be written 300k, 2M or 2B wherever one is taken. To add an option for several commands, name it here.
 """
 
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -228,6 +227,7 @@ def options_of(
     chat_template: str = "none",
 ) -> "Options":
     """The options of counting, from what is typed."""
+    from simtool.executor import n_processors
     from simtool.profiles.count import Budget
     from simtool.profiles.resolve import Options
 
@@ -238,7 +238,7 @@ def options_of(
         text_field=",".join(text_field) if text_field else None,
         chat_template=None if chat_template == "none" else chat_template,
         skip_bad=skip_bad,
-        workers=workers or (0 if engine == Engine.ray.value else os.cpu_count() or 1),  # the cluster has its own number
+        workers=workers or (0 if engine == Engine.ray.value else n_processors()),  # the cluster has its own number
         budget=budget or Budget(),
         engine=engine,
         **({"report": progress.report} if progress else {}),

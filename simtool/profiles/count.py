@@ -72,7 +72,9 @@ def count_corpus(
         manifest, pieces = manifest_of(corpus, tokenizer, features, skip_bad)
         folder = None if parts is None else _folder_of(parts, manifest)
         pieces = _unfinished(pieces, folder)
-        tasks = parts_of(corpus, manifest, pieces, _n_workers(corpus, pieces, workers, report), data, folder)
+        _say_undivided(corpus, pieces, workers, report)
+        n = _n_workers(corpus, pieces, workers, run_on, report)
+        tasks = parts_of(corpus, manifest, pieces, n, data, folder)
         profile, facts = _add_parts(tasks, workers, run_on, report)
     elif budget.seed is not None or isinstance(corpus.source, HubFiles):
         sample = _Sample(corpus, tokenizer, features, budget, skip_bad, data, parts)
@@ -186,7 +188,8 @@ class _Sample:
         manifest, pieces = manifest_of(self.corpus, self.tokenizer, self.features, self.skip_bad)
         manifest = replace(manifest, version=f"{manifest.version} exact {self.budget}")
         folder = None if self.parts is None else _folder_of(self.parts, manifest).local
-        workers = _n_workers(self.corpus, pieces, workers, report)
+        _say_undivided(self.corpus, pieces, workers, report)
+        workers = _n_workers(self.corpus, pieces, workers, "local", report)
         tasks, before = gather_tasks(self.corpus, manifest, self.budget, pieces, workers, self.data, folder)
         with preloaded_tokenizer(manifest.tokenizer, self.data):
             gathered = executor.run(gather, tasks, len(tasks), report, _preload(self.corpus, gather))
@@ -201,7 +204,8 @@ class _Sample:
         manifest, pieces = manifest_of(self.corpus, self.tokenizer, self.features, self.skip_bad, "", blocks)
         folder = None if self.parts is None else _folder_of(self.parts, manifest)
         pieces = _unfinished(pieces, folder)
-        tasks = parts_of(self.corpus, manifest, pieces, max(1, min(workers, len(pieces))), self.data, folder)
+        n = _n_workers(self.corpus, pieces, workers, run_on, report)
+        tasks = parts_of(self.corpus, manifest, pieces, n, self.data, folder)
         return _add_parts(tasks, workers, run_on, report)
 
 
@@ -246,15 +250,27 @@ def parts_of(
     ]
 
 
-def _n_workers(corpus: Corpus, pieces: Sequence[Piece], workers: int, report: executor.Report) -> int:
-    """As many as there are pieces at most; says where a large one cannot be divided."""
+def _say_undivided(corpus: Corpus, pieces: Sequence[Piece], workers: int, report: executor.Report) -> None:
+    """Say where a large piece is all of a file that cannot be divided."""
     size = piece_bytes(getattr(corpus.source, "n_bytes", None))
     if workers != 1 and (n := sum(piece.n_bytes > 2 * size for piece in pieces)):
         report(
             f"{corpus.name}: {n} of {len(pieces)} pieces can be read from the beginning only, each by one"
             " worker. JSON lines, parquet and zstd in frames (pzstd) are divided."
         )
-    return max(1, min(workers, len(pieces)))
+
+
+def _n_workers(
+    corpus: Corpus, pieces: Sequence[Piece], workers: int, run_on: executor.Engine, report: executor.Report
+) -> int:
+    """As many as there are pieces at most, and for files of this machine as processors: more take longer, by the clock
+    too, as each has caches of its own and puts the others' out of the processor's."""
+    n, n_processors = max(1, min(workers, len(pieces))), executor.n_processors()
+    files = getattr(corpus.source, "files", ())
+    if run_on != "local" or n <= n_processors or not files or any(file.is_remote for file in files):
+        return n
+    report(f"{corpus.name}: counted by {n_processors} workers, one per processor; {n} would take longer.")
+    return n_processors
 
 
 def _add_parts(

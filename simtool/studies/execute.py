@@ -4,7 +4,6 @@ A node that is done says so in its folder (`worker`). So a study that is interru
 studies that share a folder of runs share what they have in common.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -249,7 +248,7 @@ def usual_workers(device: str) -> int:
 
     if usual_device(device) == "cuda":
         return torch.cuda.device_count() if device in ("auto", "cuda") else 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return executor.n_processors()
 
 
 def _sentences_only(report: Report) -> Report:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simtool import executor
 from simtool.corpora import files, pieces
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
@@ -47,6 +48,26 @@ def same_counts(a: Profile, b: Profile) -> bool:
 
 def described(corpus) -> tuple:
     return manifest_of(corpus, DEFAULT, FEW, False)
+
+
+def test_files_of_this_machine_are_counted_by_a_worker_per_processor(corpus, monkeypatch):
+    """Eight on two processors took 1.26 times the processor time of one, and longer by the clock."""
+    messages = []
+    monkeypatch.setattr(executor, "n_processors", lambda: 2)
+    counted = count_corpus(corpus, DEFAULT, FEW, workers=8, report=messages.append)
+    said = f"{corpus.name}: counted by 2 workers, one per processor; 8 would take longer."
+    assert [message for message in messages if isinstance(message, str)] == [said]
+    assert {message.shard for message in messages if isinstance(message, Counted)} == {0, 1}
+    assert same_counts(counted, count_corpus(corpus, DEFAULT, FEW))
+
+
+def test_the_more_workers_the_better_where_text_comes_from_afar(corpus, monkeypatch):
+    monkeypatch.setattr(executor, "n_processors", lambda: 2)
+    (file,) = corpus.source.files
+    far = replace(corpus, source=replace(corpus.source, files=(replace(file, location="s3://bucket/text.jsonl"),)))
+    pieces = described(corpus)[1]
+    assert [build._n_workers(of, pieces, 8, "local", lambda message: None) for of in (corpus, far)] == [2, 8]
+    assert build._n_workers(corpus, pieces, 8, "ray", lambda message: None) == 8
 
 
 def test_the_counts_are_those_of_a_plain_count(corpus):
