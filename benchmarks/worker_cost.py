@@ -5,7 +5,8 @@ on Linux they become this one's when they are orphans, and so what runs besides 
 down. Medians of turns, in which all take their turn.
 
 `simtool profile` starts no more workers than processors for files of this machine: here it is told that there are
-enough, and the last row is what it does by itself.
+enough, and the last row is what it does by itself. In the row before, each of eight workers is a process of its own, of
+which two run at a time: what eight cost where none waits for a processor, as far as two can tell.
 
 The text repeats no document: of one that is repeated, one worker has most words in its cache from the second time on,
 and eight have not.
@@ -34,7 +35,15 @@ CORPORA = (
 )  # fmt: skip
 AS_IT_IS = "from simtool.cli import main; main()"
 ENOUGH = f"from simtool import executor; executor.n_processors = lambda: 8; {AS_IT_IS}"
-ROWS = [(str(n), n, ENOUGH) for n in (1, 2, 4, 8)] + [("`--workers 8`", 8, AS_IT_IS)]
+TWO_AT_A_TIME = (
+    "from simtool import executor; pool = executor.ProcessPoolExecutor; "
+    "executor.ProcessPoolExecutor = lambda n, *rest: pool(2, *rest, max_tasks_per_child=1); " + ENOUGH
+)
+ROWS = [
+    *((str(n), n, ENOUGH) for n in (1, 2, 4, 8)),
+    ("8, two at a time", 8, TWO_AT_A_TIME),
+    ("`--workers 8`", 8, AS_IT_IS),
+]
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 

@@ -5,6 +5,7 @@ such models; its parameters have the names of Pythia's checkpoints, so that savi
 logits against those of transformers.
 """
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,7 @@ def build_model(
         raise SimtoolError("A residual stream in bf16 is for the sizes by name only. Leave --residual-precision out.")
     if (Path(name) / "config.json").exists():
         transformers = import_transformers()
+        _check_config(Path(name), _read_config(Path(name)))
         try:
             config = transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
             config.vocab_size = padded_vocabulary(vocabulary_size)
@@ -344,12 +346,8 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
 
     folder = Path(folder)
     check_checkpoint(folder)
-    try:
-        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SimtoolError(f"No model at {folder}: it has no config.json.") from error
-    except (OSError, ValueError) as error:
-        raise SimtoolError(f"{folder / 'config.json'} cannot be read: {error}.") from error
+    config = _read_config(folder)
+    _check_config(folder, config)
     weights = folder / "model.safetensors"
     with damage_as_message(weights, "Export the checkpoint again, or fetch the model again."):
         if _is_ours(config) and weights.exists():
@@ -363,11 +361,33 @@ def load_model(folder: Path) -> "GPTNeoX | FromTransformers":
     transformers = import_transformers()
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
     except (OSError, ValueError) as error:
         raise _not_loaded(folder, error) from error
     return FromTransformers(model)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        return parse_json((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SimtoolError(f"No model at {folder}: it has no config.json.") from error
+    except (OSError, ValueError) as error:
+        raise SimtoolError(f"{folder / 'config.json'} cannot be read: {error}.") from error
+
+
+def _check_config(folder: Path, config: Any) -> None:
+    """Refuse a configuration that names a kernel of the hub for its attention or its experts: transformers would fetch
+    and run it, whatever `trust_remote_code` says."""
+    items = [("", value) for value in config] if isinstance(config, list) else []
+    for key, value in config.items() if isinstance(config, dict) else items:
+        if "implementation" in key and "/" in json.dumps(value):
+            raise SimtoolError(
+                f"The config.json of {folder} names code to be fetched ({key}: {json.dumps(value)}), and simtool runs"
+                " none of a model's code.\nRemove the line: transformers then takes an implementation of its own."
+            )
+        _check_config(folder, value)
 
 
 def _not_loaded(folder: Path, error: Exception) -> SimtoolError:
@@ -375,6 +395,11 @@ def _not_loaded(folder: Path, error: Exception) -> SimtoolError:
         return SimtoolError(
             f"The model of {folder} needs code that comes with it, and simtool runs none of a model's code.\n"
             "Name a model whose architecture is part of transformers."
+        )
+    if any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors*")):
+        return SimtoolError(
+            f"The weights of {folder} are pickled (.bin), which can run code when they are read; simtool reads none.\n"
+            "Save them as safetensors: save_pretrained() of transformers does."
         )
     return SimtoolError(f"transformers cannot load a causal model from {folder}: {error}")
 

@@ -190,6 +190,36 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
 
 
+def test_pickled_weights_are_not_read(tmp_path):
+    config = transformers.LlamaConfig(
+        vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    config.save_pretrained(tmp_path)
+    weights = transformers.LlamaForCausalLM(config).state_dict()
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    with pytest.raises(SimtoolError, match="are pickled"):
+        load_model(tmp_path)
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    assert load_model(tmp_path).head.shape == (100, 32)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("value", ["somebody/kernel", "flash|somebody/kernel@main:name", {"": "somebody/kernel"}])
+@pytest.mark.parametrize("field", ["_attn_implementation", "attn_implementation", "_experts_implementation_internal"])
+def test_a_kernel_that_a_configuration_names_is_not_fetched(tmp_path, field, value, inside):
+    """Which transformers would run: 4.56 to 5.2 anybody's (CVE-2026-4372), later ones those of one organisation."""
+    config = transformers.LlamaConfig(
+        vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    hostile = {"text_config": {field: value}} if inside else {field: value}
+    path.write_text(json.dumps(json.loads(path.read_text()) | hostile))
+    for load in (lambda: build_model(str(tmp_path), 300, 0), lambda: load_model(tmp_path)):
+        with pytest.raises(SimtoolError, match="names code to be fetched"):
+            load()
+
+
 def test_what_writes_to_the_residual_stream_begins_smaller():
     model = build_model("nano", 256, 0)  # 4 layers, 96 wide
     named = dict(model.named_parameters())
