@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 
 
 class SimtoolError(Exception):
@@ -24,6 +25,12 @@ def missing_extra(error: ModuleNotFoundError) -> SimtoolError | None:
     if extra is None:
         return None
     return SimtoolError(f"This needs {error.name}: pip install '.[{extra}]' in a clone of simtool.")
+
+
+def require(package: str) -> None:
+    """Raise SimtoolError where a package of an extra is not installed: before anything that would end with that."""
+    if find_spec(package) is None:
+        raise missing_extra(ModuleNotFoundError(name=package))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SimtoolError:

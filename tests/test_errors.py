@@ -1,8 +1,10 @@
 """One message: what was given, the nearest name, what is allowed."""
 
+import sys
+
 import pytest
 
-from simtool.errors import SimtoolError, TrainingDiverged, missing_extra, unknown
+from simtool.errors import SimtoolError, TrainingDiverged, missing_extra, require, unknown
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_all():
@@ -28,3 +30,10 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(package, extra)
 
 def test_any_other_package_is_a_bug():
     assert missing_extra(ModuleNotFoundError(name="numpy")) is None
+
+
+def test_what_is_required_is_looked_for_before_anything_is_begun(monkeypatch):
+    require("json")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(SimtoolError, match=r"^This needs torch: pip install '\.\[train\]'"):
+        require("torch")

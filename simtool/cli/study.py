@@ -94,8 +94,10 @@ def train_eval(
     from simtool.display.console import console
     from simtool.display.progress import Counting
     from simtool.display.study import Studying, print_conclusions, print_plan
+    from simtool.errors import require
     from simtool.studies.execute import failure_of
 
+    require("torch")
     template = None if chat_template == "none" else chat_template
     study = api.define_study(
         preset, pretrain, mid or (), cpt or (), target or (), model, train_tokens, seeds, start, template

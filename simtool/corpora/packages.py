@@ -65,11 +65,11 @@ class Packages:
         import xxhash
 
         digest = xxhash.xxh3_128()
-        for file in self.files():
+        for file in self.source_files():
             digest.update(f"{file.distribution}\0{file.name}\0{file.mark}\0".encode())
         return f"packages:{self.view}:{digest.hexdigest()}"
 
-    def files(self) -> list[SourceFile]:
+    def source_files(self) -> list[SourceFile]:
         """What is read, in order. The order is that of a hash of the names, so that the beginning of the
         stream is a sample of all packages and not the first of the alphabet."""
         listed = list(_own_environment() if self.site is None else _installed(self.site))
@@ -82,7 +82,7 @@ class Packages:
 
     def read(self, shard: int = 0, n_shards: int = 1, reading: Reading | None = None) -> Iterator[list[Row]]:
         rows_of = VIEWS[self.view]
-        files = self.files()
+        files = self.source_files()
         if not files:
             raise SimtoolError("No Python packages are installed here: no .py file was found.")
         rows: list[Row] = []

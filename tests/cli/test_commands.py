@@ -125,6 +125,15 @@ def test_messages_advise_what_every_command_has():
         assert "--text-field" not in Path(module.__file__).read_text(encoding="utf-8")
 
 
+def test_a_study_without_torch_ends_before_it_counts(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(sys, "argv", ["simtool", "train-eval"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", "simtool: This needs torch: pip install '.[train]' in a clone of simtool.\n")
+
+
 def test_a_message_from_anywhere_shows_no_secret_of_a_url(monkeypatch, capsys):
     def fail(**_):
         raise SimtoolError("Cannot read http://me:hunter2@host/a.jsonl?token=hunter3 now.")

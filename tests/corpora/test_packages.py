@@ -153,7 +153,8 @@ def test_halves_share_no_file_and_leave_none_out(site):
         install(site, f"p{n}", {f"p{n}/{part}.py": SHAPES for part in "ab"})
     first, second = (Packages("source", (str(site),), False, half) for half in (0, 1))
     whole, *halves = (
-        {(file.distribution, file.name) for file in source.files()} for source in (view(site, "source"), first, second)
+        {(file.distribution, file.name) for file in source.source_files()}
+        for source in (view(site, "source"), first, second)
     )
     assert halves[0] | halves[1] == whole and not halves[0] & halves[1]
     assert min(map(len, halves)) > 20  # of 63
@@ -164,7 +165,7 @@ def test_halves_share_no_file_and_leave_none_out(site):
 def test_the_functions_of_the_catalogue_come_from_other_files_than_its_source(monkeypatch):
     monkeypatch.setattr("simtool.corpora.packages._own_environment", lambda: ())  # the standard library will do
     text, prose, functions = (
-        {(file.distribution, file.name) for file in find_corpus(f"python_{view}").source.files()}
+        {(file.distribution, file.name) for file in find_corpus(f"python_{view}").source.source_files()}
         for view in ("source", "docstrings", "functions")
     )
     assert text == prose and len(functions) > 100 and not functions & text
@@ -184,10 +185,10 @@ def test_identity_changes_with_what_is_installed(site):
 def test_order_is_the_same_in_every_process(site):
     code = (
         "import sys; from simtool.corpora.packages import Packages;"
-        "print(*[f.name for f in Packages('source', (sys.argv[1],), False).files()])"
+        "print(*[f.name for f in Packages('source', (sys.argv[1],), False).source_files()])"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(site)], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == [file.name for file in view(site, "source").files()]
+    assert ran.stdout.split() == [file.name for file in view(site, "source").source_files()]
 
 
 def files_of(**sizes: list[int]) -> list[SourceFile]:
@@ -211,7 +212,7 @@ def test_an_empty_environment_says_so(tmp_path):
 
 @pytest.fixture(scope="module")
 def here():
-    return Packages("source").files()
+    return Packages("source").source_files()
 
 
 def test_this_environment_has_text_of_its_own(here):

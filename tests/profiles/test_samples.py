@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from simtool.corpora import files, steps
+from simtool.corpora.catalogue import find_corpus
 from simtool.corpora.sources import Files, file_corpus
 from simtool.profiles import samples
 from simtool.profiles.count import Budget, count_corpus
@@ -192,3 +193,12 @@ def test_an_interrupted_sample_goes_on_where_it_was(corpus, tmp_path):
     resumed = count_corpus(corpus, DEFAULT, FEW, TOKENS, parts=tmp_path / "parts", report=again.append)
     assert same_counts(resumed, whole)
     assert isinstance(again[0], Counted) and again[0].n_tokens == sum(message.n_tokens for message in seen) > 0
+
+
+@pytest.mark.parametrize("name", ["python_source", "gen_facts"])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_text_that_is_no_file_is_sampled_too(name, seed, monkeypatch):
+    """What every machine has, and the default study trains on: neither files nor a set of the hub."""
+    monkeypatch.setattr("simtool.corpora.packages._own_environment", lambda: ())  # the standard library will do
+    profile = count_corpus(find_corpus(name), DEFAULT, ("token",), Budget(tokens=20_000, seed=seed))
+    assert 15_000 < profile.size["tokens"] <= 20_000
