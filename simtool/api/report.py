@@ -36,7 +36,7 @@ def report(
     corpora
         As in `matrix`: names, paths, or {name: texts, a DataFrame, a data set}.
     pretrain, mid, targets
-        As in `advantage`; by default what the catalogue says of the corpora named.
+        As in `advantage`; by default what the catalogue says of the corpora named. Text of your own is mixed in.
     study
         Folder of a study, whose tables are shown as well; corpora are then counted as the study counted them.
     sweep

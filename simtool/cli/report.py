@@ -40,7 +40,7 @@ def report(
     target: Targets = None,
     view: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="METRIC.FEATURE of a matrix to switch to; repeatable. token, js, syntax and kl by default."),
+        typer.Option(help="METRIC.FEATURE of a matrix to switch to, such as js.token2. Repeatable; five by default."),
     ] = None,
     examples: Annotated[
         int,
@@ -63,8 +63,8 @@ def report(
     """Write one self-contained page: similarities, what brings a target closer, which mixture to train on.
 
     It opens from disk, loads nothing from a network, and says of every number what it means and how sure it is.
-    Without --pretrain it is the first general corpus named; without --mid each specialised corpus is mixed in at 0.2;
-    without --target every SFT set is one.
+    Without --pretrain it is the first general corpus named; without --mid each specialised corpus, and each of your
+    own files, is mixed in at 0.2; without --target every SFT set is one.
 
     Example: simtool report c4 starcoder math pycode gsm8k --out report.html
     """

@@ -89,6 +89,8 @@ def load_entries(path: Path) -> dict[str, Entry]:
         raise SimtoolError(f"No corpora file {path}. Check the path.") from error
     except (OSError, ValueError) as error:
         raise SimtoolError(f"{path} cannot be read: {error}.") from error
+    if others := [name for name in content if name != "corpora"]:
+        raise SimtoolError(f"{path}: {others[0]!r} is nothing that is read. A corpus is a table [corpora.{others[0]}].")
     known = [field.name for field in fields(Entry)]
     entries = {}
     for name, settings in _tables(path, content.get("corpora", {})).items():

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from simtool.corpora.catalogue import CATALOGUE
+from simtool.corpora.corpus import Role
+from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError
 from simtool.mixing.advice import Advice, advise
 from simtool.mixing.constraints import Constraints
@@ -20,7 +22,7 @@ from simtool.prediction.curve import Curve, curve
 from simtool.prediction.predictors import AUTO
 from simtool.profiles.features import find_feature
 from simtool.profiles.profile import Profile
-from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, provenance_of
+from simtool.profiles.resolve import Options, ResolvedProfile, find_profiles, own_entries, provenance_of
 from simtool.similarity.attribution import Difference, difference, shares_once
 from simtool.similarity.duplicates import pairs_above_ceiling
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
@@ -130,7 +132,7 @@ def gather(
     options: Options | None = None,
     examples: int = 0,
 ) -> Findings:
-    """Measure all of it. Roles that are not given are the catalogue's, see `roles`."""
+    """Measure all of it. Roles that are not given follow from the corpora, see `roles`."""
     options = options or Options()
     if len(corpora) < 2:
         raise SimtoolError(f"A report compares two corpora or more. Got {', '.join(corpora) or 'none'}.")
@@ -140,7 +142,7 @@ def gather(
     tables = load_study(study) if study is not None else None
     proxy_runs = load_sweep_tables(sweep) if sweep is not None else None
     measures = [parse_view(view) for view in views]
-    parts = roles(corpora, pretrain, mid, targets)
+    parts = roles(corpora, pretrain, mid, targets, options)
     resolved = _resolve(corpora, parts, measures, options)
     profiles = {name: profile.profile for name, profile in resolved.items()}
     mixtures = {name: parse_mixture(name) for name in corpora}
@@ -206,16 +208,29 @@ def parse_view(text: str) -> tuple[str, str]:
     return metric, feature
 
 
-def roles(corpora: Sequence[str], pretrain: str | None, mid: Sequence[str], targets: Sequence[str]) -> Roles:
-    """What is not given is read off the catalogue: the first general corpus, each specialised one at SHARE, all SFT
+def roles(
+    corpora: Sequence[str], pretrain: str | None, mid: Sequence[str], targets: Sequence[str], options: Options
+) -> Roles:
+    """What is not given follows from `role_of`: the first general corpus, each specialised one at SHARE, all SFT
     sets."""
 
-    def of(role: str) -> list[str]:
-        return [name for name in corpora if name in CATALOGUE and CATALOGUE[name].role == role]
+    def of(role: Role, *others: str) -> list[str]:
+        return [name for name in corpora if role_of(name, options) == role and name not in others]
 
     general = pretrain or next(iter(of("general")), None)
-    mixtures = list(mid) or [f"{name}:{SHARE}" for name in of("specialised") if name != general]
-    return Roles(general, tuple(mixtures), tuple(targets or [name for name in of("sft") if name != general]))
+    base = parse_mixture(general).weights if general else {}
+    goals = tuple(targets or of("sft", *base))
+    mixtures = mid or [f"{name}:{SHARE}" for name in of("specialised", *base, *goals)]
+    return Roles(general, tuple(mixtures), goals)
+
+
+def role_of(name: str, options: Options) -> Role | None:
+    """What the catalogue or the corpora file says; any other text of one's own is specialised. A mixture has none."""
+    if len(parse_mixture(name).weights) > 1:
+        return None
+    location = parse_spec(name).location
+    known = options.corpora.get(name) or own_entries(options).get(location) or CATALOGUE.get(location)
+    return known.role if known else "specialised"
 
 
 def special_corpora(pretrain: Mixture, mixtures: Mapping[str, Mixture]) -> list[str]:

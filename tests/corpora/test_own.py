@@ -91,6 +91,7 @@ def test_a_preview_shows_the_mask(options):
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
+        ('[crawl]\npath = "a"', "{file}: 'crawl' is nothing that is read. A corpus is a table [corpora.crawl]."),
         ('[corpora.a]\nfields = "x"', '{file}: a has no path. Say where its text is: path = "FILE".'),
         ('[corpora.c4]\npath = "x"', "{file}: 'c4' is a corpus of the catalogue. Choose another."),
         ('[corpora."a b"]\npath = "x"', "{file}: 'a b' is no name (letters, digits, _ and -). Choose another."),

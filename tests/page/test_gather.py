@@ -11,8 +11,18 @@ from simtool.profiles.resolve import Options
 
 
 def test_roles_come_from_the_catalogue():
-    assert roles(["starcoder", "gsm8k", "c4", "wikipedia"], None, (), ()) == Roles("c4", ("starcoder:0.2",), ("gsm8k",))
-    assert roles(["gsm8k", "c4"], "dclm", ["math:0.1"], ["lima"]) == Roles("dclm", ("math:0.1",), ("lima",))
+    known = ["starcoder", "gsm8k", "c4", "wikipedia"]
+    assert roles(known, None, (), (), Options()) == Roles("c4", ("starcoder:0.2",), ("gsm8k",))
+    assert roles(["gsm8k", "c4"], "dclm", ["math:0.1"], ["lima"], Options()) == Roles("dclm", ("math:0.1",), ("lima",))
+
+
+def test_text_of_ones_own_is_mixed_in_unless_it_has_another_role(tmp_path):
+    (tmp_path / "simtool.toml").write_text('[corpora.crawl]\npath = "crawl.jsonl"\nrole = "general"\n')
+    options = Options(corpora_file=tmp_path / "simtool.toml", corpora={"mine": ["a text"]})
+    named = ["crawl", "notes.jsonl", "mine", "openai/gsm8k", "goal.jsonl", "c4:0.5+math:0.5"]
+    own = ("notes.jsonl:0.2", "mine:0.2", "openai/gsm8k:0.2")
+    assert roles(named, None, (), ["goal.jsonl"], options) == Roles("crawl", own, ("goal.jsonl",))
+    assert roles(named, "notes.jsonl:0.5+c4:0.5", (), ["goal.jsonl"], options).mid == own[1:]
 
 
 def test_views():
