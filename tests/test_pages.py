@@ -17,10 +17,12 @@ import simtool
 from simtool.api import MODULES
 from simtool.cli import app
 from simtool.corpora.catalogue import CATALOGUE
+from simtool.corpora.corpus import Corpus
 from simtool.prediction.predictors import PREDICTORS
 from simtool.profiles.features import FEATURES
 from simtool.similarity.metrics import METRICS
 from simtool.studies import presets
+from simtool.studies.plan import Study
 from simtool.studies.presets import PRESETS
 from simtool.tokens.catalogue import TOKENIZERS
 from simtool.training.schedules import SCHEDULES
@@ -44,7 +46,7 @@ def shown_outputs() -> list:
     """(command, output) of the commands whose output a page shows; "..." stands for lines that are left out."""
     shown = []
     for block in blocks("console"):
-        for part in re.split(r"^\$ ", block.values[1], flags=re.M)[1:]:
+        for part in re.split(r"^\$ ", block.values[1].replace("\\\n", " "), flags=re.M)[1:]:
             command, _, output = part.partition("\n")
             if output.strip() and command.startswith("simtool "):
                 shown.append(pytest.param(command, output, id=command))
@@ -172,6 +174,13 @@ def test_code_of_how_to_add_a_thing_is_that_of_the_package():
         [code] = re.findall(r"```python\n(.*?)```", (DOCS / "howto" / f"{page}.md").read_text(encoding="utf-8"), re.S)
         for line in filter(None, map(str.strip, code.splitlines())):
             assert {line, f"{line},"} & source or line == ")", f"{page}: {line}"
+
+
+@pytest.mark.parametrize(("page", "kind"), [("corpus", Corpus), ("study", Study)])
+def test_fields_that_a_page_explains_are_fields(page, kind):
+    text = (DOCS / "howto" / f"{page}.md").read_text(encoding="utf-8")
+    explained = re.findall(r"`(\w+)`", "".join(re.findall(r"^\|[^|]*\|", text, re.M)))
+    assert len(explained) > 5 and set(explained) <= {field.name for field in dataclasses.fields(kind)}
 
 
 def test_a_study_and_a_figure_as_the_pages_write_them():
