@@ -88,6 +88,17 @@ def test_blocks_of_a_terminal_are_narrow(page):
         assert max(map(len, output), default=0) <= COLUMNS, page
 
 
+WRITTEN = [*DOCS.rglob("*.md"), *(DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
+WRITTEN += [DOCS.parent / folder / "README.md" for folder in ("analyses", "benchmarks", "figures")]
+
+
+@pytest.mark.parametrize("page", sorted(WRITTEN), ids=lambda page: str(page.relative_to(DOCS.parent)))
+def test_every_block_of_code_ends(page):
+    """A fence that ends a block has no language; else the prose behind it is code, and the next code prose."""
+    fences = re.findall(r"^ *```(.*)", page.read_text(encoding="utf-8"), re.M)
+    assert len(fences) % 2 == 0 and not any(fences[1::2])
+
+
 def test_everything_known_by_name_is_on_its_page():
     page = runpy.run_path(str(DOCS / "catalogue.py"))["page"]()
     own = [name for name, predictor in PREDICTORS.items() if predictor.metric is None]
