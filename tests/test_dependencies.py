@@ -5,6 +5,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,12 @@ TOO_OLD = {  # what their authors mended since
     "datasets": "3.6.0",  # ran the script of whoever published the data
     "filelock": "3.20.2",  # could be led to another file by a symbolic link
     "jinja2": "3.1.5",  # let a template out of its sandbox
+    "lightgbm": "4.5.0",  # ran what a machine of a distributed training was sent (CVE-2024-43598)
+    "orjson": "3.11.5",  # deeply nested data overflowed its stack (CVE-2025-67221)
+    "protobuf": "6.33.4",  # so did messages nested in JSON (CVE-2026-0994)
+    "ray": "2.53.0",  # a page open in the browser could delete jobs by way of the dashboard (CVE-2026-27482)
+    # a config.json could set trust_remote_code, and before 5.3 name a kernel to run (CVE-2026-5241, CVE-2026-4372)
+    "transformers": "5.4.0",
 }
 
 
@@ -67,6 +74,12 @@ def test_a_dependency_says_from_which_version_on_and_what_is_installed_is_no_old
         assert specifier.contains(version(name))
     except PackageNotFoundError:
         pytest.skip(f"{name} is not installed")
+
+
+def test_what_several_extras_declare_has_the_same_versions_in_each():
+    lines = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"].values())]
+    versions = {(requirement.name, str(requirement.specifier)) for requirement in map(Requirement, lines)}
+    assert sorted(name for name, _ in versions) == sorted({name for name, _ in versions})
 
 
 @pytest.mark.parametrize("name", TOO_OLD)

@@ -237,7 +237,8 @@ def _problem(hub: Hub, error: Exception) -> SimtoolError | None:
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
-    from huggingface_hub.utils import httpx
+
+    transport_error = HfHubHTTPError.__bases__[0]  # HTTPError of httpx, from 2.0 on of httpx2
 
     page = f"{constants.ENDPOINT}/datasets/{hub.repo}"
     causes = list(_causes(error))
@@ -263,8 +264,8 @@ def _problem(hub: Hub, error: Exception) -> SimtoolError | None:
     if failed or among(HfHubHTTPError):
         status = _status(failed) if failed else "an error"
         return SimtoolError(f"The hub answered {status} for {hub.repo}. Try again later. Or: {INSTEAD}")
-    if among(httpx.HTTPError, ConnectionError, TimeoutError):
-        unreachable = among(httpx.HTTPError) or error
+    if among(transport_error, ConnectionError, TimeoutError):
+        unreachable = among(transport_error) or error
         return SimtoolError(
             f"{hub.repo} is on the hub, and {constants.ENDPOINT} cannot be reached ({unreachable}).\n"
             f"Check the network. Or: {INSTEAD}"
