@@ -1,6 +1,7 @@
 """What other people's files and words may hold, at random: python -m benchmarks.fuzz --seconds 600 --seed 1
 
 files        containers and formats with one to three faults of bytes in them, before or behind compression
+footers      parquet files of several writers with damaged footers
 rows         records of random fields and values, read with random names of fields
 templates    chat templates of random parts, on random chats
 tokenizers   tokenizer.json with a fault
@@ -42,6 +43,7 @@ from typing import Any
 import zstandard
 
 from benchmarks.injection import FAULTS, TooLong, other_value
+from benchmarks.parquet_footers import WRITERS, parquet_of, with_damaged_footer
 from simtool.corpora.chat import ChatTemplate
 from simtool.corpora.corpus import Reading
 from simtool.corpora.layouts import CHATS, PLAIN, PROMPTS, RESPONSES, Messages, find_layout
@@ -223,6 +225,12 @@ def read_file(rng: Random, folder: Path) -> None:
     read_path(folder / name, rng.choice([None, None, "text", "messages", "n"]))
 
 
+def read_footer(rng: Random, folder: Path) -> None:
+    path = folder / "a.parquet"
+    path.write_bytes(with_damaged_footer(parquet_of(rng.choice([*WRITERS])), rng))
+    read_path(path, rng.choice([None, "text", "messages", "n"]))
+
+
 def read_path(path: Path, fields: str | None) -> None:
     """All documents of a path, whole and in three shards.
 
@@ -359,6 +367,7 @@ def read_corpora_file(rng: Random, folder: Path) -> None:
 
 KINDS: dict[str, Callable[[Random, Path], None]] = {
     "files": read_file,
+    "footers": read_footer,
     "rows": read_rows,
     "templates": write_chat,
     "tokenizers": read_tokenizer,

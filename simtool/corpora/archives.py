@@ -50,8 +50,11 @@ def unpacked(location: str, size: int, stamp: str) -> Path:
     try:
         if zipfile.is_zipfile(location):
             with SteppedZip(location) as archive:
-                _check_windows(location, archive.infolist())
-                _check_unpacked(location, size, sum(member.file_size for member in archive.infolist()))
+                members = archive.infolist()
+                if not all(member.filename for member in members):  # zipfile ends in an IndexError there
+                    raise zipfile.BadZipFile("a file in it has no name")
+                _check_windows(location, members)
+                _check_unpacked(location, size, sum(member.file_size for member in members))
                 archive.extractall(folder)
         else:
             with open(location, "rb") as raw, tarfile.open(fileobj=_within_limits(raw), mode="r|*") as archive:

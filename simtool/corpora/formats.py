@@ -142,11 +142,13 @@ def parquet_file(file: File) -> Iterator[tuple[Any, BinaryIO]]:
     import pyarrow
     import pyarrow.parquet
 
+    from simtool.corpora.parquet_footer import open_parquet  # here: it takes pyarrow
+
     try:
         footer = _footer(file.whole) if file.is_remote else None
         with file.open(ahead=0) as raw:
             if footer is None:
-                yield pyarrow.parquet.ParquetFile(raw), raw
+                yield open_parquet(raw), raw
             else:
                 steps: Any = Steps(raw, _chunks(file, footer), file.whole, file.is_sparing)
                 yield (
@@ -161,10 +163,10 @@ def parquet_file(file: File) -> Iterator[tuple[Any, BinaryIO]]:
 def _footer(file: File) -> Any:
     """What stands at the end of a remote parquet file: pieces of it are read in turn, and 64 kB more for each of them
     would be as much as a block of a sample."""
-    import pyarrow.parquet
+    from simtool.corpora.parquet_footer import open_parquet
 
     with file.open(ahead=0) as raw:
-        return pyarrow.parquet.ParquetFile(raw).metadata
+        return open_parquet(raw).metadata
 
 
 def column_names(file: File) -> list[str]:
@@ -209,7 +211,7 @@ def _rows_at_once(file: File, raw: BinaryIO, group: Any, columns: Sequence[str] 
     largest = average = 1
     for chunk in (group.column(n) for n in range(group.num_columns)):
         if columns is None or chunk.path_in_schema.split(".")[0] in columns:
-            average += chunk.total_uncompressed_size // max(group.num_rows, 1)
+            average += max(chunk.total_uncompressed_size, 0) // max(group.num_rows, 1)  # negative in a damaged footer
             if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
                 page = page_at(raw, chunk.dictionary_page_offset)
                 largest = max(largest, page.unpacked if page else 1)

@@ -97,3 +97,12 @@ def test_an_archive_that_stops_is_a_message(tmp_path, kind):
         path.write_bytes(whole[:size])
         with pytest.raises(SimtoolError):
             find_files(str(path))
+
+
+def test_a_file_without_a_name_is_a_message(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("name.txt", "a b")
+    path.write_bytes(path.read_bytes().replace(b"name.txt", b"\0ame.txt"))
+    with pytest.raises(SimtoolError, match=r"^Cannot unpack .*a\.zip: a file in it has no name\. It may be damaged\.$"):
+        find_files(str(path))
