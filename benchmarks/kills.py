@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.faults import without_dates
-from benchmarks.own_files import RUN, STUDY, make_workspace
+from benchmarks.own_files import RUN, STUDY, WORDS, make_workspace
 
 HALF_WRITTEN = (".tokenizing.*", ".saving.*", ".exporting.*")
 SECONDS = 900  # in which a command ends on a busy machine
@@ -40,7 +40,10 @@ WEIGHTS = "checkpoints/*/model.safetensors"
 # the study of defaults (`train-eval --pretrain`), cut small, its arms trained by two processes
 SMALL_STUDY = (*STUDY[: STUDY.index("--workers")], "--workers", "2", "--device", "cpu", "--out", "killed-study")
 COMMANDS = {
-    "profile": Killed(("profile", "a.jsonl", "--feature", "token2", "--workers", "2"), ("cache/profiles/*.parquet",)),
+    "profile": Killed(("profile", "a.jsonl", "--feature", "token2"), ("cache/profiles/*.parquet",)),
+    "profile, two workers": Killed(
+        ("profile", "large.jsonl", "--feature", "token2", "--workers", "2"), ("cache/profiles/*.parquet",)
+    ),
     "tokenize": Killed(("tokenize", "a.jsonl", "--stores", "killed-stores"), ("killed-stores/*/*/*.bin",)),
     "matrix --save": Killed(
         ("matrix", "a.jsonl", "b.jsonl", "--resamples", "20", "--save", "killed"), ("killed/*.csv",)
@@ -52,6 +55,16 @@ COMMANDS = {
         ("killed-study/records.jsonl", "killed-study/tables/study_[le]*.csv", f"killed-study/runs/*/{WEIGHTS}"),
     ),
 }
+
+
+LARGE_BYTES = 24 << 20  # of text: three pieces, so that two workers have something to do
+
+
+def write_large_text(path: Path) -> None:
+    rng = Random(0)
+    with path.open("w") as file:
+        while file.tell() < LARGE_BYTES:
+            file.write(json.dumps({"text": " ".join(rng.choices(WORDS, k=rng.randint(100, 1000)))}) + "\n")
 
 
 def content_hash(folder: Path, patterns: Iterable[str]) -> Mapping[str, str]:
@@ -151,6 +164,7 @@ def main() -> None:
         clean, folder = Path(top, "clean"), Path(top, "work")
         make_workspace(clean, ["run"])
         shutil.rmtree(clean / "cache" / "profiles")
+        write_large_text(clean / "large.jsonl")
         for name in options.only or COMMANDS:
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(clean, folder)
