@@ -45,9 +45,9 @@ import zstandard
 from benchmarks.injection import FAULTS, TooLong, other_value
 from benchmarks.parquet_footers import WRITERS, parquet_of, with_damaged_footer
 from simtool.corpora.chat import ChatTemplate
-from simtool.corpora.corpus import Reading
 from simtool.corpora.layouts import CHATS, PLAIN, PROMPTS, RESPONSES, Messages, find_layout
 from simtool.corpora.own import RowFilter, load_entries
+from simtool.corpora.reading import Reading
 from simtool.corpora.sources import file_corpus, find_files
 from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError

@@ -25,6 +25,7 @@ from benchmarks.faults import without_dates
 from benchmarks.own_files import RUN, STUDY, WORDS, make_workspace
 
 HALF_WRITTEN = (".tokenizing.*", ".saving.*", ".exporting.*")
+YOUNG = ".*.????????.*"  # of `tables.atomic_write`, whose next writing removes those of an hour ago
 SECONDS = 900  # in which a command ends on a busy machine
 
 
@@ -70,7 +71,8 @@ def write_large_text(path: Path) -> None:
 def content_hash(folder: Path, patterns: Iterable[str]) -> Mapping[str, str]:
     """{file: a hash of it}; of a profile, of its counts, as its file says when it was made; lines of JSON in any order,
     as they come when runs end."""
-    return {str(path.relative_to(folder)): _hash(path) for pattern in patterns for path in sorted(folder.glob(pattern))}
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if not path.name.startswith(".")]
+    return {str(path.relative_to(folder)): _hash(path) for path in paths}
 
 
 def _hash(path: Path) -> str:
@@ -149,6 +151,7 @@ def trial(clean: Path, folder: Path, name: str, seconds: float, expected: Mappin
     elif content_hash(folder, patterns) != expected:
         counts["other result"] += 1
         print(f"{name} after a kill at {seconds:.1f} s has another result", file=sys.stderr)
+    counts["left for an hour"] += len(list(folder.rglob(YOUNG)))
     counts["left half written"] += sum(len(list(folder.rglob(glob))) for glob in HALF_WRITTEN)
     return counts
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simtool.corpora.corpus import Document, Reading
+from simtool.corpora.corpus import Document
 from simtool.corpora.layouts import CHATS, PLAIN, PROMPTS, RESPONSES, find_layout
 from simtool.corpora.own import RowFilter, load_entries
+from simtool.corpora.reading import Reading
 from simtool.corpora.sources import file_corpus, find_files
 from simtool.corpora.spec import parse_spec
 from simtool.errors import SimtoolError

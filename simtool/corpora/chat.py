@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from simtool.corpora.corpus import Document, Row, Segment, SegmentRole
+from simtool.corpora.corpus import Document, Segment, SegmentRole
 from simtool.corpora.layouts import Messages, Turn, segments_in_role
+from simtool.corpora.reading import Row
 from simtool.corpora.sandbox import Sandbox, sandbox_of
 
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")

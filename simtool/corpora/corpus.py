@@ -7,13 +7,12 @@ The data's way, in one line: `Source.read` gives lists of rows, `Corpus.render` 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice, takewhile
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from simtool.corpora.limits import longest_document, too_long
+from simtool.corpora.reading import Reading, Row, Source
 from simtool.errors import SimtoolError
 
-Row = dict[str, Any]
-Columns = tuple[str, ...] | None  # those that are needed; None: all
 Role = Literal["general", "specialised", "sft"]
 SegmentRole = Literal["text", "system", "user", "assistant", "tool", "reasoning", "template", "markup"]
 LONG = 1 << 20  # characters: what is shorter is never too long a document
@@ -99,55 +98,6 @@ def prompt_and_response(prompt: str, response: str, between: str = "") -> Docume
         raise TypeError(f"prompt and response must be text, not {type(prompt).__name__} and {type(response).__name__}")
     parts = (Segment("user", prompt, False), Segment("template", between, False), Segment("assistant", response))
     return Document(tuple(part for part in parts if part.text))
-
-
-class Source(Protocol):
-    """Where rows come from. `read` may be called again and gives the same rows in the same order."""
-
-    def read(self, shard: int, n_shards: int, reading: "Reading") -> Iterator[list[Row]]:
-        """Rows in lists of a few MB. The shards 0 .. n_shards - 1 hold every row exactly once."""
-        ...
-
-    def describe(self) -> str:
-        """Where the text comes from, for the provenance column."""
-        ...
-
-    def identity(self) -> str:
-        """Changes when the rows may have changed: what a cached profile of this source is filed under."""
-        ...
-
-
-@dataclass
-class Reading:
-    """One reading of a source: how far it is, and what to do with a bad row.
-
-    skip_bad   leave bad rows out and count them; otherwise the first one ends the reading
-    fraction   of the source read so far, as it lies on disk; None where that is not known
-    columns    the fields that are needed, where the source can leave out others; None: all
-    n_empty    rows that hold no text
-    """
-
-    skip_bad: bool = False
-    n_skipped: int = 0
-    reasons: list[str] = field(default_factory=list)
-    fraction: float | None = None
-    columns: tuple[str, ...] | None = None
-    n_empty: int = 0
-
-    def bad(self, reason: str) -> None:
-        """A row cannot be read: raises SimtoolError, or notes the reason (the first five are kept)."""
-        if not self.skip_bad:
-            raise SimtoolError(f"{reason}\nFix it, or leave such rows out and count them with --skip-bad.")
-        self.n_skipped += 1
-        if len(self.reasons) < 5:
-            self.reasons.append(reason)
-
-
-class Block(NamedTuple):
-    """Records that have been read but not parsed, because most may belong to other shards."""
-
-    parse: Callable[[Reading], list[Row]]
-    position: int  # bytes of the file, as it lies on disk, read so far
 
 
 class Template(Protocol):

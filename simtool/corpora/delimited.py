@@ -8,9 +8,9 @@ from functools import cache, partial
 from typing import Any, BinaryIO
 
 from simtool.corpora.compression import BLOCK, BROKEN, suffix_of
-from simtool.corpora.corpus import Block, Columns, Reading, Row
 from simtool.corpora.files import File, broken, decompressed, head_of
 from simtool.corpora.limits import longest_document, too_long
+from simtool.corpora.reading import Block, Columns, Reading, Row
 from simtool.errors import SimtoolError
 
 DIALECT_HEAD = 1 << 15  # bytes from which the dialect of a table is read (32 kB: 0.05 s)

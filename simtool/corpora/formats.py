@@ -11,12 +11,12 @@ from functools import lru_cache, partial
 from typing import Any, BinaryIO
 
 from simtool.corpora.compression import suffix_of
-from simtool.corpora.corpus import Block, Columns, Reading, Row
 from simtool.corpora.delimited import csv_blocks
 from simtool.corpora.files import HEAD, File, head_of, line_blocks, whole_content
 from simtool.corpora.json_rows import json_blocks, json_lines_blocks, parsed, rows_inside, same_rows
 from simtool.corpora.limits import check_whole, largest_whole, longest_document, too_long
 from simtool.corpora.parquet_pages import page_at, pages
+from simtool.corpora.reading import Block, Columns, Reading, Row
 from simtool.corpora.steps import Steps
 from simtool.corpora.web import page_rows, warc_pages
 from simtool.errors import SimtoolError

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from simtool.corpora.corpus import Reading, Row, document_hash
+from simtool.corpora.corpus import document_hash
 from simtool.corpora.generated.dice import Dice
 from simtool.corpora.generated.drills import drill
 from simtool.corpora.generated.problems import problem
 from simtool.corpora.generated.talk import chat, dialogue
 from simtool.corpora.generated.world import facts, questions
+from simtool.corpora.reading import Reading, Row, Source
 
 Kind = Literal["drills", "problems", "facts", "questions", "dialogue", "chat"]
 GENERATORS: dict[Kind, Callable[[Dice], str | Row]] = {
@@ -30,7 +31,7 @@ VERSION = 1  # a new one where any template changes: cached profiles and stores 
 
 
 @dataclass(frozen=True)
-class Generated:
+class Generated(Source):
     """Documents 0 .. n_documents - 1 of one kind. The number is a stop for readers that read to the end, and no
     more than that: raised, the first documents stay what they were."""
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from simtool.corpora.corpus import Reading, Row, Source
+from simtool.corpora.reading import Reading, Row, Source
 from simtool.errors import SimtoolError
 
 LIST_ROWS = 1_000
@@ -24,7 +24,7 @@ INSTEAD = "Put the text in a file and name the file, or the folder it is in with
 
 
 @dataclass(frozen=True)
-class Hub:
+class Hub(Source):
     """One split of one dataset.
 
     data_files  files of the repository (globs) to read instead of what its card says; every row is in `split`
@@ -53,6 +53,10 @@ class Hub:
         return "hub:" + ":".join(parts) + f":{self.spread}"
 
     @property
+    def is_remote(self) -> bool:
+        return True
+
+    @property
     def n_shares(self) -> int:
         """How many shards can be read that have files of their own; any more would each fetch all of them."""
         with errors_as_messages(self):
@@ -76,7 +80,7 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Hubs:
+class Hubs(Source):
     """Several datasets as one: a list of rows from each in turn, so that a sample holds all of them."""
 
     parts: tuple[Hub, ...]
@@ -86,6 +90,10 @@ class Hubs:
 
     def identity(self) -> str:
         return "+".join(part.identity() for part in self.parts)
+
+    @property
+    def is_remote(self) -> bool:
+        return True
 
     @property
     def n_shares(self) -> int:

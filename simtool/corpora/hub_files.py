@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from simtool.corpora.catalogue import CATALOGUE
-from simtool.corpora.corpus import Block, Columns, Corpus, Reading, Row
+from simtool.corpora.corpus import Corpus
 from simtool.corpora.files import File, listed_file
 from simtool.corpora.formats import named_format
 from simtool.corpora.hub import Hub, Hubs, builder_of, check_split, commit_of, errors_as_messages
-from simtool.corpora.pieces import Piece
+from simtool.corpora.reading import Block, Columns, Piece, Reading, Row
 from simtool.corpora.sources import SAMPLE_ROWS, Files, with_layout, with_layout_of
 from simtool.errors import SimtoolError
 

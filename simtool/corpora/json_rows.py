@@ -11,9 +11,9 @@ import msgspec
 import orjson
 
 from simtool.corpora.compression import BLOCK
-from simtool.corpora.corpus import Block, Columns, Reading, Row
 from simtool.corpora.files import File, line_blocks, whole_content
 from simtool.corpora.limits import LARGEST_WHOLE, longest_document
+from simtool.corpora.reading import Block, Columns, Reading, Row
 from simtool.errors import SimtoolError
 
 CHECKED = 2 * BLOCK  # bytes: what is shorter fits into memory, whatever it holds

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from simtool.corpora.corpus import Document, Row, Segment, SegmentRole, plain_text, prompt_and_response
+from simtool.corpora.corpus import Document, Segment, SegmentRole, plain_text, prompt_and_response
+from simtool.corpora.reading import Row
 from simtool.errors import SimtoolError
 from simtool.integrity import parse_json
 

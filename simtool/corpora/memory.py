@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 import xxhash
 
-from simtool.corpora.corpus import Corpus, Reading, Row
+from simtool.corpora.corpus import Corpus
 from simtool.corpora.formats import rows_of
+from simtool.corpora.reading import Reading, Row, Source
 from simtool.corpora.sources import SAMPLE_ROWS, with_layout
 from simtool.errors import SimtoolError
 
@@ -20,7 +21,7 @@ LIST_ROWS = 2_000
 
 
 @dataclass(frozen=True, eq=False)
-class RowsInMemory:
+class RowsInMemory(Source):
     """Rows as they are."""
 
     rows: tuple[Row, ...]
@@ -40,7 +41,7 @@ class RowsInMemory:
 
 
 @dataclass(frozen=True, eq=False)
-class TableInMemory:
+class TableInMemory(Source):
     """An Arrow table; only the columns that are needed become Python objects."""
 
     table: Any

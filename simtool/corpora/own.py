@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from simtool.corpora.catalogue import CATALOGUE
-from simtool.corpora.corpus import VIEWS, Role, Row, SegmentRole
+from simtool.corpora.corpus import VIEWS, Role, SegmentRole
 from simtool.corpora.delimited import Dialect
 from simtool.corpora.layouts import columns_of, value_at
+from simtool.corpora.reading import Row
 from simtool.errors import SimtoolError, unknown
 
 NAME = re.compile(r"[A-Za-z][\w-]*")

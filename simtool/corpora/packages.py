@@ -17,7 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from simtool.corpora.corpus import Reading, Row, document_hash
+from simtool.corpora.corpus import document_hash
+from simtool.corpora.reading import Reading, Row, Source
 from simtool.errors import SimtoolError
 
 LIST_BYTES = 1_000_000  # of source between two looks at whether that was enough
@@ -41,7 +42,7 @@ class SourceFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Packages:
+class Packages(Source):
     """A view of the installed packages: their source files, their docstrings, or their functions.
 
     site    folders to look in; None: those of this interpreter

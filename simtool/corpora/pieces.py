@@ -6,67 +6,17 @@ read. What leads in from its beginning alone (gzip, one zstd frame, CSV, plain t
 together.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import zstandard
 
 from simtool.corpora.compression import BROKEN
-from simtool.corpora.corpus import Reading, Row, Source
 from simtool.corpora.files import File, Span, broken, compression_of
 
 LARGEST, SMALLEST = 256 << 20, 8 << 20  # bytes on disk
 N_PIECES = 64  # of what lies between: enough for the workers of one machine to end together
-N_SHARES = 16  # of a source whose size on disk says nothing: rows in memory, generated text
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of a source, by a name that is the same wherever it is read; n_bytes on disk, 0 where that is unknown."""
-
-    name: str
-    source: Source
-    n_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class SourceShare:
-    """Shard `index` of `of` of a source that is no file."""
-
-    source: Source
-    index: int
-    of: int
-
-    def read(self, shard: int, n_shards: int, reading: Reading) -> Iterator[list[Row]]:
-        return self.source.read(self.index + self.of * shard, self.of * n_shards, reading)
-
-    def describe(self) -> str:
-        return self.source.describe()
-
-    def identity(self) -> str:
-        return f"{self.source.identity()} {self.index} of {self.of}"
-
-
-def pieces_of(source: Any, size: int | None = None) -> list[Piece]:
-    """All pieces of a source, in its order; size: about how large they are on disk."""
-    if hasattr(source, "pieces"):
-        return source.pieces(size)
-    return shares_of(source, min(N_SHARES, getattr(source, "n_shares", N_SHARES)))
-
-
-def shares_of(source: Any, n: int = N_SHARES) -> list[Piece]:
-    """A source that is no file in so many pieces."""
-    return [Piece(f"share {i} of {n}", SourceShare(source, i, n)) for i in range(n)]
-
-
-def version_of(source: Any) -> str:
-    """Changes when the source does; of files by their names, sizes and stamps, without reading them."""
-    if not hasattr(source, "files"):
-        return source.identity()
-    versions = "\n".join(f"{file.location} {file.size} {file.stamp}" for file in source.files)
-    return hashlib.sha256(versions.encode()).hexdigest()[:16]
 
 
 def piece_bytes(n_bytes: int | None) -> int:

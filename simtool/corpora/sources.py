@@ -16,13 +16,14 @@ from typing import Any
 from simtool.addresses import opening, public_name, without_home, without_secrets
 from simtool.corpora.archives import is_archive, unpacked
 from simtool.corpora.compression import COMPRESSIONS
-from simtool.corpora.corpus import Block, Columns, Corpus, Reading, Row
+from simtool.corpora.corpus import Corpus
 from simtool.corpora.delimited import ONE_COLUMN, Dialect, csv_blocks, dialect_of
 from simtool.corpora.files import File, is_pipe, local_file, remote_file, spooled, unreadable
 from simtool.corpora.folders import contents_of, split_of
 from simtool.corpora.formats import BY_NAME, FORMATS, column_names, document_blocks, format_of, named_format
 from simtool.corpora.layouts import fields_looked_at, find_layout
-from simtool.corpora.pieces import Piece, in_groups, piece_bytes, spans_of
+from simtool.corpora.pieces import in_groups, piece_bytes, spans_of
+from simtool.corpora.reading import Block, Columns, Piece, Reading, Row, Source
 from simtool.corpora.walk import SIGNS, Walk, kinds_of, kinds_text, most_files, too_many
 from simtool.errors import SimtoolError
 
@@ -34,7 +35,7 @@ MANY_FILES = 1_000  # from which on it is said, before they are read, of which k
 
 
 @dataclass(frozen=True)
-class Files:
+class Files(Source):
     """Documents of one or more files, in the order of their names.
 
     label     what the user asked for
@@ -123,7 +124,6 @@ class Files:
         return replace(self, files=tuple(files))
 
     def sparing(self) -> "Files":
-        """The same files, for a reading that may end anywhere."""
         return replace(self, files=tuple(replace(file, is_sparing=True) for file in self.files))
 
     def sample(self, columns: Columns = None) -> list[Row]:
@@ -180,15 +180,22 @@ class Files:
         )
         return hashlib.sha256(versions.encode()).hexdigest()[:16]
 
+    def version(self) -> str:
+        """By names, sizes and stamps, without reading."""
+        versions = "\n".join(f"{file.location} {file.size} {file.stamp}" for file in self.files)
+        return hashlib.sha256(versions.encode()).hexdigest()[:16]
+
     def content(self) -> str:
-        """A hash of what the files hold, wherever they lie."""
         return hashlib.sha256("\n".join(file.content() for file in self.files).encode()).hexdigest()[:16]
 
     @property
     def n_bytes(self) -> int | None:
-        """Size on disk, compressed as it is; None where the server does not say."""
         sizes = [file.n_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    @property
+    def is_remote(self) -> bool:
+        return any(file.is_remote for file in self.files)
 
 
 def _numbers(numbers: list[int]) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from simtool.corpora.compression import BROKEN
-from simtool.corpora.corpus import Reading, Row
 from simtool.corpora.files import File, broken, decompressed
+from simtool.corpora.reading import Reading, Row
 from simtool.errors import SimtoolError
 
 RECORDS = 100  # pages in a block: about 10 MB of HTML

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from simtool.corpora.corpus import Corpus, Document, Reading, document_hash
+from simtool.corpora.corpus import Corpus, Document, document_hash
 from simtool.corpora.hub import Hub, Hubs
+from simtool.corpora.reading import Reading
 from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.resolve import Options, find_text_or_hub

@@ -15,7 +15,8 @@ from typing import Any
 from simtool import executor
 from simtool.corpora.corpus import Corpus, why_empty
 from simtool.corpora.hub_files import HubFiles, Undivided, as_files, in_order_of_files
-from simtool.corpora.pieces import Piece, piece_bytes, pieces_of, version_of
+from simtool.corpora.pieces import piece_bytes
+from simtool.corpora.reading import Piece
 from simtool.errors import SimtoolError
 from simtool.profiles.exact import count_candidates, gather, gather_tasks, joined_all
 from simtool.profiles.features import counts_bytes
@@ -141,10 +142,10 @@ def manifest_of(
     pieces: Sequence[Piece] | None = None,
 ) -> tuple[Manifest, list[Piece]]:
     """What there is to count, and the pieces of it: those given, or all of the corpus."""
-    pieces = pieces_of(corpus.source) if pieces is None else list(pieces)
+    pieces = corpus.source.pieces() if pieces is None else list(pieces)
     manifest = Manifest(
         corpus.name,
-        f"{version_of(corpus.source)} {corpus.reading_identity()}",
+        f"{corpus.source.version()} {corpus.reading_identity()}",
         tokenizer.name,
         tokenizer.fingerprint,
         features,
@@ -252,7 +253,7 @@ def parts_of(
 
 def _say_undivided(corpus: Corpus, pieces: Sequence[Piece], workers: int, report: executor.Report) -> None:
     """Say where a large piece is all of a file that cannot be divided."""
-    size = piece_bytes(getattr(corpus.source, "n_bytes", None))
+    size = piece_bytes(corpus.source.n_bytes)
     if workers != 1 and (n := sum(piece.n_bytes > 2 * size for piece in pieces)):
         report(
             f"{corpus.name}: {n} of {len(pieces)} pieces can be read from the beginning only, each by one"
@@ -263,11 +264,10 @@ def _say_undivided(corpus: Corpus, pieces: Sequence[Piece], workers: int, report
 def _n_workers(
     corpus: Corpus, pieces: Sequence[Piece], workers: int, run_on: executor.Engine, report: executor.Report
 ) -> int:
-    """As many as there are pieces at most, and for files of this machine as processors: more take longer, by the clock
+    """As many as there are pieces at most, and for text of this machine as processors: more take longer, by the clock
     too, as each has caches of its own and puts the others' out of the processor's."""
     n, n_processors = max(1, min(workers, len(pieces))), executor.n_processors()
-    files = getattr(corpus.source, "files", ())
-    if run_on != "local" or n <= n_processors or not files or any(file.is_remote for file in files):
+    if run_on != "local" or n <= n_processors or corpus.source.is_remote:
         return n
     report(f"{corpus.name}: counted by {n_processors} workers, one per processor; {n} would take longer.")
     return n_processors

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from simtool import executor
-from simtool.corpora.corpus import Corpus, MarkedText, Reading, document_hash
-from simtool.corpora.pieces import Piece
+from simtool.corpora.corpus import Corpus, MarkedText, document_hash
+from simtool.corpora.reading import Piece, Reading
 from simtool.errors import SimtoolError
 from simtool.integrity import checked, damage_as_message, parse_json, with_hash
 from simtool.profiles.parts import Manifest

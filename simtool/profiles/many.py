@@ -39,7 +39,7 @@ def count_many(names: Sequence[str], features: Sequence[str], options: Options) 
 
 def _is_small(name: str, options: Options) -> bool:
     corpus = local_text(name, options)
-    n_bytes = getattr(corpus.source, "n_bytes", None) if corpus is not None else None
+    n_bytes = corpus.source.n_bytes if corpus is not None and corpus.source is not None else None
     return n_bytes is not None and n_bytes < WORTH_WORKERS
 
 

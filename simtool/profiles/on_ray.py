@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import Any
 
 from simtool import cluster
-from simtool.corpora.pieces import Piece
+from simtool.corpora.reading import Piece
 from simtool.corpora.sources import Files
 from simtool.errors import SimtoolError
 from simtool.executor import TRIES, Report

@@ -396,7 +396,7 @@ def _with_sample(corpus: Corpus, tokenizer: Tokenizer, features: list[str], opti
     """A budget for a large corpus that nobody limited, unless all of it was counted before."""
     if not options.budget.unlimited or options.sample is None:
         return options
-    size = getattr(corpus.source, "n_bytes", None)
+    size = corpus.source and corpus.source.n_bytes
     if (size is not None and size < LARGE_BYTES) or _usable(cache_path(corpus, tokenizer, options), features):
         return options
     sampled = replace(options, budget=Budget(tokens=options.sample, at_most=True))
@@ -474,7 +474,7 @@ def cache_path(corpus: Corpus, tokenizer: Tokenizer, options: Options) -> Path:
 
 
 def _workers_for(corpus: Corpus, options: Options) -> int:
-    size = getattr(corpus.source, "n_bytes", None)
+    size = corpus.source and corpus.source.n_bytes
     return 1 if size is not None and size < WORTH_WORKERS else options.workers
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from simtool import executor
-from simtool.corpora.corpus import Corpus, Reading, Row, Source, document_hash
+from simtool.corpora.corpus import Corpus, document_hash
 from simtool.corpora.files import File
-from simtool.corpora.pieces import Piece, shares_of
+from simtool.corpora.reading import Piece, Reading, Row, Source, shares_of
+from simtool.corpora.sources import Files
 from simtool.errors import SimtoolError
 from simtool.profiles.profile import Profile
 from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
@@ -79,44 +80,37 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class InTurn:
+class InTurn(Source):
     """Pieces of a source, one after the other."""
 
     source: Source
-    pieces: tuple[Piece, ...]
+    parts: tuple[Piece, ...]
 
     def read(self, shard: int, n_shards: int, reading: Reading) -> Iterator[list[Row]]:
-        for piece in self.pieces[shard::n_shards]:
+        for piece in self.parts[shard::n_shards]:
             yield from piece.source.read(0, 1, reading)
 
     def sparing(self) -> "InTurn":
-        """The same pieces, for a reading that may end anywhere."""
-        return replace(self, pieces=tuple(replace(piece, source=_sparing(piece.source)) for piece in self.pieces))
+        return replace(self, parts=tuple(replace(piece, source=piece.source.sparing()) for piece in self.parts))
+
+    @property
+    def is_remote(self) -> bool:
+        return self.source.is_remote
 
     def describe(self) -> str:
         return self.source.describe()
 
     def identity(self) -> str:
-        return f"{self.source.identity()} {len(self.pieces)} pieces"
+        return f"{self.source.identity()} {len(self.parts)} pieces"
 
 
-def _sparing(source: Any) -> Any:
-    """A source for a reading that may end anywhere, where that makes a difference."""
-    return source.sparing() if hasattr(source, "sparing") else source
-
-
-def _is_remote(source: Any) -> bool:
-    files = getattr(getattr(source, "source", source), "files", ())  # of all, where these are pieces of it
-    return any(file.is_remote for file in files)
-
-
-def blocks_of(source: Any, budget: Budget) -> list[Piece]:
+def blocks_of(source: Source, budget: Budget) -> list[Piece]:
     """All blocks of a source, in the order in which a sample takes them: the seed's, or without one their own."""
-    if not hasattr(source, "pieces"):
+    if not isinstance(source, Files):
         return sorted(shares_of(source), key=lambda piece: _place(piece.name, budget))
     size = int(min(max(text_bytes(budget) / N_BLOCKS, SMALLEST_BLOCK), LARGEST_BLOCK))
     size = max(size, (source.n_bytes or 0) // MOST_BLOCKS)
-    divided = _looked_into(source.files, size, budget) if any(file.is_remote for file in source.files) else None
+    divided = _looked_into(source.files, size, budget) if source.is_remote else None
     blocks = source.pieces(size, divided)
     if budget.seed is None:
         return blocks
@@ -156,7 +150,7 @@ def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer,
     if not blocks or not all(block.n_bytes for block in blocks) or blocks[0].n_bytes > text_bytes(budget) / 2:
         return 0
     n_documents = n_tokens = 0
-    for texts in text_batches(replace(corpus, source=_sparing(blocks[0].source)), Reading(skip_bad), 1 << 20):
+    for texts in text_batches(replace(corpus, source=blocks[0].source.sparing()), Reading(skip_bad), 1 << 20):
         n_documents += len(texts)
         n_tokens += len(tokenizer.encode(texts)[0])
     room = min((budget.documents or math.inf) / max(n_documents, 1), (budget.tokens or math.inf) / max(n_tokens, 1))
@@ -216,8 +210,8 @@ def count_sample(
     """
     reading = Reading(skip_bad)
     tally, filling = CorpusTally(corpus.name, tokenizer, features), Filling(budget, **(before or {}))
-    size = filling.batch_bytes if _is_remote(corpus.source) else BATCH_BYTES
-    batches = text_batches(replace(corpus, source=_sparing(corpus.source)), reading, size)
+    size = filling.batch_bytes if corpus.source.is_remote else BATCH_BYTES
+    batches = text_batches(replace(corpus, source=corpus.source.sparing()), reading, size)
     fill(tally, filling, ((texts, np.diff(tokenizer.encode(texts)[1])) for texts in batches), report)
     tally.skipped = skipped_since(reading)
     return tally.profile()

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from simtool.corpora.corpus import LONG, Corpus, Reading, document_hash
+from simtool.corpora.corpus import LONG, Corpus, document_hash
+from simtool.corpora.reading import Reading
 from simtool.profiles.features import FEATURES, N_FOLDS, DocumentBatch, add_counts, empty_counts, frequent_ngrams
 from simtool.profiles.parts import Run, runs_of
 from simtool.profiles.profile import Profile

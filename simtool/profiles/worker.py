@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from simtool import executor
-from simtool.corpora.corpus import Corpus, Reading
-from simtool.corpora.pieces import Piece
+from simtool.corpora.corpus import Corpus
+from simtool.corpora.reading import Piece, Reading
 from simtool.profiles.memory import kept_memory
 from simtool.profiles.parts import Manifest, PartsFolder, Run, Runs, missing
 from simtool.profiles.profile import Profile

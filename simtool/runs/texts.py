@@ -147,5 +147,4 @@ def _store_for(
 
 def file_content(corpus: "Corpus | None") -> str | None:
     """A hash of the files that a corpus is read from, wherever they lie; None where it is not read from files."""
-    content = getattr(corpus.source, "content", None) if corpus else None
-    return content() if content else None
+    return corpus.source.content() if corpus and corpus.source else None

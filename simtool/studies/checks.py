@@ -131,7 +131,7 @@ def tokens_needed(plan: Plan) -> dict[str, int]:
 
 def _tokens_held(text: "Corpus", most: int, tokenizer: "Tokenizer", skip_bad: bool = False) -> int:
     """Tokens of a text, counted no further than `most`."""
-    from simtool.corpora.corpus import Reading
+    from simtool.corpora.reading import Reading
 
     n_tokens = 0
     for documents in text.batches(reading=Reading(skip_bad)):

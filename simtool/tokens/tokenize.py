@@ -130,7 +130,8 @@ def _write_splits(
     made_from: str,
     report: Callable[[Any], None],
 ) -> None:
-    from simtool.corpora.corpus import Reading, document_hash, why_empty
+    from simtool.corpora.corpus import document_hash, why_empty
+    from simtool.corpora.reading import Reading
 
     edges = np.cumsum(list(shares.values())) / sum(shares.values()) * 2.0**64
     reading = Reading(skip_bad)
@@ -162,7 +163,7 @@ def _write_splits(
             raise SimtoolError(f"{corpus.name} holds no text: {corpus.describe()}.{why}")
         facts = provenance(
             source=corpus.describe(),
-            content=corpus.source.content() if hasattr(corpus.source, "content") else None,
+            content=corpus.source.content() if corpus.source else None,
             template=corpus.template.identity() if corpus.template else None,
             stand_in=corpus.stand_in,
             licence=corpus.licence,

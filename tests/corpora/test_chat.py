@@ -6,9 +6,10 @@ import pytest
 
 from simtool.corpora.catalogue import CATALOGUE
 from simtool.corpora.chat import ChatTemplate, turns_of
-from simtool.corpora.corpus import Document, Reading, plain_text, prompt_and_response
+from simtool.corpora.corpus import Document, plain_text, prompt_and_response
 from simtool.corpora.layouts import Messages
 from simtool.corpora.memory import corpus_in_memory
+from simtool.corpora.reading import Reading
 from simtool.errors import SimtoolError
 from tests.corpora.chat_templates import CHATML, QWEN3, TEMPLATES, TOKENS
 

@@ -5,17 +5,17 @@ import pytest
 from simtool.corpora.corpus import (
     Corpus,
     Document,
-    Reading,
     Segment,
     document_hash,
     plain_text,
     prompt_and_response,
     why_empty,
 )
+from simtool.corpora.reading import Reading, Source
 from simtool.errors import SimtoolError
 
 
-class Rows:
+class Rows(Source):
     def __init__(self, *rows):
         self.rows = list(rows)
 

@@ -10,9 +10,9 @@ import pytest
 import zstandard
 
 from simtool.corpora import formats
-from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
 from simtool.corpora.formats import FORMATS, format_of
+from simtool.corpora.reading import Reading
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 

@@ -53,11 +53,11 @@ REPOSITORIES = {
 
 PREAMBLE = """
 import json, pickle, sys
-from simtool.corpora.corpus import Corpus, Reading
+from simtool.corpora.corpus import Corpus
+from simtool.corpora.reading import Reading
 from simtool.corpora.hub import Hub, Hubs
 from simtool.corpora.hub_files import as_files
 from simtool.corpora.layouts import TextFields
-from simtool.corpora.pieces import pieces_of
 from simtool.errors import SimtoolError
 
 def corpus(source):
@@ -85,7 +85,7 @@ QUESTIONS = {
     "pickled": "texts(pickle.loads(pickle.dumps(as_files(corpus(Hub('us/private'))))))",
     "described": "as_files(corpus(Hub('us/lines', 'main'))).describe()",
     "of the files": "[(f.location, f.size) for f in as_files(corpus(Hub('us/lines', 'main', 'test'))).source.files]",
-    "pieces": "[piece.name for piece in pieces_of(as_files(corpus(Hub('us/parquet'))).source, 600)][:5]",
+    "pieces": "[piece.name for piece in as_files(corpus(Hub('us/parquet'))).source.pieces(600)][:5]",
     "columns": "list(as_files(corpus(Hub('us/columns', None, 'x', None, ('a/1.parquet',), ('text',)))).source.read())",
     "csv": "both(Hub('us/csv'))",
     "settings": "both(Hub('us/settings'))",

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
 from simtool.corpora.json_rows import _text_bytes, check_size, json_lines_blocks
+from simtool.corpora.reading import Reading
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 

@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simtool.corpora import files, pieces
-from simtool.corpora.corpus import Reading
-from simtool.corpora.generators import Generated
-from simtool.corpora.pieces import piece_bytes, pieces_of
+from simtool.corpora.pieces import piece_bytes
+from simtool.corpora.reading import Reading
 from simtool.corpora.sources import find_files
 from simtool.errors import SimtoolError
 
@@ -60,7 +59,7 @@ def texts_of(source) -> list[str]:
 def test_a_file_is_cut_into_pieces_that_hold_every_record_once_and_in_order(tmp_path, name):
     WRITERS[name](tmp_path / name)
     source = find_files(str(tmp_path / name))
-    parts = pieces_of(source)
+    parts = source.pieces()
     assert len(parts) > 3
     assert [text for piece in parts for text in texts_of(piece.source)] == TEXTS
     assert len({piece.name for piece in parts}) == len(parts)
@@ -74,7 +73,7 @@ def test_a_file_is_cut_into_pieces_that_hold_every_record_once_and_in_order(tmp_
 )
 def test_what_is_one_stream_is_one_piece(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    (piece,) = pieces_of(find_files(str(tmp_path / name)))
+    (piece,) = find_files(str(tmp_path / name)).pieces()
     assert piece.name == "file 0"
     assert piece.n_bytes == len(data)
 
@@ -94,14 +93,14 @@ def test_bytes_are_cut_anywhere(tmp_path_factory, lengths, size, ends_with_a_bre
 def test_little_files_are_read_together(tmp_path):
     for n in range(40):
         (tmp_path / f"{n:02}.jsonl").write_bytes(json.dumps({"text": str(n) * 200}).encode() + b"\n")
-    parts = pieces_of(find_files(str(tmp_path)))
+    parts = find_files(str(tmp_path)).pieces()
     assert [piece.name for piece in parts[:2]] == ["files 0-8", "files 9-13"]
     assert [text for piece in parts for text in texts_of(piece.source)] == [str(n) * 200 for n in range(40)]
 
 
 def test_a_bad_line_says_from_where_it_is_counted(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(LINES + b"{broken\n")
-    last = pieces_of(find_files(str(tmp_path / "a.jsonl")))[-1]
+    last = find_files(str(tmp_path / "a.jsonl")).pieces()[-1]
     reading = Reading(skip_bad=True)
     list(last.source.read(0, 1, reading))
     (reason,) = reading.reasons
@@ -112,7 +111,7 @@ def test_a_bad_line_says_from_where_it_is_counted(tmp_path):
 
 def test_only_the_piece_is_read(tmp_path, monkeypatch):
     (tmp_path / "a.jsonl").write_bytes(LINES)
-    piece = pieces_of(find_files(str(tmp_path / "a.jsonl")))[3]
+    piece = find_files(str(tmp_path / "a.jsonl")).pieces()[3]
     n_read = 0
     read = files.Bounded.read
 
@@ -127,14 +126,6 @@ def test_only_the_piece_is_read(tmp_path, monkeypatch):
     assert n_read == piece.n_bytes
 
 
-def test_other_sources_have_shares():
-    source = Generated("drills", 12_000)
-    parts = pieces_of(source)
-    shared = [text for piece in parts for text in texts_of(piece.source)]
-    assert sorted(shared) == sorted(texts_of(source))
-    assert len(parts) == pieces.N_SHARES
-
-
 def test_sizes_do_not_depend_on_who_reads(monkeypatch):
     monkeypatch.setattr(pieces, "SMALLEST", 8 << 20)
     assert piece_bytes(None) == piece_bytes(1 << 20) == 8 << 20
@@ -146,7 +137,7 @@ def test_sizes_do_not_depend_on_who_reads(monkeypatch):
 def test_a_cut_frame_is_said_where_it_is_read(tmp_path, n_bytes):
     (tmp_path / "a.jsonl.zst").write_bytes(frames(LINES, 5_000)[:-n_bytes])
     with pytest.raises(SimtoolError, match="is cut short"):
-        for piece in pieces_of(find_files(str(tmp_path / "a.jsonl.zst"))):
+        for piece in find_files(str(tmp_path / "a.jsonl.zst")).pieces():
             texts_of(piece.source)
 
 
@@ -194,7 +185,7 @@ def served(tmp_path):
 
 def test_of_a_remote_parquet_file_only_the_column_that_is_needed_is_fetched(served):
     url, handler = served
-    parts = pieces_of(find_files(url))
+    parts = find_files(url).pieces()
     assert len(parts) > 3
     assert [text for piece in parts for text in texts_of(piece.source)] == TEXTS
     metadata = pq.ParquetFile(handler.path_of_file).metadata

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simtool.corpora import formats, limits, record_batches
-from simtool.corpora.corpus import Reading
 from simtool.corpora.files import local_file
+from simtool.corpora.reading import Reading
 from simtool.corpora.record_batches import ArrowFile
 from simtool.errors import SimtoolError
 

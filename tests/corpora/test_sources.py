@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from simtool.corpora import files, pieces
-from simtool.corpora.corpus import Reading
+from simtool.corpora.reading import Reading
 from simtool.corpora.sources import file_corpus, find_files
 from simtool.errors import SimtoolError
 

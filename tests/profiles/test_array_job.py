@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from simtool.corpora.pieces import pieces_of
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 from simtool.profiles.array_job import merge_parts
@@ -87,7 +86,7 @@ def test_many_parts_are_added_up_by_many_workers(tmp_path):
         write_jsonl(tmp_path / "more" / f"{n}.jsonl", sentences(20, seed=n))
     corpus = file_corpus(str(tmp_path / "more"))
     folder = PartsFolder(str(tmp_path / "parts" / "more"))
-    pieces = [replace(piece, name=f"files {n}") for n, piece in enumerate(pieces_of(corpus.source, 1))]
+    pieces = [replace(piece, name=f"files {n}") for n, piece in enumerate(corpus.source.pieces(1))]
     manifest, _ = manifest_of(corpus, DEFAULT, tuple(FEW), False, "whole.parquet", pieces)
     folder.save_manifest(manifest)
     for part in parts_of(corpus, manifest, pieces, 17, None, folder):

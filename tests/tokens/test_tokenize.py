@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from simtool.corpora.chat import ChatTemplate
-from simtool.corpora.corpus import Corpus, Document, Reading, Segment
+from simtool.corpora.corpus import Corpus, Document, Segment
 from simtool.corpora.memory import corpus_in_memory
+from simtool.corpora.reading import Reading
 from simtool.errors import SimtoolError
 from simtool.tokens import tokenize
 from simtool.tokens.batches import IGNORED, ExampleBatches

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from simtool.corpora.corpus import Corpus, Document, Reading, prompt_and_response
+from simtool.corpora.corpus import Corpus, Document, prompt_and_response
+from simtool.corpora.reading import Reading, Source
 
 
 @dataclass(frozen=True)
-class Rows:
+class Rows(Source):
     rows: tuple
 
     def read(self, shard: int, n_shards: int, reading: Reading):

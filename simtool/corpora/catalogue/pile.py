@@ -6,9 +6,10 @@ the Pile's paper (arXiv:2101.00027). A domain that is rare takes long to stream;
 
 from dataclasses import dataclass, replace
 
-from simtool.corpora.corpus import Corpus, Row
+from simtool.corpora.corpus import Corpus
 from simtool.corpora.hub import Hub
 from simtool.corpora.layouts import TextFields
+from simtool.corpora.reading import Row
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ A render reads the columns of the hub and the fields of the usual files alike. P
 import re
 from dataclasses import dataclass
 
-from simtool.corpora.corpus import Document, Row, Segment, plain_text, prompt_and_response
+from simtool.corpora.corpus import Document, Segment, plain_text, prompt_and_response
+from simtool.corpora.reading import Row
 
 
 @dataclass(frozen=True)
