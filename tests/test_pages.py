@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -97,6 +98,25 @@ def test_every_block_of_code_ends(page):
     """A fence that ends a block has no language; else the prose behind it is code, and the next code prose."""
     fences = re.findall(r"^ *```(.*)", page.read_text(encoding="utf-8"), re.M)
     assert len(fences) % 2 == 0 and not any(fences[1::2])
+
+
+@pytest.mark.parametrize("page", sorted(WRITTEN), ids=lambda page: str(page.relative_to(DOCS.parent)))
+def test_links_of_a_page_lead_to_a_file(page):
+    """Read in the repository; `docs/hooks.py` says where the site has it."""
+    generated = DOCS / "catalogue.md"
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        path = page.parent / target
+        assert path.exists() or path == generated, target
+
+
+def test_links_out_of_the_docs_lead_to_pages_of_the_site():
+    pytest.importorskip("mkdocs")
+    hooks = runpy.run_path(str(DOCS / "hooks.py"))
+    written = "[a](../../analyses/README.md#b) ![c](../../figures/out/d.png) [e](compare.md) [f](#g) [h](https://i.org)"
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="guide/compare.md"))
+    assert hooks["on_page_markdown"](written, page=page) == (
+        "[a](../results.md#b) ![c](../out/d.png) [e](compare.md) [f](#g) [h](https://i.org)"
+    )
 
 
 def test_everything_known_by_name_is_on_its_page():
