@@ -4,12 +4,15 @@
 
 is shown as "- `values`, `low`, `high` (float64 (n, n)): mean over half-samples, and its 95% interval". And a section of
 what is returned that is prose gets the annotation's type as its heading, or each of its lines would be read as a type.
+Parameters that share a description get it each, or all would have the type and default of the first; and a default that
+is a constant is shown as its value.
 """
 
+import importlib
 import re
 from typing import Any
 
-from griffe import Extension, Object
+from griffe import Extension, Function, Object
 
 RETURNS = re.compile(r"(^Returns\n-{3,}\n)((?:\S.*(?:\n|\Z))+)", re.M)
 FIELD = re.compile(r"^(?P<names>\w+(?:, \w+)*) {2,}(?P<rest>\S.*)$")
@@ -56,11 +59,38 @@ def with_type(docstring: str, returned: str) -> str:
     return RETURNS.sub(typed, docstring)
 
 
+PARAMETERS = re.compile(r"^Parameters\n-{3,}\n(?:.*\n|\n)*?(?=\S.*\n-{3,}\n|\Z)", re.M)
+TOGETHER = re.compile(r"^(\w+(?:, \w+)+)\n((?: +\S.*(?:\n|\Z))+)", re.M)
+
+
+def with_single_names(docstring: str) -> str:
+    """The docstring with the description of `a, b` below `a` and below `b`."""
+
+    def single(match: re.Match[str]) -> str:
+        return "".join(f"{name}\n{match[2].rstrip()}\n" for name in match[1].split(", "))
+
+    return PARAMETERS.sub(lambda section: TOGETHER.sub(single, section[0]), docstring)
+
+
+def show_constants(function: Function) -> None:
+    """Defaults that are constants of the package, as their values where these are short."""
+    for parameter in function.parameters:
+        if (name := str(parameter.default)).isidentifier() and name.isupper():
+            try:
+                value = getattr(importlib.import_module(function.module.path), name)
+            except ImportError:  # it needs torch
+                continue
+            if isinstance(value, int | float | str):
+                parameter.default = repr(value)
+
+
 class AlignedFields(Extension):
     """Applies it to every class and function as it is loaded."""
 
     def on_object(self, *, obj: Object, **kwargs: Any) -> None:
+        if isinstance(obj, Function):
+            show_constants(obj)
         if obj.docstring:
-            obj.docstring.value = with_lists(obj.docstring.value)
+            obj.docstring.value = with_single_names(with_lists(obj.docstring.value))
             if obj.is_function and getattr(obj, "returns", None) is not None:
                 obj.docstring.value = with_type(obj.docstring.value, str(obj.returns).strip("'\""))

@@ -143,6 +143,24 @@ def test_aligned_fields_become_a_list():
     )
 
 
+def test_parameters_that_share_a_description_have_it_each():
+    pytest.importorskip("griffe")
+    with_single_names = runpy.run_path(str(DOCS / "aligned_fields.py"))["with_single_names"]
+    docstring = "A thing of a, b.\n\nParameters\n----------\na, b\n    Of both,\n    or none.\nc\n    More.\n\n"
+    docstring += "Returns\n-------\nd, e\n    Two."
+    assert with_single_names(docstring) == docstring.replace(
+        "a, b\n    Of both,\n    or none.\n", "a\n    Of both,\n    or none.\nb\n    Of both,\n    or none.\n"
+    )
+
+
+def test_a_default_that_is_a_constant_is_shown_as_its_value():
+    griffe = pytest.importorskip("griffe")
+    names = runpy.run_path(str(DOCS / "aligned_fields.py"))
+    module = griffe.load("simtool.api.compare", extensions=griffe.load_extensions(names["AlignedFields"]))
+    defaults = {parameter.name: str(parameter.default) for parameter in module["matrix"].parameters}
+    assert defaults["resamples"] == str(inspect.signature(simtool.matrix).parameters["resamples"].default)
+
+
 @pytest.mark.parametrize("kind", [simtool.Options, simtool.Constraints])
 def test_the_reference_says_what_each_option_is(kind):
     described = {
