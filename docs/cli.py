@@ -57,6 +57,8 @@ def line(parameter: Any) -> str:
 
 
 def _default(value: Any) -> str:
+    if str(value) == ".":
+        return "the working folder"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(getattr(value, "value", value))
 
 

@@ -31,6 +31,11 @@ class Mixture:
     def __str__(self) -> str:
         return _text_of(self.weights)
 
+    @property
+    def label(self) -> str:
+        """As people call it: "c4" of a corpus by itself, else "c4:0.8+starcoder:0.2"."""
+        return next(iter(self.weights)) if len(self.weights) == 1 else str(self)
+
 
 # --- From text ---
 

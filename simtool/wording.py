@@ -272,6 +272,13 @@ def forgetting_warning(pretrain: str, share: float) -> str:
     )
 
 
+def training_length(tokens: int | None) -> str:
+    """What to say of length where a mixture is trained; tokens: of the phase that trains on it, None: not known."""
+    if tokens is None:
+        return "Add --pretrain-tokens and --mid-tokens, how long to pretrain and to train on the mixture."
+    return "It pretrains for as long as it trains on the mixture: put your own length after --pretrain-tokens."
+
+
 def certified(feature: str, gap: float, resamples: int) -> str:
     """That a mixture is the best one."""
     return (

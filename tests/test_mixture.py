@@ -102,3 +102,8 @@ def test_weights_in_documents_and_bytes():
     assert dict(convert_weights(half, "tokens", sizes).weights) == half
     assert dict(convert_weights(half, "documents", sizes).weights) == pytest.approx({"a": 0.25, "b": 0.75})
     assert dict(convert_weights(half, "bytes", sizes).weights) == pytest.approx({"a": 1 / 3, "b": 2 / 3})  # 1/4, 1/2
+
+
+def test_a_corpus_by_itself_is_called_by_its_name():
+    assert Mixture({"c4": 1.0}).label == "c4"
+    assert Mixture({"c4": 0.8, "math": 0.2}).label == "c4:0.8+math:0.2"

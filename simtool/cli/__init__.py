@@ -168,6 +168,7 @@ def main() -> None:
     except Exception as error:  # wrong usage; typer brings its own copy of click, whose classes have no public name
         if not (hasattr(error, "show") and hasattr(error, "exit_code")):
             raise
+        error.message = str(getattr(error, "message", error)).replace("Value error, ", "")  # how pydantic begins
         error.show()
         if example := _example_of(getattr(error, "ctx", None)):
             print(example, file=sys.stderr)

@@ -230,7 +230,7 @@ def mix(
         min_share=shares_of(min_share, "--min-share"),
         max_share=shares_of(max_share, "--max-share"),
         tokens=mid_tokens,
-        available={name: amount(tokens) for name, tokens in _pairs(available, "--available").items()},
+        available=amounts_of(available, "--available"),
         max_epochs=max_epochs,
         max_forgetting=max_forgetting,
     )
@@ -348,6 +348,17 @@ def _pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise SimtoolError(f"{option} {text!r} is not of the form NAME=VALUE.")
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def amounts_of(texts: list[str] | None, option: str) -> dict[str, int]:
+    """{"c4": 300_000_000} of ["c4=300M"]."""
+    amounts = {}
+    for name, text in _pairs(texts, option).items():
+        try:
+            amounts[name] = amount(text)
+        except typer.BadParameter as error:
+            raise SimtoolError(f"{option} {name}={text}: {error.message}") from None
+    return amounts
 
 
 def shares_of(texts: list[str] | None, option: str) -> dict[str, float]:

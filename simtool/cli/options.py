@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from simtool.errors import SimtoolError
 from simtool.training.sizes import SIZES
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ def amount(text: str | int) -> int:
 
     Raises
     ------
-    SimtoolError
-        Where it is no number, or below 1.
+    typer.BadParameter
+        Where it is no number, or below 1; it is shown with the name of its option.
     """
     factor = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(str(text)[-1:].upper(), 1)
     try:
@@ -51,7 +50,7 @@ def amount(text: str | int) -> int:
     except (ValueError, OverflowError):  # the latter of "inf"
         number = 0
     if number < 1:
-        raise SimtoolError(f"{text!r} is not an amount. Write 300k, 2M, 2B or a number.")
+        raise typer.BadParameter(f"{text!r} is not an amount. Write 300k, 2M, 2B or a number.")
     return number
 
 
@@ -61,9 +60,9 @@ def at_least(least: int, most: int | None = None) -> Callable[[str | int], int]:
     def parse(text: str | int) -> int:
         number = amount(text)
         if number < least:
-            raise SimtoolError(f"{text!r} is too few: {least} or more.")
+            raise typer.BadParameter(f"{text!r} is too few: {least} or more.")
         if most is not None and number > most:
-            raise SimtoolError(f"{text!r} is too many: {most:,} or fewer.")
+            raise typer.BadParameter(f"{text!r} is too many: {most:,} or fewer.")
         return number
 
     return parse

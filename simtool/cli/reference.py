@@ -16,8 +16,8 @@ from simtool.cli.options import (
     Split,
     TextField,
     TokenizerName,
-    Tokens,
     Workers,
+    at_least,
     options_of,
 )
 from simtool.errors import SimtoolError
@@ -33,7 +33,14 @@ def profile(
         typer.Option(help="Count this feature only. May be given several times. All of them by default."),
     ] = None,
     tokenizer: TokenizerName = "default",
-    tokens: Tokens = None,
+    tokens: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            help="Tokens taken of each corpus. All by default; of a set of the hub 10 million.",
+            parser=at_least(2),
+            metavar="N",
+        ),
+    ] = None,
     documents: Documents = None,
     seed: Annotated[
         Optional[int],  # noqa: UP045
@@ -146,12 +153,14 @@ def corpora(
     match words or []:
         case []:
             print_corpora(*api.list_corpora(options), format.value)
-        case ["show", corpus] | [corpus]:
+        case ["show", corpus] | [corpus] if corpus not in ("show", "add"):
             print_facts(api.describe_corpus(corpus, options))
         case ["add", name, corpus]:
             print_facts(api.add_corpus(name, corpus, options))
         case _:
-            raise SimtoolError("Write `corpora`, `corpora show CORPUS`, or `corpora add NAME CORPUS`.")
+            raise SimtoolError(
+                "Write simtool corpora, simtool corpora show CORPUS, or simtool corpora add NAME CORPUS."
+            )
 
 
 def metrics(format: OutputFormat = Format.table) -> None:

@@ -142,11 +142,12 @@ def wrapped(text: str, width: int) -> list[str]:
     return [line.replace(NO_BREAK, " ") for parts in lines for line in parts or [""]]
 
 
-def print_command(label: str, command: str) -> None:
-    """A command to copy: on a line of its own, which nothing breaks."""
+def print_commands(label: str, commands: Sequence[str]) -> None:
+    """Commands to copy: each on a line of its own, which nothing breaks."""
     out = console()
     out.print(label, style="dim")
-    out.print(f"  {escape(command)}", soft_wrap=True)
+    for command in commands:
+        out.print(f"  {escape(command)}", soft_wrap=True)
 
 
 def print_warnings(lines: Sequence[str]) -> None:
@@ -156,8 +157,10 @@ def print_warnings(lines: Sequence[str]) -> None:
 
 
 def print_saved(paths: Sequence[Path]) -> None:
-    """Which files were written, on stderr."""
-    print(visible(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}."), file=sys.stderr)
+    """Which files were written, on stderr: seen from the folder of the first."""
+    folder = paths[0].parent
+    names = (str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path) for path in paths)
+    print(visible(f"Saved {', '.join(names)} in {folder}."), file=sys.stderr)
 
 
 def as_markdown(header: Sequence[str], rows: Rows) -> str:

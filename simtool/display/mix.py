@@ -8,7 +8,7 @@ from rich.markup import escape
 from simtool import wording
 from simtool.display.console import (
     console,
-    print_command,
+    print_commands,
     print_data,
     print_notes,
     print_rows,
@@ -78,7 +78,7 @@ def _advantage_notes(result: Advantage) -> list[str]:
     scarcest = limiting(result.facts, result.tokens)
     limited = f" (what was counted of {scarcest})" if scarcest else ""
     return [
-        f"Proximity advantage over {result.pretrain}, by {metric} on {result.feature}{unit}; positive: closer.",
+        f"Proximity advantage over {result.pretrain.label}, by {metric} on {result.feature}{unit}; positive: closer.",
         PLACEBO,
         f"Means and 95% intervals over {result.resamples} paired half-splits of {result.tokens:,} tokens of each"
         f" corpus{limited}. better than: significantly better than these, whatever the seed.",
@@ -110,9 +110,9 @@ def print_curve(result: Curve, form: str, provenance: bool = False) -> None:
     ]
     print_rows(["share", *result.targets], rows, form)
     columns = (result.targets, result.peak, result.peak_low, result.peak_high)
-    peaks = [wording.peak(target, str(result.special), *shares) for target, *shares in zip(*columns, strict=True)]
+    peaks = [wording.peak(target, result.special.label, *shares) for target, *shares in zip(*columns, strict=True)]
     note = (
-        f"Advantage of {result.special} over {result.pretrain} by {result.metric} on"
+        f"Advantage of {result.special.label} over {result.pretrain.label} by {result.metric} on"
         f" {result.feature}{_unit(result.metric, result.feature)}."
     )
     print_notes([*peaks, note, *result.notes, *provenance_lines(result.facts, provenance)], form)
@@ -150,10 +150,9 @@ def print_advice(advice: Advice, form: str, provenance: bool = False) -> None:
     print_notes(notes, form)
     if form == "table":
         print_warnings(_unconstrained(best))
-        for target in best.targets:
-            print_command("To train it:", best.command(target))
-        if best.constraints.tokens is None:
-            print_notes(["Add --pretrain-tokens and --mid-tokens, how long to pretrain and to train on the mixture."])
+        each = ", once for each target" if len(best.targets) > 1 else ""
+        print_commands(f"To train it{each}:", [best.command(target) for target in best.targets])
+        print_notes([wording.training_length(best.constraints.tokens)])
 
 
 def print_exported(done: Exported) -> None:
@@ -164,8 +163,8 @@ def print_exported(done: Exported) -> None:
         for corpus, share in done.mixture.weights.items():
             passes = done.passes[corpus]
             repeated = f", its text {passes:.1f} times" if passes > 1 else ""
-            out.print(escape(f"  {corpus}: {done.shares[corpus]:.2%} of the tokens for {share:.2%}{repeated}"))
-        out.print(f"  {done.tokens:,} tokens")
+            out.print(escape(f"  {corpus}: {done.shares[corpus]:.2%} of the tokens ({share:.2%} asked for){repeated}"))
+        out.print(f"  {done.tokens:,} tokens, in whole documents")
 
 
 def _over_placebo(best: Recommendation, i: int) -> str:
@@ -278,7 +277,7 @@ def print_explanations(results: Sequence[Explanation], n: int, form: str) -> Non
     for explanation in results:
         console().print(
             f"\n{explanation.target}: {rounded(explanation.total, signed=True)} bits per"
-            f" {symbol_of(explanation.feature)}; what the mixture adds",
+            f" {symbol_of(explanation.feature)}; what {explanation.mixture} adds",
             style="bold",
         )
         table = explanation.to_polars(n)

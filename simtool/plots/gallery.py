@@ -131,7 +131,10 @@ def draw_figures(
     for name in names:
         gallery.find(name)
     if not (names or drawable):
-        raise SimtoolError(f"No figure can be drawn from the tables in {folder}. Name their folder with --tables.")
+        place = "here" if folder == Path() else f"in {folder}"
+        raise SimtoolError(
+            f"There are no tables {place} that a figure is drawn from. Name their folder: --tables out/."
+        )
     tasks = [(gallery, name, folder, out, latex) for name in names or drawable]
     executor.run(_draw_task, tasks, min(os.cpu_count() or 1, len(tasks) // FIGURES_PER_PROCESS), report=report)
 

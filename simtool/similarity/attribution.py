@@ -148,6 +148,7 @@ class Explanation(Tabular):
     columns_printed = ("target", "feature", "ngram", "bits", "share_target", "share_pretrain", "share_mixture")
 
     target: str
+    mixture: str
     feature: str
     bits: np.ndarray
     share_target: np.ndarray
@@ -180,6 +181,7 @@ class Explanation(Tabular):
         return pl.DataFrame(
             {
                 "target": self.target,
+                "mixture": self.mixture,
                 "feature": self.feature,
                 "entry": order,
                 "ngram": [self.names.get(int(entry)) for entry in order],
@@ -231,7 +233,7 @@ def explain(
     V = len(q)
     bits = smooth(q, V) * np.log2(smooth(m, V) / smooth(p, V))
     names = ngram_names(list(used.values()), feature, V, token_text)
-    return Explanation(target, feature, bits, q, p, m, names)
+    return Explanation(target, str(mixture), feature, bits, q, p, m, names)
 
 
 # --- What both need ---

@@ -5,7 +5,6 @@ import typer
 
 from simtool.cli import app
 from simtool.cli.options import amount, at_least, options_of
-from simtool.errors import SimtoolError
 
 
 def test_amounts():
@@ -15,14 +14,14 @@ def test_amounts():
 
 @pytest.mark.parametrize("text", ["lots", "0", "-3", "inf", "0.2", ""])
 def test_what_is_no_amount(text):
-    with pytest.raises(SimtoolError) as error:
+    with pytest.raises(typer.BadParameter) as error:
         amount(text)
-    assert str(error.value) == f"{text!r} is not an amount. Write 300k, 2M, 2B or a number."
+    assert error.value.message == f"{text!r} is not an amount. Write 300k, 2M, 2B or a number."
 
 
 def test_too_few_are_refused():
     assert at_least(20)("20") == 20
-    with pytest.raises(SimtoolError, match=r"^'19' is too few: 20 or more\.$"):
+    with pytest.raises(typer.BadParameter, match=r"^'19' is too few: 20 or more\.$"):
         at_least(20)("19")
 
 

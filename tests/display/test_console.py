@@ -2,7 +2,16 @@
 
 import pytest
 
-from simtool.display.console import as_latex, as_markdown, packed, print_data, print_notes, print_rows, without_empty
+from simtool.display.console import (
+    as_latex,
+    as_markdown,
+    packed,
+    print_data,
+    print_notes,
+    print_rows,
+    print_saved,
+    without_empty,
+)
 
 HEADER = ["corpus", "share", "note"]
 ROWS = [["c4", "0.500", ""], ["star|coder_1", "0.500", ""]]
@@ -67,3 +76,8 @@ def test_a_name_neither_moves_the_terminal_nor_leaves_a_comment(capsys):
         out = capsys.readouterr().out
         assert "\x1b[31m" not in out and "\x9b" not in out and r"\x1b[31mb" in out
     assert "% a\\x1b[31mb\\x9b2J⏎next.jsonl" in out and "\nnext" not in out
+
+
+def test_saved_files_are_seen_from_one_folder(tmp_path, capsys):
+    print_saved([tmp_path / "a.csv", tmp_path / "size_free" / "a.csv"])
+    assert capsys.readouterr().err == f"Saved a.csv, size_free/a.csv in {tmp_path}.\n"
