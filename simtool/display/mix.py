@@ -150,6 +150,8 @@ def print_advice(advice: Advice, form: str, provenance: bool = False) -> None:
     print_notes(notes, form)
     if form == "table":
         print_warnings(_unconstrained(best))
+        if curve_command := best.curve_command():
+            print_commands(wording.OTHER_MEASURE, [curve_command])
         each = ", once for each target" if len(best.targets) > 1 else ""
         print_commands(f"To train it{each}:", [best.command(target) for target in best.targets])
         print_notes([wording.training_length(best.constraints.tokens)])

@@ -122,6 +122,14 @@ class Recommendation(Tabular):
             parts += ["--pretrain-tokens", str(self.constraints.tokens), "--mid-tokens", str(self.constraints.tokens)]
         return shlex.join([*parts, "--sft", target])
 
+    def curve_command(self) -> str | None:
+        """The command line that follows the advantage of the largest candidate over its share; None without one."""
+        if self.weights[1:].max(initial=0) <= 0:
+            return None
+        largest = self.corpora[1 + int(self.weights[1:].argmax())]
+        parts = ["simtool", "advantage", "--pretrain", self.corpora[0], "--curve", largest]
+        return shlex.join([*parts, *(word for target in self.targets for word in ("--target", target))])
+
     def to_polars(self) -> "pl.DataFrame":
         """One row per corpus: share, its interval and constraints; epochs, effective tokens: null where not known."""
         import polars as pl
