@@ -109,27 +109,14 @@ def _megabytes(n_bytes: int) -> int:
     return -(-n_bytes >> 20)
 
 
-class FrameReader(io.RawIOBase):
-    """Frames, one after another, unpacked in small steps; a last frame that stops early is an error.
-
-    zstandard's own stream reader ends quietly there, and a truncated download would pass for a corpus. A subclass says
-    how a frame is unpacked (`_new_frame`) and which window its first bytes ask for (`_window`).
-    """
-
-    kind = ""  # what a frame is called
-    padding = b""  # what may stand between frames
-    errors: tuple[type[Exception], str]  # of a window that is too large: its type, and a part of what it says
+class Converted(io.RawIOBase):
+    """Another stream's bytes in another form. A subclass says what the next `size` bytes are (`_next`)."""
 
     def __init__(self, raw: BinaryIO):
-        self.raw, self.ready, self.packed = raw, memoryview(b""), memoryview(b"")
-        self.head, self.frame = b"", self._new_frame()
+        self.raw = raw
 
-    def _new_frame(self) -> Any:
-        """What unpacks one frame."""
-        raise NotImplementedError
-
-    def _window(self) -> int:
-        """Bytes of the window that the frame's head asks for."""
+    def _next(self, size: int) -> bytes:
+        """So many bytes, fewer at the end, none behind it."""
         raise NotImplementedError
 
     def readable(self) -> bool:
@@ -142,7 +129,40 @@ class FrameReader(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """`size` bytes, or what is left, without the copies of a buffered reader."""
         if size is None or size < 0:
-            return b"".join(iter(lambda: self.read(BLOCK), b""))
+            return b"".join(iter(lambda: self._next(BLOCK), b""))
+        return self._next(size)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class FrameReader(Converted):
+    """Frames, one after another, unpacked in small steps; a last frame that stops early is an error.
+
+    zstandard's own stream reader ends quietly there, and a truncated download would pass for a corpus. A subclass says
+    how a frame is unpacked (`_new_frame`) and which window its first bytes ask for (`_window`).
+    """
+
+    kind = ""  # what a frame is called
+    padding = b""  # what may stand between frames
+    errors: tuple[type[Exception], str]  # of a window that is too large: its type, and a part of what it says
+
+    def __init__(self, raw: BinaryIO):
+        super().__init__(raw)
+        self.ready, self.packed = memoryview(b""), memoryview(b"")
+        self.head, self.frame = b"", self._new_frame()
+
+    def _new_frame(self) -> Any:
+        """What unpacks one frame."""
+        raise NotImplementedError
+
+    def _window(self) -> int:
+        """Bytes of the window that the frame's head asks for."""
+        raise NotImplementedError
+
+    def _next(self, size: int) -> bytes:
         parts, n = [], 0
         while n < size:
             if not self.ready:
@@ -186,11 +206,6 @@ class FrameReader(io.RawIOBase):
         packed, self.packed = self.packed[:PACKED_STEP], self.packed[PACKED_STEP:]
         return packed
 
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
 
 class ZstdReader(FrameReader):
     """Frames of zstd."""
@@ -231,25 +246,17 @@ class XzReader(FrameReader):
         return (2 | bits & 1) << bits // 2 + 11
 
 
-class Transcoded(io.RawIOBase):
+class Transcoded(Converted):
     """Text in another encoding as UTF-8."""
 
-    def __init__(self, stream: BinaryIO, encoding: str):
-        self.stream, self.encoding, self.ready = stream, encoding, b""
+    def __init__(self, raw: BinaryIO, encoding: str):
+        super().__init__(raw)
+        self.encoding, self.ready = encoding, b""
         self.decoder = codecs.getincrementaldecoder(encoding)()
 
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.stream.close()
-        super().close()
-
-    def read(self, size: int = -1) -> bytes:
-        if size is None or size < 0:
-            return b"".join(iter(lambda: self.read(BLOCK), b""))
+    def _next(self, size: int) -> bytes:
         while not self.ready:
-            chunk = self.stream.read(1 << 20)
+            chunk = self.raw.read(1 << 20)
             try:
                 self.ready = self.decoder.decode(chunk, final=not chunk).encode("utf-8", "replace")
             except UnicodeDecodeError as error:
@@ -258,8 +265,3 @@ class Transcoded(io.RawIOBase):
                 break
         data, self.ready = self.ready[:size], self.ready[size:]
         return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

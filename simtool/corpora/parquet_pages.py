@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 HEADS = (1 << 6, 1 << 13, 1 << 20)  # bytes that are read for a header: most have 30, and statistics may hold long texts
 DEEPEST = 8
-STRUCT, INTEGER = 12, 5
+TRUE, FALSE, BYTE, I16, I32, I64, TEXT, STRUCT = 1, 2, 3, 4, 5, 6, 8, 12  # kinds of values of a header
 
 
 class ParquetPage(NamedTuple):
@@ -42,7 +42,7 @@ def _page(data: bytes) -> ParquetPage:
     values, number, at = {2: 0, 3: 0}, 0, 0
     while kind := data[at] & 15:
         number, at = _field(data, at, number)
-        if kind == INTEGER and number in values:
+        if kind == I32 and number in values:
             values[number] = _zigzag(_varint(data, at)[0])
         at = _behind(data, at, kind)
     return ParquetPage(at + 1, max(values[3], 0), max(values[2], 0))
@@ -64,13 +64,13 @@ def _behind(data: bytes, at: int, kind: int, depth: int = 0) -> int:
     IndexError
         Where the data ends before, or no value of this kind is in a header.
     """
-    if kind in (1, 2):  # true and false stand in the field itself
+    if kind in (TRUE, FALSE):  # they stand in the field itself
         return at
-    if kind == 3:
+    if kind == BYTE:
         return at + 1
-    if kind in (4, 5, 6):
+    if kind in (I16, I32, I64):
         return _varint(data, at)[1]
-    if kind == 8:
+    if kind == TEXT:
         size, at = _varint(data, at)
         return at + size
     if kind == STRUCT and depth < DEEPEST:

@@ -1,10 +1,17 @@
 """Record batches of Arrow files and streams, a few rows at a time.
 
-pyarrow unpacks a batch whole, and 0.2 MB may become GBs. A large one is read here as so many streams, one a buffer,
-that are unpacked side by side.
+pyarrow unpacks a batch whole, and 0.2 MB may become GBs. A large one is read here as so many streams, one per buffer,
+that are unpacked side by side. Its buffers are those of its columns, one behind another, and of a column (Arrow
+columnar format 1.5, "physical memory layout"):
+
+    numbers, true and false    which are there, values
+    texts                      which are there, where each begins, their bytes
+    lists                      which are there, where each begins; then the buffers of what is in them
+    structs, equal lists       which are there; then the buffers of what is in them
+
+To read another type in steps, say in `_column` what takes its values.
 """
 
-import io
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +26,7 @@ from simtool.corpora.arrow_messages import BATCH, DICTIONARY, Message, footer_bl
 from simtool.corpora.limits import check_whole, largest_whole, too_long
 
 WHOLE_BATCH = 128 << 20  # bytes: a batch that is larger is unpacked in steps
+NOT_PACKED = struct.pack("<q", -1)  # in front of a buffer that lies there as it is, among compressed ones
 Take = Callable[[int], Any]  # the next n values, as an array
 RowsAtOnce = Callable[[int, int], int]  # of so many rows that have so many bytes
 
@@ -115,31 +123,14 @@ def _steps(total: int, columns: dict[str, Take], n_rows: int) -> Iterator[Any]:
 
 
 class NotInSteps(Exception):
-    """A column whose values do not lie one behind another: dictionaries, views, unions."""
-
-
-class Extent(io.RawIOBase):
-    """A part of a file that others read too: it seeks before each read."""
-
-    def __init__(self, raw: BinaryIO, start: int, stop: int):
-        self.raw, self.at, self.stop = raw, start, stop
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self.raw.seek(self.at)
-        data = self.raw.read(max(min(len(buffer), self.stop - self.at), 0))
-        buffer[: len(data)] = data
-        self.at += len(data)
-        return len(data)
+    """A column whose values do not lie as above: dictionaries, views, unions."""
 
 
 class Buffer:
     """A buffer of a batch, unpacked from its beginning on. Opened when it is first read; name: of its file."""
 
-    def __init__(self, name: str, raw: BinaryIO, start: int, length: int, codec: str | None):
-        self.name, self.raw, self.start, self.length, self.codec = name, raw, start, length, codec
+    def __init__(self, name: str, file: pa.PythonFile, start: int, length: int, codec: str | None):
+        self.name, self.file, self.start, self.length, self.codec = name, file, start, length, codec
         self.stream: Any = None
 
     def read(self, n_bytes: int) -> bytes:
@@ -147,25 +138,17 @@ class Buffer:
             raise too_long(f"A row of {self.name}", "Is it one document?")
         if self.stream is None:
             self.stream = self._open()
-        data = b"".join(self._chunks(n_bytes))
+        data = self.stream.read(n_bytes)
         if len(data) < n_bytes:
             raise pa.ArrowInvalid("a buffer of a batch ends early")
         return data
 
-    def _chunks(self, n_bytes: int) -> Iterator[bytes]:
-        while n_bytes and (chunk := self.stream.read(n_bytes)):
-            yield chunk
-            n_bytes -= len(chunk)
-
     def _open(self) -> Any:
-        stop = self.start + self.length
         if self.codec is None:
-            return Extent(self.raw, self.start, stop)
-        self.raw.seek(self.start)
-        packed = Extent(self.raw, self.start + 8, stop)
-        if self.raw.read(8) == struct.pack("<q", -1):
-            return packed
-        return pa.CompressedInputStream(pa.PythonFile(packed, "r"), self.codec)
+            return self.file.get_stream(self.start, self.length)
+        packed = self.file.get_stream(self.start + 8, max(self.length - 8, 0))
+        is_packed = self.file.read_at(8, self.start) != NOT_PACKED
+        return pa.CompressedInputStream(packed, self.codec) if is_packed else packed
 
 
 class Bits:
@@ -223,11 +206,9 @@ def _column(kind: Any, nodes: Iterator[tuple[int, ...]], buffers: Iterator[Buffe
         raise NotInSteps
     validity = Bits(next(buffers), n_nulls > 0)
     if is_type.is_struct(kind):
-        return _structs(kind, validity, [_column(kind.field(i).type, nodes, buffers) for i in range(kind.num_fields)])
+        return _nested(kind, validity, [_column(kind.field(i).type, nodes, buffers) for i in range(kind.num_fields)], 1)
     if is_type.is_fixed_size_list(kind):
-        return _equal_lists(kind, validity, _column(kind.value_type, nodes, buffers))
-    if is_type.is_boolean(kind):
-        return _booleans(kind, validity, Bits(next(buffers), True))
+        return _nested(kind, validity, [_column(kind.value_type, nodes, buffers)], kind.list_size)
     if _is_of(kind, FIXED):
         return _numbers(kind, validity, next(buffers))
     offsets = Offsets(next(buffers), _is_of(kind, LARGE))
@@ -241,22 +222,16 @@ def _values_of(kind: Any) -> Any:
     return pa.struct([kind.key_field, kind.item_field]) if is_type.is_map(kind) else kind.value_type
 
 
-def _structs(kind: Any, validity: Bits, fields: Sequence[Take]) -> Take:
-    return lambda n: pa.Array.from_buffers(kind, n, [validity.take(n)], children=[take(n) for take in fields])
-
-
-def _equal_lists(kind: Any, validity: Bits, values: Take) -> Take:
-    size = kind.list_size
-    return lambda n: pa.Array.from_buffers(kind, n, [validity.take(n)], children=[values(n * size)])
+def _nested(kind: Any, validity: Bits, fields: Sequence[Take], size: int) -> Take:
+    """Structs, and lists of a fixed size: each value has so many of every field."""
+    return lambda n: pa.Array.from_buffers(kind, n, [validity.take(n)], children=[take(n * size) for take in fields])
 
 
 def _numbers(kind: Any, validity: Bits, data: Buffer) -> Take:
     size = kind.bit_width // 8
-    return lambda n: pa.Array.from_buffers(kind, n, [validity.take(n), pa.py_buffer(data.read(n * size))])
-
-
-def _booleans(kind: Any, validity: Bits, values: Bits) -> Take:
-    return lambda n: pa.Array.from_buffers(kind, n, [validity.take(n), values.take(n)])
+    bits = Bits(data, True)  # of true and false
+    take = (lambda n: pa.py_buffer(data.read(n * size))) if size else bits.take
+    return lambda n: pa.Array.from_buffers(kind, n, [validity.take(n), take(n)])
 
 
 def _texts(kind: Any, validity: Bits, offsets: Offsets, data: Buffer) -> Take:
@@ -287,7 +262,8 @@ def columns_of(name: str, raw: BinaryIO, message: Message, schema: Any) -> dict[
         Where a column of it cannot be read so.
     """
     nodes = iter(message.nodes)
-    buffers = (Buffer(name, raw, start, length, message.codec) for start, length in message.buffers)
+    file = pa.PythonFile(raw, "r")
+    buffers = (Buffer(name, file, start, length, message.codec) for start, length in message.buffers)
     try:
         return {field.name: _column(field.type, nodes, buffers) for field in schema}
     except StopIteration as error:

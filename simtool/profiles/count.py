@@ -80,7 +80,7 @@ def count_corpus(
     elif budget.seed is not None or isinstance(corpus.source, HubFiles):
         sample = _Sample(corpus, tokenizer, features, budget, skip_bad, data, parts)
         profile, facts = (
-            sample.count_exact(workers, report) if budget.is_exact else sample.count_blocks(workers, run_on, report)
+            sample.count_exact(workers, report) if budget.exact else sample.count_blocks(workers, run_on, report)
         )
     else:
         profile = count_sample(corpus, tokenizer, features, budget, skip_bad, report)

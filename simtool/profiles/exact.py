@@ -22,7 +22,7 @@ from simtool.errors import SimtoolError
 from simtool.integrity import checked, damage_as_message, parse_json, with_hash
 from simtool.profiles.parts import Manifest
 from simtool.profiles.profile import Profile
-from simtool.profiles.samples import BATCH_BYTES, Budget, Filling, fill, fits, text_bytes
+from simtool.profiles.samples import BATCH_BYTES, Budget, Filling, fill, text_bytes
 from simtool.profiles.tally import CorpusTally, skipped_since, text_batches
 from simtool.profiles.worker import SAVE_SECONDS, stop_asked
 from simtool.progress import Counted
@@ -55,7 +55,7 @@ class Candidates:
         """These and those of a batch of texts that may be among the first: only they are tokenized."""
         seed = budget.seed or 0
         keys = np.array([document_hash(text.encode("utf-8", "replace"), seed) for text in texts], np.uint64)
-        is_full = len(self.keys) and not fits(len(self.keys), int(self.sizes.sum()), budget)
+        is_full = len(self.keys) and not budget.holds(len(self.keys), int(self.sizes.sum()))
         near = np.flatnonzero(keys < self.keys[-1]) if is_full else np.arange(len(texts))
         if not len(near):
             return self
@@ -71,8 +71,8 @@ class Candidates:
         )
         order = np.argsort(keys, kind="stable")
         # one document more than fits, so that a full budget differs from a corpus that ended
-        over = np.cumsum(sizes[order]) > (budget.tokens or np.inf)
-        over |= np.arange(1, len(order) + 1) > (budget.documents or np.inf)
+        over = np.cumsum(sizes[order]) > budget.most_tokens
+        over |= np.arange(1, len(order) + 1) > budget.most_documents
         order = order[: int(np.argmax(over)) + 1 if over.any() else None]
         skipped = _sum(self.skipped, other.skipped)
         return Candidates(keys[order], texts[order], sizes[order], (*self.pieces, *other.pieces), skipped)

@@ -31,7 +31,6 @@ MOST_BLOCKS = 1 << 17  # of a corpus: more would take too long to list
 SMALLEST_BATCH, BATCH_BYTES = 1 << 16, 1 << 20  # of text that is tokenized together, until the budget is full
 SURE = 0.8  # of the budget is counted in blocks that many read at once, as the first block says how much they hold
 
-
 Sized = tuple[list[str], np.ndarray]  # texts, and how many tokens each has
 
 
@@ -63,14 +62,21 @@ class Budget:
         return self.tokens is None and self.documents is None
 
     @property
+    def most_tokens(self) -> float:
+        return self.tokens or math.inf
+
+    @property
+    def most_documents(self) -> float:
+        return self.documents or math.inf
+
+    def holds(self, n_documents: int, n_tokens: int) -> bool:
+        """Whether so much is not more than it."""
+        return n_documents <= self.most_documents and n_tokens <= self.most_tokens
+
+    @property
     def in_blocks(self) -> bool:
         """Whether it is a random sample of blocks."""
         return self.seed is not None and not self.exact
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it is a random sample of documents."""
-        return self.seed is not None and self.exact
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -125,7 +131,7 @@ def blocks_of(source: Source, budget: Budget) -> list[Piece]:
 
 def text_bytes(budget: Budget) -> float:
     """How much text it may hold, about."""
-    return min((budget.tokens or math.inf) * TEXT_PER_TOKEN, (budget.documents or math.inf) * TEXT_PER_DOCUMENT)
+    return min(budget.most_tokens * TEXT_PER_TOKEN, budget.most_documents * TEXT_PER_DOCUMENT)
 
 
 def _place(name: str, budget: Budget) -> int:
@@ -153,14 +159,14 @@ def n_sure_blocks(corpus: Corpus, blocks: Sequence[Piece], tokenizer: Tokenizer,
     for texts in text_batches(replace(corpus, source=blocks[0].source.sparing()), Reading(skip_bad), 1 << 20):
         n_documents += len(texts)
         n_tokens += len(tokenizer.encode(texts)[0])
-    room = min((budget.documents or math.inf) / max(n_documents, 1), (budget.tokens or math.inf) / max(n_tokens, 1))
+    room = min(budget.most_documents / max(n_documents, 1), budget.most_tokens / max(n_tokens, 1))
     ends = np.cumsum([block.n_bytes for block in blocks])
     return int(np.searchsorted(ends, SURE * room * blocks[0].n_bytes, side="right"))
 
 
 def overfull(profile: Profile, budget: Budget) -> bool:
     """Whether a sample holds more than it may."""
-    return not fits(profile.size["documents"], profile.size["tokens"], budget)
+    return not budget.holds(profile.size["documents"], profile.size["tokens"])
 
 
 @dataclass
@@ -174,13 +180,13 @@ class Filling:
 
     @property
     def share(self) -> float:
-        return max(self.documents / (self.budget.documents or np.inf), self.tokens / (self.budget.tokens or np.inf))
+        return max(self.documents / self.budget.most_documents, self.tokens / self.budget.most_tokens)
 
     def n_fitting(self, sizes: np.ndarray) -> int:
         """How many of documents with so many tokens fit."""
         n_documents, n_tokens = self.documents + np.arange(1, len(sizes) + 1), self.tokens + np.cumsum(sizes)
-        fits = (n_documents <= (self.budget.documents or np.inf)) & (n_tokens <= (self.budget.tokens or np.inf))
-        return int(fits.sum())
+        is_within = (n_documents <= self.budget.most_documents) & (n_tokens <= self.budget.most_tokens)
+        return int(is_within.sum())
 
     def add(self, sizes: np.ndarray, n_bytes: int) -> None:
         self.documents, self.tokens = self.documents + len(sizes), self.tokens + int(sizes.sum())
@@ -253,8 +259,3 @@ def _check_filled(name: str, budget: Budget, n_documents: int, n_tokens: int, ne
             f"The first document of {name} holds {next_size:,} tokens,"
             f" more than --tokens {budget.tokens:,}. Whole documents are counted: ask for more."
         )
-
-
-def fits(n_documents: int, n_tokens: int, budget: Budget) -> bool:
-    """Whether a budget holds so much."""
-    return n_documents <= (budget.documents or n_documents) and n_tokens <= (budget.tokens or n_tokens)

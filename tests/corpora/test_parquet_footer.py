@@ -32,7 +32,10 @@ def with_columns_changed(data, change):
 
 def longer_histogram(columns):
     """Counts of definition levels, of which there are more than the schema's."""
-    columns[0][META_DATA][1][SIZES][1][DEFINITION_LEVELS][1][1].append(0)
+    description = columns[0][META_DATA][1]
+    if SIZES not in description:
+        pytest.skip("pyarrow 16 writes no histograms")
+    description[SIZES][1][DEFINITION_LEVELS][1][1].append(0)
 
 
 def column_too_many(columns):
