@@ -35,7 +35,8 @@ class Counting:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if not self.bar.disable:  # rich before 14.3 prints an empty line all the same
+            self.bar.stop()
 
     def report(self, message: Any) -> None:
         """One of the messages of counting, or a plain sentence."""

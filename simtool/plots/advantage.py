@@ -43,7 +43,7 @@ def advantage_bars(table: pl.DataFrame, axes: Axes) -> None:
         places = np.arange(len(targets)) + (i - (len(mixtures) - 1) / 2) * height
         axes.barh(
             places, value, height * 0.92, color=color_of(mixture), label=title_of(mixture),
-            xerr=np.maximum([value - low, high - value], 0), error_kw={"elinewidth": 0.7, "ecolor": "0.25"},
+            xerr=np.maximum([value - low, high - value], 0).tolist(), error_kw={"elinewidth": 0.7, "ecolor": "0.25"},
         )  # fmt: skip
     axes.axvline(0, color="0.2", linewidth=0.8)
     axes.set_yticks(range(len(targets)), [title_of(name) for name in targets])

@@ -86,7 +86,8 @@ def improvement_bars(rows: pl.DataFrame, axes: Axes) -> None:
         known = np.isfinite(low) & np.isfinite(high)
         if known.any():
             spread = np.maximum([value - low, high - value], 0)[:, known]
-            axes.errorbar(places[known], value[known], yerr=spread, fmt="none", ecolor="0.2", elinewidth=0.7)
+            # a list: of an array of one value NumPy before 2.4 warns in matplotlib
+            axes.errorbar(places[known], value[known], yerr=spread.tolist(), fmt="none", ecolor="0.2", elinewidth=0.7)
     axes.axhline(0, color="0.2", linewidth=0.8)
     controls = {target: rows.filter(pl.col("target") == target)["control_loss"].mean() for target in targets}
     axes.set_xticks(range(len(targets)), [f"{title_of(name)} ({controls[name]:.3f})" for name in targets])

@@ -46,7 +46,7 @@ def curves(rows: pl.DataFrame, axes: Axes, weights: list[float]) -> None:
         value, low, high = (own[name].cast(float).to_numpy() * 100 for name in ("relative_improvement", "low", "high"))
         # lines that begin at one place are set apart, so that their intervals do not overlap
         places = own["start"].to_numpy() + (i - (len(weights) - 1) / 2) * 0.006
-        bars = [value - low, high - value]
+        bars = [(value - low).tolist(), (high - value).tolist()]
         axes.errorbar(places, value, yerr=bars, fmt="o-", color=_color(i, len(weights)), markersize=3, elinewidth=0.7)
 
 
