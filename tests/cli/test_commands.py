@@ -66,7 +66,7 @@ BAD = {
     "nothing to merge": (["profile", "--merge", "/no/where"], r"simtool: No parts in /no/where\. Count some: "),
     "corpora beside parts": (["profile", "c4", "--merge", "x"], r"simtool: Name the corpora to count, or the parts to add up"),
     "nothing to count": (["profile"], r"simtool: Name the corpora to count, or the parts to add up: --merge URL\.\n"),
-    "no passes": (["mix", "math", "--target", "pycode", "--max-epochs", "0"], r"(?s).*'--max-epochs': Input should be greater than or equal to 0\.01"),
+    "no passes": (["mix", "math", "--target", "pycode", "--max-epochs", "0"], r"(?s).*'--max-epochs': (0\.0 is not in the range x>=0\.01|Input should be greater than or equal to 0\.01)"),
     "no corpus": (["matrix"], r"(?s).*Missing argument 'CORPUS\.\.\.'"),
 }  # fmt: skip
 
