@@ -150,6 +150,15 @@ def parquet_table(path: Path, cell_bytes: int, n_rows: int, dictionary: bool) ->
     return cell_bytes * n_rows
 
 
+def false_footer(path: Path) -> int:
+    """2,000 cells of 1 MB, of which the footer says that they have 1 kB together."""
+    from benchmarks.parquet_footers import says_little, with_columns_changed
+
+    n_bytes = parquet_table(path, MB, 2_000, dictionary=False)
+    path.write_bytes(with_columns_changed(path.read_bytes(), says_little))
+    return n_bytes
+
+
 def rare_cell(path: Path, cell_bytes: int) -> int:
     """One long cell among 4,000 short ones."""
     import pyarrow as pa
@@ -236,6 +245,7 @@ BOMBS: dict[str, Filler] = {
     "cells.parquet": partial(parquet_table, cell_bytes=MB, n_rows=2_000, dictionary=False),
     "cell.parquet": partial(parquet_table, cell_bytes=1_500 * MB, n_rows=1, dictionary=False),
     "rare.parquet": partial(rare_cell, cell_bytes=1_500 * MB),
+    "footer.parquet": false_footer,
     "cells.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000),
     "dictionary.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000, kind="dictionary"),
     "views.arrow": partial(arrow_file, cell_bytes=MB, n_rows=2_000, kind="string_view"),

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 TRUE, FALSE, BYTE, DOUBLE, TEXT, LIST, SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 INTEGERS = (4, 5, 6)
+ROW_GROUPS, COLUMNS, META_DATA, UNPACKED = 4, 1, 3, 6  # fields, of parquet.thrift
 NUMBERS = (0, 1, 2, 3, 4, 5, 8, 100, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1)
 ROWS = [
     {
@@ -61,9 +62,31 @@ def parquet_of(writer: str) -> bytes:
 
 def with_damaged_footer(data: bytes, rng: Random) -> bytes:
     """A parquet file of which one to three bytes, or one or two values, of the footer are others."""
+    change = _other_bytes if rng.random() < 0.5 else _other_values
+    return _with_footer(data, lambda footer: change(footer, rng))
+
+
+def with_columns_changed(data: bytes, change: Callable[[list[Any]], Any]) -> bytes:
+    """A parquet file with the columns of its first row group, as Thrift, changed."""
+
+    def changed(footer: bytes) -> bytes:
+        content, _ = value_at(footer, 0, STRUCT)
+        change(content[ROW_GROUPS][1][1][0][COLUMNS][1][1])
+        return bytes_of(STRUCT, content)
+
+    return _with_footer(data, changed)
+
+
+def _with_footer(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
     start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
-    footer = (_other_bytes if rng.random() < 0.5 else _other_values)(data[start:-8], rng)
+    footer = change(data[start:-8])
     return data[:start] + footer + len(footer).to_bytes(4, "little") + data[-4:]
+
+
+def says_little(columns: list[Any]) -> None:
+    """Columns that say they unpack to 1 kB each."""
+    for column in columns:
+        column[META_DATA][1][UNPACKED][1] = 2 << 10  # zigzag
 
 
 def _other_bytes(footer: bytes, rng: Random) -> bytes:

@@ -14,7 +14,7 @@ from simtool.corpora.compression import suffix_of
 from simtool.corpora.delimited import csv_blocks
 from simtool.corpora.files import HEAD, File, head_of, line_blocks, whole_content
 from simtool.corpora.json_rows import json_blocks, json_lines_blocks, parsed, rows_inside, same_rows
-from simtool.corpora.limits import check_whole, largest_whole, longest_document, too_long
+from simtool.corpora.limits import check_whole, longest_document, too_long
 from simtool.corpora.parquet_pages import page_at, pages
 from simtool.corpora.reading import Block, Columns, Reading, Row
 from simtool.corpora.steps import Steps
@@ -184,8 +184,11 @@ def _chunks(file: File, metadata: Any) -> list[tuple[int, int]]:
     """(first byte, the one behind the last) of each column of each of them."""
     groups = (metadata.row_group(n) for n in _groups(file, metadata))
     chunks = (group.column(n) for group in groups for n in range(group.num_columns))
-    starts = ((min(c.dictionary_page_offset or c.data_page_offset, c.data_page_offset), c) for c in chunks)
-    return [(start, start + chunk.total_compressed_size) for start, chunk in starts]
+    return [(_first_byte(chunk), _first_byte(chunk) + chunk.total_compressed_size) for chunk in chunks]
+
+
+def _first_byte(chunk: Any) -> int:
+    return min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
 
 
 def _parquet_blocks(file: File, columns: Columns) -> Iterator[Block]:
@@ -211,11 +214,10 @@ def _rows_at_once(file: File, raw: BinaryIO, group: Any, columns: Sequence[str] 
     largest = average = 1
     for chunk in (group.column(n) for n in range(group.num_columns)):
         if columns is None or chunk.path_in_schema.split(".")[0] in columns:
-            average += max(chunk.total_uncompressed_size, 0) // max(group.num_rows, 1)  # negative in a damaged footer
-            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
-                page = page_at(raw, chunk.dictionary_page_offset)
-                largest = max(largest, page.unpacked if page else 1)
-            _check_pages(file, raw, chunk)
+            average += _bytes_of_row(file, raw, chunk, group.num_rows)
+            if chunk.physical_type == "BYTE_ARRAY" and (chunk.has_dictionary_page or not file.is_remote):
+                page = page_at(raw, _first_byte(chunk))
+                largest = max(largest, page.unpacked if page and not page.n_values else 1)
     if average > longest_document():
         raise too_long(f"A row of {file.name}", "Is it one document?")
     most = FETCHED_ROWS if file.is_remote else ROWS
@@ -223,14 +225,23 @@ def _rows_at_once(file: File, raw: BinaryIO, group: Any, columns: Sequence[str] 
     return max(1, min(most, DICTIONARY_BYTES // largest, step // average))
 
 
-def _check_pages(file: File, raw: BinaryIO, chunk: Any) -> None:
-    """See that none of a large column's pages, which are unpacked whole, is a small one that becomes large: a cell of
-    1.5 GB among small ones took 4.8 GB. Not of a remote file, where each look costs a request."""
-    if chunk.total_uncompressed_size > largest_whole() and not file.is_remote:
-        start = min(chunk.dictionary_page_offset or chunk.data_page_offset, chunk.data_page_offset)
-        for page in pages(raw, start, start + chunk.total_compressed_size):
-            if page.unpacked > PAGE_TIMES * page.packed:
-                check_whole(file.name, "page", page.unpacked)
+def _bytes_of_row(file: File, raw: BinaryIO, chunk: Any, n_rows: int) -> int:
+    """Bytes that a column of a row group has unpacked, on average: as its footer says, or its pages if they say more: a
+    footer that said too little took 6.1 GB. Those of a remote file are not looked at, where each look costs a request.
+
+    Raises
+    ------
+    SimtoolError
+        Where a page, which is unpacked whole, is a small one that becomes large: a cell of 1.5 GB took 4.8 GB.
+    """
+    n_bytes = n_values = 0
+    start = _first_byte(chunk)
+    for page in () if file.is_remote else pages(raw, start, start + chunk.total_compressed_size):
+        n_bytes, n_values = n_bytes + page.unpacked, n_values + page.n_values
+        if page.unpacked > PAGE_TIMES * page.packed:
+            check_whole(file.name, "page", page.unpacked)
+    in_pages = n_bytes // max(min(n_rows, n_values or n_rows), 1)
+    return max(chunk.total_uncompressed_size // max(n_rows, 1), in_pages)
 
 
 def _arrow_blocks(file: File, columns: Columns) -> Iterator[Block]:

@@ -1,23 +1,24 @@
 """Pages of parquet, as far as it takes to know how large they become before they are unpacked.
 
 In front of each page stands its header, in Thrift's compact protocol (parquet.thrift, PageHeader): field 2 is its size
-unpacked, 3 as it lies there.
+unpacked, 3 as it lies there, and 1 of field 5, or 8, how many values a page of data holds.
 """
 
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 HEADS = (1 << 6, 1 << 13, 1 << 20)  # bytes that are read for a header: most have 30, and statistics may hold long texts
 DEEPEST = 8
-TRUE, FALSE, BYTE, I16, I32, I64, TEXT, STRUCT = 1, 2, 3, 4, 5, 6, 8, 12  # kinds of values of a header
+TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, TEXT, LIST, SET, STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12  # of Thrift
 
 
 class ParquetPage(NamedTuple):
-    """Bytes of a page: of its header, as it lies there, and unpacked."""
+    """Bytes of a page: of its header, as it lies there, and unpacked; and its values, 0 where it is a dictionary."""
 
     header: int
     packed: int
     unpacked: int
+    n_values: int
 
 
 def page_at(raw: BinaryIO, place: int) -> ParquetPage | None:
@@ -39,46 +40,68 @@ def pages(raw: BinaryIO, start: int, stop: int) -> Iterator[ParquetPage]:
 
 
 def _page(data: bytes) -> ParquetPage:
-    values, number, at = {2: 0, 3: 0}, 0, 0
-    while kind := data[at] & 15:
-        number, at = _field(data, at, number)
-        if kind == I32 and number in values:
-            values[number] = _zigzag(_varint(data, at)[0])
-        at = _behind(data, at, kind)
-    return ParquetPage(at + 1, max(values[3], 0), max(values[2], 0))
+    fields, end = _struct(data, 0)
+    data_page = fields.get(5) or fields.get(8)
+    n_values = _number(data_page, 1) if isinstance(data_page, dict) else 0
+    return ParquetPage(end, _number(fields, 3), _number(fields, 2), n_values)
 
 
-def _field(data: bytes, at: int, number: int) -> tuple[int, int]:
-    """A field's number, and where its value begins."""
-    if step := data[at] >> 4:
-        return number + step, at + 1
-    number, at = _varint(data, at + 1)
-    return _zigzag(number), at
+def _number(fields: dict[int, Any], number: int) -> int:
+    value = fields.get(number)
+    return max(value, 0) if isinstance(value, int) else 0
 
 
-def _behind(data: bytes, at: int, kind: int, depth: int = 0) -> int:
-    """Where a value ends.
+def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
+    """Its fields by their numbers, and where it ends.
 
     Raises
     ------
     IndexError
-        Where the data ends before, or no value of this kind is in a header.
+        Where the data ends before, or holds a value of no kind that there is.
     """
-    if kind in (TRUE, FALSE):  # they stand in the field itself
-        return at
-    if kind == BYTE:
-        return at + 1
+    fields: dict[int, Any] = {}
+    number = 0
+    while head := data[at]:
+        if step := head >> 4:
+            number, at = number + step, at + 1
+        else:
+            number, at = _integer(data, at + 1)
+        fields[number], at = _value(data, at, head & 15, depth)
+    return fields, at + 1
+
+
+def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    """A number or a struct, or None for what no size stands in; and the place behind it."""
     if kind in (I16, I32, I64):
-        return _varint(data, at)[1]
+        return _integer(data, at)
+    if kind == STRUCT and depth < DEEPEST:
+        return _struct(data, at, depth + 1)
+    if kind in (LIST, SET) and depth < DEEPEST:
+        return None, _behind_list(data, at, depth + 1)
     if kind == TEXT:
         size, at = _varint(data, at)
-        return at + size
-    if kind == STRUCT and depth < DEEPEST:
-        while field := data[at] & 15:
-            _, at = _field(data, at, 0)
-            at = _behind(data, at, field, depth + 1)
-        return at + 1
+        return None, at + size
+    if kind in (TRUE, FALSE, BYTE, DOUBLE):  # true and false stand in the field itself
+        return None, at + {BYTE: 1, DOUBLE: 8}.get(kind, 0)
     raise IndexError
+
+
+def _behind_list(data: bytes, at: int, depth: int) -> int:
+    kind, size, at = data[at] & 15, data[at] >> 4, at + 1
+    if size == 15:
+        size, at = _varint(data, at)
+    if kind in (TRUE, FALSE):
+        return at + size
+    for _ in range(size):
+        if at >= len(data):
+            raise IndexError
+        _, at = _value(data, at, kind, depth)
+    return at
+
+
+def _integer(data: bytes, at: int) -> tuple[int, int]:
+    number, at = _varint(data, at)
+    return number >> 1 ^ -(number & 1), at
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -90,7 +113,3 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if data[at - 1] < 0x80:
             return number, at
     raise IndexError
-
-
-def _zigzag(number: int) -> int:
-    return number >> 1 ^ -(number & 1)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from benchmarks.parquet_footers import says_little, with_columns_changed
 from simtool.corpora import formats
 from simtool.corpora.files import local_file
 from simtool.corpora.formats import FORMATS, format_of
@@ -148,6 +149,27 @@ def test_large_cells_are_unpacked_few_at_a_time_in_the_order_they_have(tmp_path,
         SimtoolError, match=r"^A row of .*b\.parquet is longer than the 1 MB that one document may have"
     ):
         list(formats.FORMATS["parquet"](local_file(tmp_path / "b.parquet"), ("text",)))
+
+
+def test_a_footer_that_says_too_little_changes_no_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "STEP_BYTES", 1 << 20)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"{n} " + "ab " * 30_000 for n in range(50)]}), path, use_dictionary=False)
+    sizes = [len(block.parse(Reading())) for block in formats.FORMATS["parquet"](local_file(path), None)]
+    path.write_bytes(with_columns_changed(path.read_bytes(), says_little))
+    changed = [len(block.parse(Reading())) for block in formats.FORMATS["parquet"](local_file(path), None)]
+    assert sizes == changed == [11] * 4 + [6]
+
+
+def test_a_column_that_is_not_needed_may_unpack_to_much(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMTOOL_LONGEST_DOCUMENT", "1")
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": ["a"], "image": [bytes(6 << 20)]})
+    pq.write_table(table, path, use_dictionary=False, compression="zstd")
+    [block] = formats.FORMATS["parquet"](local_file(path), ("text",))
+    assert block.parse(Reading()) == [{"text": "a"}]
+    with pytest.raises(SimtoolError, match="unpacks to 7 MB in a single page"):
+        list(formats.FORMATS["parquet"](local_file(path), ("image",)))
 
 
 def test_a_page_that_becomes_large_is_a_message(tmp_path, monkeypatch):

@@ -13,21 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.parquet_footers import STRUCT, WRITERS, bytes_of, parquet_of, value_at, with_damaged_footer
+from benchmarks.parquet_footers import (
+    META_DATA,
+    UNPACKED,
+    WRITERS,
+    parquet_of,
+    with_columns_changed,
+    with_damaged_footer,
+)
 from simtool.corpora.parquet_footer import Empty, open_parquet
 from simtool.corpora.sources import file_corpus
 from simtool.errors import SimtoolError
 
-ROW_GROUPS, COLUMNS, META_DATA, SIZES, DEFINITION_LEVELS = 4, 1, 3, 16, 3  # fields of parquet.thrift
-
-
-def with_columns_changed(data, change):
-    """The file whose first row group's columns, as Thrift, are changed."""
-    size = int.from_bytes(data[-8:-4], "little")
-    footer, _ = value_at(data, len(data) - 8 - size, STRUCT)
-    change(footer[ROW_GROUPS][1][1][0][COLUMNS][1][1])
-    changed = bytes_of(STRUCT, footer)
-    return data[: -8 - size] + changed + len(changed).to_bytes(4, "little") + b"PAR1"
+SIZES, DEFINITION_LEVELS = 16, 3  # fields of parquet.thrift
 
 
 def longer_histogram(columns):
@@ -112,7 +110,7 @@ def test_nothing_of_a_check_is_left():
 
 def test_a_size_below_nothing_is_read_over(tmp_path):
     def below_nothing(columns):
-        columns[0][META_DATA][1][6][1] = 1  # zigzag: total_uncompressed_size is -1
+        columns[0][META_DATA][1][UNPACKED][1] = 1  # zigzag: total_uncompressed_size is -1
 
     (tmp_path / "a.parquet").write_bytes(with_columns_changed(parquet_of("pyarrow"), below_nothing))
     assert sum(len(batch) for batch in file_corpus(str(tmp_path / "a.parquet"), "text").batches()) == 60
