@@ -60,12 +60,17 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class NodeFinished:
-    """A node of a study is done. seconds_left goes by tokens, from the speed so far; None where nothing was trained."""
+    """A node of a study is done.
+
+    loss            on held-out text of the corpus that was measured last, a target where there is one
+    seconds_left    by tokens, from the speed so far; None where nothing was trained
+    """
 
     label: str
     n_done: int
     n_nodes: int
     loss: float
+    corpus: str
     seconds_left: float | None
 
 

@@ -64,7 +64,8 @@ def contents_of(folder: Path, split: str = "train") -> Contents:
     beside = [(_inside(folder, path), "beside the data") for path in others]
     data, doubles = _without_doubles(folder, data)
     data, elsewhere = _of_split(folder, data, split)
-    return Contents(tuple(map(local_file, data)), False, tuple(sorted([*beside, *doubles, *elsewhere])))
+    # other splits first: of what is passed over, they are most likely meant
+    return Contents(tuple(map(local_file, data)), False, (*sorted(elsewhere), *sorted([*beside, *doubles])))
 
 
 def split_of(name: str) -> str | None:
@@ -162,7 +163,8 @@ def _of_split(folder: Path, data: list[Path], split: str) -> tuple[list[Path], l
             f"It has: {', '.join(sorted(named))}." if named else "Its files name no splits: leave --split out."
         )
         raise SimtoolError(f"{folder} has no split {split!r}. {splits_there}")
-    return read, [(_inside(folder, path), splits[path] or "no split") for path in data if path not in set(read)]
+    others = [path for path in data if path not in set(read)]
+    return read, [(_inside(folder, path), f"split {splits[path]}" if splits[path] else "no split") for path in others]
 
 
 def _inside(folder: Path, path: Path) -> str:

@@ -151,7 +151,8 @@ class Files(Source):
     def describe(self) -> str:
         if len(self.files) == 1 and not self.passed:
             return f"file {self.files[0].name}{self._shown_dialect()}"
-        return f"{len(self.files)} files of {without_home(self.label)}{self._shown_kinds()}{self._passed_over()}"
+        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
+        return f"{files} of {without_home(self.label)}{self._shown_kinds()}{self._passed_over()}"
 
     def _shown_kinds(self) -> str:
         """Of how many kinds they are, where they are many: perhaps another folder was meant."""

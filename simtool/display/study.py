@@ -40,7 +40,8 @@ class Studying(Training):
             super().report(f"{message.label} failed: {message.error}")
         elif isinstance(message, NodeFinished):
             left = "" if message.seconds_left is None else f"  {time_left(message.seconds_left)} left"
-            super().report(f"{message.n_done}/{message.n_nodes}  {message.label}  loss {message.loss:.3f}{left}")
+            loss = f"loss on {message.corpus} {message.loss:.3f}"
+            super().report(f"{message.n_done}/{message.n_nodes}  {message.label}  {loss}{left}")
         else:
             super().report(message)
 

@@ -45,9 +45,11 @@ class Recorder:
         self.tokens += result["tokens"]
         self.tokens_left -= node.tokens
         speed = self.tokens / (time.monotonic() - self.began)
-        loss = next(row["nats_per_token"] for row in reversed(result["rows"]))
+        last = result["rows"][-1]
         left = self.tokens_left / speed if speed else None
-        self.report(NodeFinished(node.label, self.n_done, len(self.plan.nodes), loss, left))
+        self.report(
+            NodeFinished(node.label, self.n_done, len(self.plan.nodes), last["nats_per_token"], last["corpus"], left)
+        )
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         with self.path.open("a", encoding="utf-8") as file:

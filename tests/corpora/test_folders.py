@@ -154,3 +154,10 @@ def test_an_archive_is_read_like_the_folder_in_it(dataset, tmp_path, ending):
     before = found.identity()
     archives.unpacked.cache_clear()
     assert find_files(archive).identity() == before  # wherever it is unpacked
+
+
+def test_other_splits_are_the_first_that_is_passed_over(tmp_path):
+    write(tmp_path, **{"train.jsonl": lines("a"), "test.jsonl": lines("b"), "README.md": "# about"})
+    assert find_files(str(tmp_path)).describe() == (
+        f"1 file of {tmp_path} (passed over test.jsonl: split test; README.md: beside the data)"
+    )

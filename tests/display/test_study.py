@@ -21,12 +21,12 @@ def wide(monkeypatch):
 
 def test_nodes_are_a_line_each(capsys):
     with Studying() as shown:
-        shown.report(NodeFinished("control", 1, 4, 2.3456, 61))
-        shown.report(NodeFinished("code", 2, 4, 2.0, None))
+        shown.report(NodeFinished("control", 1, 4, 2.3456, "gsm8k", 61))
+        shown.report(NodeFinished("code", 2, 4, 2.0, "gsm8k", None))
         shown.report(NodeFailed("math", "out of memory"))
     assert capsys.readouterr().err.splitlines() == [
-        "1/4  control  loss 2.346  1:01 left",
-        "2/4  code  loss 2.000",
+        "1/4  control  loss on gsm8k 2.346  1:01 left",
+        "2/4  code  loss on gsm8k 2.000",
         "math failed: out of memory",
     ]
 

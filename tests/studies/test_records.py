@@ -56,7 +56,8 @@ def test_progress_goes_by_tokens(recorded):
     messages = []
     Recorder(path, tree, messages.append).add(key, result)
     assert (messages[0].n_done, messages[0].n_nodes) == (1, len(tree.nodes))
-    assert messages[0].loss == result["rows"][-1]["nats_per_token"]
+    last = result["rows"][-1]
+    assert (messages[0].loss, messages[0].corpus) == (last["nats_per_token"], last["corpus"])
 
 
 def changed_number(path):
