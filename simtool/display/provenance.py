@@ -32,7 +32,7 @@ def sources(facts: Facts) -> list[str]:
     corpora = facts["corpora"].items()
     lines = [
         f"{marked(name, facts)}: {corpus['tokens']:,} tokens, {corpus['documents']:,} documents;"
-        f" {corpus['how']}, {corpus['source']}"
+        f" {corpus['how']}, {corpus['source']}{_hash_of(corpus)}"
         for name, corpus in corpora
     ]
     lines += [
@@ -44,6 +44,10 @@ def sources(facts: Facts) -> list[str]:
         if corpus.get("skipped") and corpus["skipped"]["count"]
     ]
     return lines
+
+
+def _hash_of(corpus: Facts) -> str:
+    return f" (hash {corpus['content']})" if corpus.get("content") else ""
 
 
 def marked(name: str, facts: Facts) -> str:

@@ -122,6 +122,7 @@ class ResolvedProfile:
 
     profile: Profile
     how: str  # "counted now", "cached", "shipped"
+    content: str | None = None  # a hash of the files that it was counted from; None where it is not of files here
 
     def __repr__(self) -> str:
         return f"{self.profile!r}, {self.how}"
@@ -129,7 +130,8 @@ class ResolvedProfile:
     @property
     def facts(self) -> dict[str, Any]:
         """What a table says of the corpus: how and where the profile was had, and its size."""
-        return {"how": self.how, **self.profile.size, **self.profile.facts}
+        content = {"content": self.content} if self.content else {}
+        return {"how": self.how, **self.profile.size, **self.profile.facts, **content}
 
 
 def find_profile(name: str, features: Iterable[str], options: Options, count: bool = False) -> ResolvedProfile:
@@ -342,8 +344,10 @@ def in_data_folder(corpus: Corpus, data: Path, split: str) -> Corpus | None:
 def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options: Options) -> ResolvedProfile:
     """The profile of this text: from the cache if it was counted before, else counted now and cached."""
     path = cache_path(corpus, tokenizer, options)
+    assert corpus.source is not None
+    content = None if corpus.source.is_remote else corpus.source.content()
     if profile := _usable(path, features):
-        return ResolvedProfile(profile, "cached")
+        return ResolvedProfile(profile, "cached", content)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(path.with_suffix(".lock"))
     try:
@@ -353,11 +357,10 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
         lock.acquire()
     with lock:
         if profile := _usable(path, features):
-            return ResolvedProfile(profile, "cached")
+            return ResolvedProfile(profile, "cached", content)
         if path.exists():  # features that were counted before stay available
             features = sorted({*features, *profile_facts(path)["features"]} & set(FEATURES), key=list(FEATURES).index)
         parts = path.with_suffix(".parts") / hashlib.sha256(" ".join(features).encode()).hexdigest()[:8]
-        assert corpus.source is not None
         options.report(CountingStarted(corpus.name, corpus.describe()))
         profile = count_corpus(
             corpus,
@@ -374,7 +377,7 @@ def _counted(corpus: Corpus, tokenizer: Tokenizer, features: list[str], options:
         options.report(CountingFinished())
         save_profile(profile, path)
         shutil.rmtree(path.with_suffix(".parts"), ignore_errors=True)
-    return ResolvedProfile(released(profile, path), "counted now")
+    return ResolvedProfile(released(profile, path), "counted now", content)
 
 
 def _hub_corpus(name: str, options: Options) -> Corpus:

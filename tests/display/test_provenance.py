@@ -34,6 +34,11 @@ def test_whole_with_sources_proxies_and_bad_rows():
     ]
 
 
+def test_own_files_are_shown_with_their_hash():
+    facts = {"corpora": {"mine.jsonl": corpus(1_000) | {"source": "file mine.jsonl", "content": "a1b2"}}}
+    assert sources(facts) == ["mine.jsonl: 1,000 tokens, 10 documents; shipped, file mine.jsonl (hash a1b2)"]
+
+
 def test_the_corpus_that_limits_all_others_is_named():
     assert limiting(FACTS, 1_000) == "c4" and limiting(FACTS, 900) == ""
     assert marked("starcoder", FACTS) == "starcoder *" and marked("c4", FACTS) == "c4"

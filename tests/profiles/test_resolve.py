@@ -130,6 +130,14 @@ def test_provenance_says_how_each_corpus_was_had(tmp_path, options):
     assert facts["corpora"][path]["documents"] == 1 and facts["corpora"][path]["source"] == f"file {path}"
 
 
+def test_provenance_has_a_hash_of_files_that_holds_for_a_copy(tmp_path, options):
+    paths = [str(write(tmp_path / name, texts)) for name, texts in (("a", ["one"]), ("b", ["one"]), ("c", ["two"]))]
+    profiles = [find_profile(path, ["token"], options) for path in paths]
+    a, b, c = (profile.facts["content"] for profile in profiles)
+    assert a == b != c and find_profile(paths[0], ["token"], options).facts["content"] == a  # from the cache
+    assert "content" not in find_profile("c4", ["token"], options).facts
+
+
 @pytest.mark.parametrize("feature", ["token2", "skeleton2"])
 def test_a_feature_with_nothing_to_count_says_so(tmp_path, options, feature):
     path = str(write(tmp_path / "labels.jsonl", ["yes", "no"]))
