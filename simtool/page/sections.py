@@ -70,8 +70,9 @@ def answer(findings: Findings, called: Called) -> Section:
         el("ul", [el("li", sentence) for sentence in (*words, *best.notes)], class_="words"),
         folded("Every share in words", el("ul", [el("li", sentence) for sentence in shares], class_="words")),
         *warned,
-        el("h3", "To train it"),
-        command(best.command(best.targets[0])),
+        el("h3", "To train it, once for each target" if len(best.targets) > 1 else "To train it"),
+        *(command(best.command(target)) for target in best.targets),
+        el("p", wording.training_length(best.constraints.tokens), class_="note"),
         source(
             f"{wording.certified(best.feature, max(best.gap, TOLERANCE), best.resamples)} {best.symbols:,}"
             f" {symbol_of(best.feature)}s of each corpus; seed {findings.seed}."

@@ -28,6 +28,13 @@ def test_the_answer_comes_first_and_the_sources_last(found):
     ]  # fmt: skip
 
 
+def test_each_target_has_its_command_and_the_length_is_named(found):
+    mixture = " ".join(map(str, sections(found)[0].body))
+    best = found.advice.recommendation
+    assert len(best.targets) == 2 and mixture.count('class="command"') == 2
+    assert "once for each target" in mixture and "Add --pretrain-tokens and --mid-tokens" in mixture
+
+
 def test_alerts_name_small_samples_proxies_and_unstable_rankings(found):
     called = labels(list(dict.fromkeys((*found.corpora, *found.facts))))
     alerts = " ".join(alerts_of(found, called))
