@@ -113,14 +113,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table of plain text: words from the left, numbers to the right."""
+def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], n_words: int | None = None) -> str:
+    """A table of plain text: words from the left, numbers to the right; n_words: columns from there on are numbers."""
     columns = []
     for j, name in enumerate(header):
         values = [row[j] for row in rows]
         texts = [name, *map(cell_text, values)]
         width = max(map(len, texts))
-        is_right = any(map(is_number, values))
+        is_right = any(map(is_number, values)) or (n_words is not None and j >= n_words)
         columns.append([text.rjust(width) if is_right else text.ljust(width) for text in texts])
     return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 

@@ -76,6 +76,12 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """ "a, b, c, d, e and 7 more"."""
+    more = len(names) - most
+    return listed(names) if more <= 1 else f"{', '.join(names[:most])} and {more} more"
+
+
 def readable(ngram: str | None) -> str:
     """An n-gram as people can read it, white space made visible."""
     if ngram is None:
@@ -112,6 +118,14 @@ def small_sample(tokens: int, limited_by: str) -> str:
     return (
         f"{tokens:,} tokens of each corpus say little{because}: scores of so few depend on the size of the sample more"
         " than on the text."
+    )
+
+
+def same_text(names: Sequence[str]) -> str:
+    """That corpora are the same text under several names, as far as their sizes say."""
+    return (
+        f"{listed(names)} hold equally many documents, tokens and bytes: probably the same text, named"
+        f" {'twice' if len(names) == 2 else f'{len(names)} times'}."
     )
 
 

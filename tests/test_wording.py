@@ -87,3 +87,9 @@ def test_whether_a_pair_differs_is_said_plainly():
         "A and B. Whether they differ at all this score cannot say: one was counted from more documents than the other,"
         " which moves the score by itself. The size-free similarity can."
     )
+
+
+def test_a_long_list_of_names_is_shortened():
+    assert wording.shortened(list("abc")) == "a, b and c"
+    assert wording.shortened(list("abcdef")) == "a, b, c, d, e and f"
+    assert wording.shortened(list("abcdefg")) == "a, b, c, d, e and 2 more"

@@ -1,7 +1,7 @@
 """Which data to mix in, as plain functions: names in, results out. `simtool.mix("c4", ["math"], {"gsm8k": 1.0})`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def mix(
     pretrain: str | Path,
     candidates: Sequence[str] | str,
     targets: Mapping[str, float] | Sequence[str] | str,
-    constraints: Constraints | None = None,
+    constraints: Constraints | Mapping[str, Any] | None = None,
     feature: str = "token",
     resamples: int = 100,
     seed: int = 0,
@@ -137,7 +137,8 @@ def mix(
     targets
         Names, each with its weight if there are several ("gsm8k:0.5"), or weights by name.
     constraints
-        Least and largest shares, available tokens, and how much general text may cost more.
+        Least and largest shares, available tokens, and how much general text may cost more: `Constraints`, or its
+        fields by name, {"min_share": {"c4": 0.5}}.
 
     Returns
     -------
@@ -153,7 +154,16 @@ def mix(
     corpora = find_profiles(as_mixtures([pretrain, *names, *weights]), [feature], options or Options())
     profiles = {name: corpus.profile for name, corpus in corpora.items()}
     facts = provenance_of(corpora, feature=feature, seed=seed)
-    return advise(profiles, pretrain, names, weights, constraints, feature, resamples, seed, facts)
+    return advise(profiles, pretrain, names, weights, _as_constraints(constraints), feature, resamples, seed, facts)
+
+
+def _as_constraints(constraints: Constraints | Mapping[str, Any] | None) -> Constraints | None:
+    if not isinstance(constraints, Mapping):
+        return constraints
+    names = [field.name for field in fields(Constraints)]
+    if wrong := [name for name in constraints if name not in names]:
+        raise unknown("constraint", wrong[0], names)
+    return Constraints(**constraints)
 
 
 def predict(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +23,7 @@ from simtool.display.provenance import limiting, marked, notes_above_ceiling, pr
 from simtool.profiles.features import hashed_of, symbol_of
 from simtool.similarity.attribution import Comparison, Difference
 from simtool.similarity.matrix import SimilarityMatrix
-from simtool.wording import ABOVE, INDISTINGUISHABLE, readable, rounded, visible
+from simtool.wording import ABOVE, INDISTINGUISHABLE, UNKNOWN, readable, rounded, visible
 
 SHADES = (17, 18, 24, 30, 36, 42)  # of a terminal's 256 colours, from the least similar to the most
 FIRST_LIGHT = 4  # of them, on which ink is black
@@ -169,6 +170,8 @@ def _shade(result: SimilarityMatrix, i: int, j: int, colors: str | None) -> str:
 
 
 def _parts(result: SimilarityMatrix, i: int, j: int) -> tuple[str, str]:
+    if not np.isfinite(result.values[i, j]):
+        return UNKNOWN, ""
     mark = _mark(result, i, j)
     low, value, high = (rounded(array[i, j]) for array in (result.low, result.values, result.high))
     return f"{mark}{value}", f"{low}–{high}"

@@ -3,14 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-from simtool.wording import ABOVE, PROXY, SMALL_SAMPLE, above_ceiling, listed, plural, small_sample
+from simtool.wording import ABOVE, PROXY, SMALL_SAMPLE, above_ceiling, listed, plural, same_text, small_sample
 
 Facts = Mapping[str, Any]
 
 
 def provenance_lines(facts: Facts, whole: bool = False) -> list[str]:
     """What a result rests on: in two lines, or whole, with sources and hashes."""
-    return sources(facts) if whole else summary(facts)
+    return [*(sources(facts) if whole else summary(facts)), *same_texts(facts)]
+
+
+def same_texts(facts: Facts) -> list[str]:
+    """A sentence for each text that has several names, by how much it holds."""
+    names: dict[tuple[int, ...], list[str]] = {}
+    for name, corpus in facts["corpora"].items():
+        names.setdefault(tuple(corpus[unit] for unit in ("documents", "tokens", "bytes")), []).append(name)
+    return [same_text(alike) for alike in names.values() if len(alike) > 1]
 
 
 def summary(facts: Facts) -> list[str]:

@@ -124,7 +124,7 @@ def build_problem(
     corpora, target_weights = _mixable_corpora(pretrain, candidates), _normalized(targets)
     rng = np.random.default_rng(seed)
     counts = _count(profiles, corpora, list(targets), constraints, feature, rng)
-    return Problem(corpora, target_weights, counts, half_splits(counts.sizes(), resamples, rng))
+    return Problem(corpora, target_weights, counts, half_splits(counts.sizes(), resamples, rng, (*corpora, *targets)))
 
 
 def _mixable_corpora(pretrain: str, candidates: Sequence[str]) -> tuple[str, ...]:

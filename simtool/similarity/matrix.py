@@ -12,12 +12,13 @@ from simtool.errors import SimtoolError
 from simtool.mixture import Mixture
 from simtool.profiles.features import N_FOLDS, coarsen
 from simtool.profiles.profile import Profile, check_same_tokenizer
-from simtool.results import Tabular, html_table, read_only
+from simtool.results import Tabular, html_table, read_only, text_table
 from simtool.similarity.metrics import Metric, find_metric
 from simtool.similarity.permutations import p_of_exchange
 from simtool.similarity.resampling import half_splits, thin
 from simtool.similarity.splits import on_splits
 from simtool.statistics import CONFIDENCE, sized_jackknife_interval
+from simtool.wording import INDISTINGUISHABLE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +27,7 @@ RESAMPLES = 200
 JACKKNIFE_SPLITS = 8  # and their mirror images, for each fold left out; 4 and 16 gave the same widths within 3%
 BIAS_SPLITS = 40  # of half of the documents
 TILE_CORPORA = 128  # rows and columns compared at once: 400 splits of them are 50 MB, and of 1,000 corpora 3 GB
+SQUARE = 8  # corpora: so many columns fit into a line
 EQUAL_DOCUMENTS = 0.1  # document counts that differ by less are taken as equal
 Name = TypeVar("Name")
 
@@ -78,6 +80,19 @@ class SimilarityMatrix(Tabular):
         rows = [[marked[i], *(cell(i, j) for j in range(n))] for i in range(n)]
         caption = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens per corpus; diagonal: ceiling"
         return html_table(["", *marked], rows, caption)
+
+    def __str__(self) -> str:
+        """The means as a square; of many corpora the first rows of the table."""
+        n = len(self.corpora)
+        if n > SQUARE:
+            return super().__str__()
+        marks = np.where(self.at_ceiling, INDISTINGUISHABLE, "")
+        cells = [[f"{marks[i, j]}{self.values[i, j]:.3f}" for j in range(n)] for i in range(n)]
+        square = text_table(
+            ["", *self.corpora], [[name, *row] for name, row in zip(self.corpora, cells, strict=True)], 1
+        )
+        title = f"SimilarityMatrix, {self.metric.name} on {self.feature}, {self.tokens:,} tokens of each"
+        return f"{title}\n{square}\nWith 95% intervals: to_polars()"
 
     def above_ceiling(self) -> list[tuple[int, int]]:
         """The pairs i < j that are more alike than two samples of either corpus are, beyond both intervals."""
@@ -185,7 +200,9 @@ def cells_of(
         means[:, rows, columns] = measured.reshape(groups, -1, *measured.shape[1:]).mean(axis=1)
     if metric.by_ceilings:
         ceilings = np.diagonal(means, axis1=1, axis2=2)
-        means = means / np.sqrt(ceilings[:, :, None] * ceilings[:, None, :])
+        norms = np.sqrt(ceilings[:, :, None] * ceilings[:, None, :])
+        unknown = np.full_like(means, np.nan)  # two halves of so few symbols may share none
+        means = np.divide(means, norms, out=unknown, where=norms > 0)
     return means if groups > 1 else means[0]
 
 

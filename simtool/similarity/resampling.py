@@ -13,6 +13,7 @@ import numpy as np
 from simtool.errors import SimtoolError
 from simtool.profiles.features import N_FOLDS
 from simtool.statistics import half_sample_interval, largest_remainder, random_halves
+from simtool.wording import shortened
 
 FEWEST_FOLDS = N_FOLDS // 2
 
@@ -59,10 +60,10 @@ def half_splits(sizes: np.ndarray, n_resamples: int, rng: np.random.Generator, n
     n_folds = sizes.shape[1]
     filled = (sizes > 0).sum(axis=1)
     if filled.min() < FEWEST_FOLDS:
-        corpus = names[int(filled.argmin())] if names else "A corpus"
+        few = [names[i] for i in np.flatnonzero(filled < FEWEST_FOLDS)] if names else ["a corpus"]
         raise SimtoolError(
-            f"{corpus} has documents in only {filled.min()} of {n_folds} folds: too few for an interval.\n"
-            "Give more documents (a few hundred are a good start)."
+            f"Too few documents for an interval: {shortened(few)}. Documents are divided into {n_folds} folds, and"
+            f" {FEWEST_FOLDS} of them must hold some.\nGive more documents (a few hundred are a good start)."
         )
     halves = random_halves(n_folds, 8 * n_resamples, rng)
     first, second = halves @ sizes.T, ~halves @ sizes.T

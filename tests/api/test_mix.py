@@ -46,6 +46,23 @@ def test_a_mixture_keeps_to_its_constraints():
     assert best.weights[1] > best.weights[2]
 
 
+def test_constraints_may_be_given_by_name():
+    question = ("c4", ["math"], {"gsm8k": 1.0})
+    by_name, whole = (
+        simtool.mix(*question, constraints, resamples=20).recommendation
+        for constraints in ({"min_share": {"c4": 0.6}}, Constraints(min_share={"c4": 0.6}))
+    )
+    assert by_name.constraints == whole.constraints and (by_name.weights == whole.weights).all()
+    with pytest.raises(SimtoolError, match=r"^Unknown constraint 'min_shares'\. Did you mean 'min_share'\?"):
+        simtool.mix(*question, {"min_shares": {"c4": 0.6}})
+
+
+def test_a_candidate_of_few_documents_is_named():
+    options = simtool.Options(corpora={"five": [f"text {n} of five" for n in range(5)]})
+    with pytest.raises(SimtoolError, match=r"^Too few documents for an interval: five\. Documents are"):
+        simtool.mix("c4", ["five"], {"gsm8k": 1.0}, resamples=20, options=options)
+
+
 def test_a_curve_begins_at_nothing():
     curve = simtool.advantage_curve("c4", "starcoder", "pycode", resamples=20)
     assert (curve.shares[0], curve.shares[-1]) == (0, 1) and curve.value[0, 0] == pytest.approx(0)

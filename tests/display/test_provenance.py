@@ -1,6 +1,6 @@
 """Two lines say what a result rests on; whole, a line for each corpus."""
 
-from simtool.display.provenance import limiting, marked, sample_warnings, sources, summary
+from simtool.display.provenance import limiting, marked, provenance_lines, sample_warnings, sources, summary
 
 
 def corpus(tokens: int, stand_in: str | None = None, bad: int = 0) -> dict:
@@ -45,3 +45,13 @@ def test_the_corpus_that_limits_all_others_is_named():
     [warning] = sample_warnings(FACTS, 1_000)
     assert "1,000" in warning and "c4" in warning
     assert sample_warnings(FACTS, 10**6) == []
+
+
+def test_one_text_under_several_names_is_noticed():
+    same = {name: corpus(1_000) | {"bytes": 5_000} for name in ("web", "copy", "link")}
+    facts = {"corpora": same | {"c4": corpus(1_000) | {"bytes": 5_001}}}
+    assert (
+        provenance_lines(facts)[-1]
+        == provenance_lines(facts, whole=True)[-1]
+        == ("web, copy and link hold equally many documents, tokens and bytes: probably the same text, named 3 times.")
+    )

@@ -8,7 +8,7 @@ from simtool.mixture import Mixture
 from simtool.profiles.features import N_FOLDS
 from simtool.profiles.profile import Profile
 from simtool.profiles.resolve import shipped
-from simtool.similarity.matrix import equal_samples, leave_out_folds, similarity_matrix
+from simtool.similarity.matrix import cells_of, equal_samples, leave_out_folds, similarity_matrix
 from simtool.similarity.metrics import METRICS
 from simtool.statistics import random_halves
 from simtool.tokens.tokenizer import load_tokenizer
@@ -255,8 +255,28 @@ def test_too_few_tokens_for_the_budget():
 
 def test_too_few_documents_for_halves():
     lone = corpus_of("lone", zipf(), 100, 1)
-    with pytest.raises(SimtoolError, match=r"^lone has documents in only 1 of 16 folds: too few for an interval\.\n"):
+    with pytest.raises(SimtoolError) as caught:
         matrix_of(lone, corpus_of("other", zipf(), 10_000, 2))
+    assert str(caught.value) == (
+        "Too few documents for an interval: lone. Documents are divided into 16 folds, and 8 of them must hold some.\n"
+        "Give more documents (a few hundred are a good start)."
+    )
+
+
+def test_samples_that_share_nothing_with_themselves_have_no_size_free_similarity():
+    samples = np.eye(16, dtype=np.float32)[None]  # each symbol once, so that two halves have none in common
+    assert np.isnan(cells_of(METRICS["size_free"], samples, np.arange(16)[None] < 8)).all()
+
+
+def test_it_prints_as_a_square_of_means():
+    profiles = [corpus_of(f"c{n}", zipf(), 20_000, n) for n in range(9)]
+    result = matrix_of(*profiles[:2], resamples=20)
+    title, header, first, _, more = str(result).split("\n")
+    assert title.startswith("SimilarityMatrix, token on token, ") and header.split() == ["c0", "c1"]
+    mark = "≈" if result.at_ceiling[0, 1] else ""
+    assert first.split() == ["c0", f"{result.values[0, 0]:.3f}", f"{mark}{result.values[0, 1]:.3f}"]
+    assert more == "With 95% intervals: to_polars()"
+    assert "All 14 columns and 81 rows" in str(matrix_of(*profiles, resamples=20))  # too wide for a line
 
 
 @pytest.mark.parametrize("metric", ["js", "kl", "size_free"])
