@@ -12,6 +12,7 @@ from simtool.errors import SimtoolError
 from simtool.published import PUBLISHED
 
 SHARE = re.compile(r"^(?P<corpus>.+):(?P<share>\d*\.?\d+(?:[eE][+-]?\d+)?)$")
+NO_SHARE = re.compile(r":[\d.,]+%?$")  # what is meant as one, and is none: 20%
 Unit = Literal["tokens", "documents", "bytes"]
 
 
@@ -118,7 +119,7 @@ def _midtraining_shares(text: str) -> dict[str, float]:
     shares = _parse_shares(text)
     if shares is None:
         raise SimtoolError(
-            f"--mid {text} lacks a share. Write --mid {text.split('+')[0]}:0.2 for a fifth of it;"
+            f"--mid {text} lacks a share. Write --mid {NO_SHARE.sub('', text.split('+')[0])}:0.2 for a fifth of it;"
             " what the shares leave of 1 is the pretraining corpus."
         )
     return shares

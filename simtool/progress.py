@@ -122,7 +122,9 @@ class Tally:
 
     def __str__(self) -> str:
         seconds = max(time.monotonic() - self.began, 1e-3)
-        return f"{self.n_tokens:,} tokens, {self.n_bytes / 1e6:,.1f} MB, {self.n_bytes / 1e6 / seconds:,.1f} MB/s"
+        size = f"{self.n_bytes / 1e6:,.1f} MB" if self.n_bytes >= 1e5 else f"{self.n_bytes / 1e3:,.1f} kB"
+        speed = f", {self.n_bytes / 1e6 / seconds:,.1f} MB/s" if self.n_bytes >= 1e5 else ""  # of less it says nothing
+        return f"{self.n_tokens:,} tokens, {size}{speed}"
 
 
 # --- In a notebook ---

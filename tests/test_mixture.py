@@ -107,3 +107,8 @@ def test_weights_in_documents_and_bytes():
 def test_a_corpus_by_itself_is_called_by_its_name():
     assert Mixture({"c4": 1.0}).label == "c4"
     assert Mixture({"c4": 0.8, "math": 0.2}).label == "c4:0.8+math:0.2"
+
+
+def test_percent_are_no_share_and_the_message_says_what_is():
+    with pytest.raises(SimtoolError, match=r"^--mid math:20% lacks a share\. Write --mid math:0\.2 for a fifth of it;"):
+        parse_midtraining("math:20%", C4)

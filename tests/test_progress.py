@@ -96,3 +96,9 @@ def test_elsewhere_a_library_is_silent(monkeypatch):
     module.get_ipython = lambda: types.SimpleNamespace()
     monkeypatch.setitem(sys.modules, "IPython", module)
     assert progress.default_report() is progress.silence
+
+
+def test_little_text_is_in_kilobytes_and_has_no_speed():
+    tally = progress.Tally("c4")
+    tally.add(progress.Counted(0, 2_345, 547, 1.0))
+    assert str(tally) == "547 tokens, 2.3 kB"

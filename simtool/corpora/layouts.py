@@ -31,6 +31,7 @@ ROLE_OF: dict[str, SegmentRole] = {
     **dict.fromkeys(("tool", "function", "observation", "ipython"), "tool"),
 }
 PASSED_ON = ("name", "reasoning_content", "tool_calls", "tool_call_id")  # to chat templates, as they are
+PROSE = 40  # characters: a longer value may be the text of a row
 THINKING = re.compile(r"(<think>\s*)(.*?)(\s*</think>\s*)", re.DOTALL)
 ARROW = "->"  # "question->answer": what stands before it is the prompt
 
@@ -337,7 +338,7 @@ def find_layout(rows: Sequence[Row], fields: str | None, where: str) -> Layout:
     ways = f" ({'; '.join(shown)})" if fitting else ""
     raise SimtoolError(
         f"{where} {problem}{ways}. It has: {', '.join(map(str, _names(rows)))}.\n"
-        f"Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE; here perhaps PATH#{_guess(rows)}."
+        f"Name what is meant: PATH#FIELD, PATH#PROMPT->RESPONSE; here perhaps {_guesses(rows)}."
     )
 
 
@@ -446,7 +447,9 @@ def _is_chat(rows: Sequence[Row], name: str) -> bool:
     return name in CHATS and isinstance(value[0], str)
 
 
-def _guess(rows: Sequence[Row]) -> str:
-    """The field with the longest text: what is most likely meant."""
+def _guesses(rows: Sequence[Row]) -> str:
+    """The two fields with the longest texts, where both are prose: what is most likely meant."""
     lengths = {name: len(value) for name in _names(rows) if isinstance(value := _first_value(rows, name), str)}
-    return max(lengths, key=lambda name: lengths[name]) if lengths else "FIELD"
+    longest = sorted(lengths, key=lambda name: -lengths[name])[:2]
+    likely = [name for name in longest if name == longest[0] or lengths[name] >= PROSE]
+    return " or ".join(f"PATH#{name}" for name in likely or ["FIELD"])

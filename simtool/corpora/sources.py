@@ -247,9 +247,9 @@ def find_files(spec: str, split: str = "train", encoding: str = "") -> Files:
         files = tuple(_remote_files(spec))
     elif (path := _local_path(spec)).is_dir():
         contents = contents_of(path, split)
-        files = contents.files
-        if files:
-            return Files(_declared(files, encoding), spec, contents.is_tree, contents.passed)
+        if not contents.files:
+            raise SimtoolError(f"The folder {spec} holds no file that can be read. Name one that does.")
+        return Files(_declared(contents.files, encoding), spec, contents.is_tree, contents.passed)
     elif path.is_file() and is_archive(path):
         archive = local_file(path)
         folder = unpacked(str(path.absolute()), archive.size or 0, archive.stamp)

@@ -81,7 +81,7 @@ def _advantage_notes(result: Advantage) -> list[str]:
         f"Proximity advantage over {result.pretrain.label}, by {metric} on {result.feature}{unit}; positive: closer.",
         PLACEBO,
         f"Means and 95% intervals over {result.resamples} paired half-splits of {result.tokens:,} tokens of each"
-        f" corpus{limited}. better than: significantly better than these, whatever the seed.",
+        f" mixture and target{limited}. better than: significantly better than these, whatever the seed.",
         *notes_above_ceiling(result.facts),
         *([wording.hashed(hashed)] if (hashed := hashed_of(result.feature)) else []),
         *(f"{name} = {mixture}" for name, mixture in result.mixtures.items() if _converted(name, mixture, result)),

@@ -1,5 +1,7 @@
 """The corpora of a mixture as a trainer is to name them: which repository or files, which fields, what share."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,7 @@ from simtool.mixture import Mixture
 from simtool.profiles.resolve import Options, find_profile, find_text_or_hub, local_text, own_entries
 
 WRITE_SAMPLE = "Write the mixed text itself: --export jsonl --tokens N."
+MOST_NAMED = 5  # files of a corpus that are named one by one
 LOADERS = {"jsonl": "json", "json": "json", "parquet": "parquet", "arrow": "arrow", "csv": "csv", "text": "text"}
 
 
@@ -52,7 +55,7 @@ class Ingredient:
     @property
     def where(self) -> str:
         """Where its text lies, and which part of it is meant."""
-        place = self.hub.describe() if self.hub else ", ".join(self.files) or self.corpus.describe()
+        place = self.hub.describe() if self.hub else _place_of(self.files) or self.corpus.describe()
         if self.corpus.source is None:
             place = self.corpus.access or "your own copy"
         return ", ".join([place, *([self.part] if self.part and not place.endswith(self.part) else [])])
@@ -119,6 +122,13 @@ class Ingredient:
                 f" trainer's configuration cannot say. {WRITE_SAMPLE}"
             )
         return fields
+
+
+def _place_of(files: Sequence[str]) -> str:
+    """The files by name; many of them by number and folder."""
+    if len(files) <= MOST_NAMED:
+        return ", ".join(files)
+    return f"{len(files):,} files below {os.path.commonpath([os.path.dirname(file) for file in files])}"
 
 
 def fields_of(corpus: Corpus) -> Fields | None:

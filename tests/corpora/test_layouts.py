@@ -175,6 +175,11 @@ def test_what_is_unknown_lists_the_fields_and_what_to_type():
     )
 
 
+def test_of_two_fields_of_prose_both_are_named():
+    with pytest.raises(SimtoolError, match=r"here perhaps PATH#text_de or PATH#text_en\.$"):
+        find_layout([{"id": "7", "text_en": "a sentence " * 5, "text_de": "ein Satz mit Wort " * 5}], None, "a.jsonl")
+
+
 @pytest.mark.parametrize("fields", ["nosuch", "text,nosuch", "text->nosuch"])
 def test_a_field_that_no_row_has_is_an_error(fields):
     with pytest.raises(SimtoolError, match=r"^a\.jsonl has no field 'nosuch'\. It has: text\.\n"):

@@ -263,3 +263,9 @@ def test_bytes_of_a_block_are_not_held_beside_its_rows(tmp_path):
     finally:
         tracemalloc.stop()
     assert len(held) == 1 and held[0] < 25_000_000  # 43 MB with them
+
+
+def test_a_folder_of_nothing_is_no_typing_error(tmp_path):
+    with pytest.raises(SimtoolError) as error:
+        find_files(str(tmp_path))
+    assert str(error.value) == f"The folder {tmp_path} holds no file that can be read. Name one that does."

@@ -78,3 +78,12 @@ def test_a_part_of_a_corpus_cannot_be_named(name):
     with pytest.raises(SimtoolError, match="a part is meant"):
         part.fields  # noqa: B018
     assert part.part in part.where
+
+
+def test_many_files_are_named_by_their_number_and_folder(tmp_path):
+    for n in range(6):
+        path = tmp_path / f"part{n % 2}" / f"{n}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('{"text": "a text"}\n')
+    [part] = find_ingredients(Mixture({str(tmp_path): 1.0}), Options())
+    assert part.where == f"6 files below {tmp_path}" and len(part.files) == 6
