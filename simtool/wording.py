@@ -30,7 +30,7 @@ PLACEBO = (
     "Compared at equal documents: placebo is what as many held-out documents of the pretraining corpus bring by"
     " themselves; it is not in the advantage."
 )
-OTHER_MEASURE = "Where the advantage, by exposure on skeleton3, is largest; often at a smaller share:"
+OTHER_MEASURE = "Where the advantage, by exposure on skeleton3, is largest:"
 TEXT_ONLY = "From text similarity only; not yet tested by training."
 NOT_TRAINING = (
     "These numbers compare text; they do not say what training will do. On the published results of arXiv:2510.14865"

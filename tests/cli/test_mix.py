@@ -58,7 +58,7 @@ def test_mix_keeps_its_floor_and_is_certified(tmp_path):
     assert "Binding: c4>=0.5" in done.stdout
     assert "Certified: for these samples, no mixture within the constraints is better by" in done.stdout
     assert "To train it:\n  simtool train --pretrain c4 --mid c4:0.5+starcoder:0." in done.stdout
-    assert "share:\n  simtool advantage --pretrain c4 --curve starcoder --target pycode\n" in done.stdout
+    assert "is largest:\n  simtool advantage --pretrain c4 --curve starcoder --target pycode\n" in done.stdout
     rows = {row["corpus"]: float(row["share"]) for row in table_of(tmp_path / "mixture.csv")}
     assert rows["c4"] == pytest.approx(0.5)
     assert sum(rows.values()) == pytest.approx(1)
