@@ -18,7 +18,7 @@ from simtool.page.markup import Html, el, table
 from simtool.page.parts import Section, command, folded, left_out, map_items, source, words_of
 from simtool.page.study_section import trained
 from simtool.page.sweep_section import swept
-from simtool.plots.style import color_of
+from simtool.plots.style import color_of, colors_of
 from simtool.prediction.advantage import Advantage, share_text
 from simtool.prediction.curve import Curve
 from simtool.profiles.features import symbol_of
@@ -34,6 +34,11 @@ def labels(names: Sequence[str]) -> Called:
     short = {name: Path(name).name if "/" in name and "+" not in name else name for name in names}
     taken = list(short.values())
     return {name: label if label and taken.count(label) == 1 else name for name, label in short.items()}
+
+
+def page_color(name: str, called: Called) -> str:
+    """The colour of a corpus in all charts of a page; two share one only where there are more than colours."""
+    return colors_of(called).get(name) or color_of(name)
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -147,7 +152,9 @@ def _map(findings: Findings) -> list[Html]:
     places, shown = project(distances.values)
     nearest = _nearest(distances.values, names)
     title = "Map of the corpora"
-    drawn = charts.points(title, "; ".join(nearest), places.tolist(), names, [color_of(n) for n in distances.corpora])
+    drawn = charts.points(
+        title, "; ".join(nearest), places.tolist(), names, [page_color(n, called) for n in distances.corpora]
+    )
     rows = [[name, *(f"{value:.3f}" for value in row)] for name, row in zip(names, distances.values, strict=True)]
     note = f"Near: similar. Hellinger distances in two dimensions (classical scaling), which show {shown:.0%} of them."
     return [el("div", charts.figure(title, drawn, ["Hellinger distance", *names], rows, note), class_="charts")]
@@ -226,7 +233,7 @@ def _advantage_chart(result: Advantage, target: str, called: Called) -> Html:
         Interval(
             called.get(names[i], names[i]),
             *(float(array[i, j]) for array in (result.value, result.low, result.high)),
-            mixture_color(result, names[i]),
+            mixture_color(result, names[i], called),
         )
         for i in order
     ]
@@ -250,10 +257,10 @@ def _unit(result: Advantage | Curve) -> str:
     return unit or f"{result.metric} on {result.feature}"
 
 
-def mixture_color(result: Advantage, name: str) -> str:
+def mixture_color(result: Advantage, name: str, called: Called) -> str:
     """The colour of the largest corpus that a mixture adds to the pretraining corpus."""
     added = {corpus: w for corpus, w in result.mixtures[name].weights.items() if corpus not in result.pretrain.weights}
-    return color_of(max(added, key=added.__getitem__)) if added else GENERAL
+    return page_color(max(added, key=added.__getitem__), called) if added else GENERAL
 
 
 def _curve_chart(curve: Curve, called: Called) -> Html:
@@ -261,7 +268,7 @@ def _curve_chart(curve: Curve, called: Called) -> Html:
     series = [
         Line(
             called.get(target, target),
-            color_of(target),
+            page_color(target, called),
             curve.shares.tolist(),
             *(array[:, j].tolist() for array in (curve.value, curve.low, curve.high)),
             float(curve.peak[j]),
@@ -299,12 +306,12 @@ def trade_off(findings: Findings, called: Called) -> Section:
     return Section("trade-off", title, [el("p", lead), drawn, source(basis)])
 
 
-def _colors(best: Recommendation | Frontier) -> dict[str, str]:
-    return {name: GENERAL if i == 0 else color_of(name) for i, name in enumerate(best.corpora)}
+def _colors(best: Recommendation | Frontier, called: Called) -> dict[str, str]:
+    return {name: GENERAL if i == 0 else page_color(name, called) for i, name in enumerate(best.corpora)}
 
 
 def _share_chart(best: Recommendation, called: Called) -> Html:
-    colors = _colors(best)
+    colors = _colors(best, called)
     rows = [
         Interval(called.get(name, name), 100 * float(w), 100 * float(low), 100 * float(high), colors[name])
         for name, w, low, high in zip(best.corpora, best.weights, best.low, best.high, strict=True)
@@ -316,7 +323,7 @@ def _share_chart(best: Recommendation, called: Called) -> Html:
 
 def _gain_chart(best: Recommendation, called: Called) -> Html:
     rows = [
-        Interval(called.get(name, name), float(value), float(low), float(high), color_of(name))
+        Interval(called.get(name, name), float(value), float(low), float(high), page_color(name, called))
         for name, value, low, high in zip(best.targets, best.gain, best.gain_low, best.gain_high, strict=True)
     ]
     pretrain = called.get(best.corpora[0], best.corpora[0])
@@ -333,13 +340,13 @@ def _frontier_charts(frontier: Frontier, best: Recommendation, called: Called) -
     series = [
         Line(
             called.get(name, name),
-            color_of(name),
+            page_color(name, called),
             cost,
             *(array[:, t].tolist() for array in (frontier.gain, frontier.gain_low, frontier.gain_high)),
         )
         for t, name in enumerate(frontier.targets)
     ]
-    colors = _colors(frontier)
+    colors = _colors(frontier, called)
     layers = [
         Line(called.get(name, name), colors[name], cost, frontier.weights[:, k].tolist())
         for k, name in enumerate(frontier.corpora)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simtool.page.sections import alerts_of, labels, project, sections
+from simtool.page.sections import alerts_of, labels, page_color, project, sections
+from simtool.plots.style import color_of
 
 
 def test_the_map_keeps_distances_that_fit_in_a_plane():
@@ -42,3 +43,10 @@ def test_alerts_name_small_samples_proxies_and_unstable_rankings(found):
     assert "Proxy corpora *: text of the same kind stands in for starcoder" in alerts
     small = replace(found, matrices=tuple(replace(matrix, tokens=338) for matrix in found.matrices))
     assert "Small sample: 338 tokens of each corpus say little" in " ".join(alerts_of(small, called))
+
+
+def test_files_of_ones_own_have_colours_of_their_own():
+    called = labels(["c4", "gsm8k", *(f"data/{n}.jsonl" for n in range(9))])
+    colors = [page_color(name, called) for name in called]
+    assert len(set(colors)) == len(colors)
+    assert page_color("gsm8k", called) == color_of("gsm8k")
