@@ -212,7 +212,7 @@ def advantage(findings: Findings, called: Called) -> Section:
     notes = dict.fromkeys([*result.notes, *(note for curve in findings.curves for note in curve.notes)])
     of_curves = f" ({findings.curves[0].resamples} for the curves)" if findings.curves else ""
     basis = (
-        f"{result.resamples} paired half-splits{of_curves} of {result.tokens:,} tokens of each corpus; seed"
+        f"{result.resamples} paired half-splits{of_curves} of {result.tokens:,} tokens of each mixture and target; seed"
         f" {findings.seed}. "
         + "; ".join(f"{called.get(name, name)} = {mixture}" for name, mixture in result.mixtures.items())
         + "."
