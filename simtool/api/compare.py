@@ -15,6 +15,7 @@ from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_ma
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
 
+MANY = 20  # corpora whose comparison takes seconds: 12 took 2 s of processor time, 60 took 54
 SHOWN_METRICS = ("token", "size_free")  # of `simtool matrix`: the paper's score, and one that sizes do not move
 
 
@@ -67,6 +68,8 @@ def matrix(
     mixtures = _mixtures(names)
     resolved = find_profiles(mixtures, feature.split("+"), options)
     profiles = {name: corpus.profile for name, corpus in resolved.items()}
+    if (n := len(mixtures)) >= MANY:
+        options.report(f"Comparing {n} corpora by {metric} on {feature}: {n * (n + 1) // 2:,} pairs.")
     result = similarity_matrix(profiles, mixtures, metric, feature, tokens, resamples, seed)
     facts = provenance_of(
         resolved,

@@ -28,7 +28,7 @@ from simtool.similarity.duplicates import pairs_above_ceiling
 from simtool.similarity.matrix import RESAMPLES, SimilarityMatrix, similarity_matrix
 from simtool.similarity.metrics import find_metric
 from simtool.tokens.tokenizer import load_tokenizer, readable_tokens
-from simtool.wording import readable
+from simtool.wording import plural, readable
 
 # METRIC.FEATURE; the first is shown first, and answers how alike the texts are whatever the size of the samples
 VIEWS = ("size_free.token", "token.token", "js.token", "js.skeleton3", "kl.token2")
@@ -146,7 +146,10 @@ def gather(
     resolved = _resolve(corpora, parts, measures, options)
     profiles = {name: profile.profile for name, profile in resolved.items()}
     mixtures = {name: parse_mixture(name) for name in corpora}
+    if not parts.missing:
+        options.report(f"Measuring advantages for {plural(len(parts.targets), 'target')}, and the best mixture.")
     closer, curves, advice, left_out = _recommend(profiles, parts, resamples, seed)
+    options.report(f"Comparing {len(corpora)} corpora by {plural(len(measures), 'measure')}, pair by pair.")
     pairs = pair_differences(corpora, profiles, options)
     matrices = [
         similarity_matrix(profiles, mixtures, metric, feature, None, resamples, seed) for metric, feature in measures

@@ -24,3 +24,13 @@ def test_the_difference_of_a_pair_adds_up_to_its_divergence():
     comparison = simtool.compare("c4", "gsm8k", features=("token",), resamples=20)
     [difference] = comparison.differences
     assert difference.bits.sum() == pytest.approx(difference.total)
+
+
+def test_long_work_says_that_it_goes_on(monkeypatch):
+    messages = []
+    options = simtool.Options(report=messages.append)
+    simtool.matrix(["c4", "gsm8k"], metric="js", tokens=2_000, resamples=20, options=options)
+    assert messages == []
+    monkeypatch.setattr("simtool.api.compare.MANY", 2)
+    simtool.matrix(["c4", "gsm8k"], metric="js", tokens=2_000, resamples=20, options=options)
+    assert messages == ["Comparing 2 corpora by js on token: 3 pairs."]

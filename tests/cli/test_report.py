@@ -8,6 +8,7 @@ from tests.conftest import simtool
 def test_a_page_is_written_where_it_was_to_be(tmp_path):
     done = simtool("report", "c4", "gsm8k", "--view", "js.token", "--resamples", "20", "--out", tmp_path / "page.html")
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("Comparing 2 corpora by 1 measure, pair by pair.\n")
     assert done.stderr.endswith(f"Wrote {tmp_path / 'page.html'}: open it in a browser.\n")
     assert "Vocabulary" in (tmp_path / "page.html").read_text(encoding="utf-8")  # the view's title
 
