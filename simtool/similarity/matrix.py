@@ -27,7 +27,7 @@ RESAMPLES = 200
 JACKKNIFE_SPLITS = 8  # and their mirror images, for each fold left out; 4 and 16 gave the same widths within 3%
 BIAS_SPLITS = 40  # of half of the documents
 TILE_CORPORA = 128  # rows and columns compared at once: 400 splits of them are 50 MB, and of 1,000 corpora 3 GB
-SQUARE = 8  # corpora: so many columns fit into a line
+LINE = 90  # characters: a wider square is not printed
 EQUAL_DOCUMENTS = 0.1  # document counts that differ by less are taken as equal
 Name = TypeVar("Name")
 
@@ -82,17 +82,16 @@ class SimilarityMatrix(Tabular):
         return html_table(["", *marked], rows, caption)
 
     def __str__(self) -> str:
-        """The means as a square; of many corpora the first rows of the table."""
+        """The means as a square; where it is too wide for a line, the first rows of the table."""
         n = len(self.corpora)
-        if n > SQUARE:
-            return super().__str__()
         marks = np.where(self.at_ceiling, INDISTINGUISHABLE, "")
         cells = [[f"{marks[i, j]}{self.values[i, j]:.3f}" for j in range(n)] for i in range(n)]
-        square = text_table(
-            ["", *self.corpora], [[name, *row] for name, row in zip(self.corpora, cells, strict=True)], 1
-        )
-        title = f"SimilarityMatrix, {self.metric.name} on {self.feature}, {self.tokens:,} tokens of each"
-        return f"{title}\n{square}\nWith 95% intervals: to_polars()"
+        rows = [[name, *row] for name, row in zip(self.corpora, cells, strict=True)]
+        square = text_table(["", *self.corpora], rows, 1)
+        if len(square.partition("\n")[0]) >= LINE:
+            return super().__str__()
+        basis = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens of each; 95% intervals: to_polars()"
+        return f"{type(self).__name__}, {n * n:,} rows\n{square}\n{basis}"
 
     def above_ceiling(self) -> list[tuple[int, int]]:
         """The pairs i < j that are more alike than two samples of either corpus are, beyond both intervals."""

@@ -1,5 +1,7 @@
 """The matrix at equal sizes: ceilings, intervals and mixtures mean what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -269,14 +271,14 @@ def test_samples_that_share_nothing_with_themselves_have_no_size_free_similarity
 
 
 def test_it_prints_as_a_square_of_means():
-    profiles = [corpus_of(f"c{n}", zipf(), 20_000, n) for n in range(9)]
-    result = matrix_of(*profiles[:2], resamples=20)
-    title, header, first, _, more = str(result).split("\n")
-    assert title.startswith("SimilarityMatrix, token on token, ") and header.split() == ["c0", "c1"]
+    result = matrix_of(*(corpus_of(f"c{n}", zipf(), 20_000, n) for n in range(2)), resamples=20)
+    title, header, first, _, basis = str(result).split("\n")
+    assert title == "SimilarityMatrix, 4 rows" and header.split() == ["c0", "c1"]
     mark = "≈" if result.at_ceiling[0, 1] else ""
     assert first.split() == ["c0", f"{result.values[0, 0]:.3f}", f"{mark}{result.values[0, 1]:.3f}"]
-    assert more == "With 95% intervals: to_polars()"
-    assert "All 14 columns and 81 rows" in str(matrix_of(*profiles, resamples=20))  # too wide for a line
+    assert basis == f"token on token, {result.tokens:,} tokens of each; 95% intervals: to_polars()"
+    wide = replace(result, corpora=("a" * 50, "b" * 50))
+    assert "All 14 columns and 4 rows: to_polars()" in str(wide)
 
 
 @pytest.mark.parametrize("metric", ["js", "kl", "size_free"])
