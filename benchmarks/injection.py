@@ -174,7 +174,7 @@ def run_here(arguments: Sequence[str], seconds: int = SECONDS) -> Answer:
     except TooLong:
         code, place = None, f"more than {seconds} s"
     except BaseException as error:
-        code, place = None, _place_of(error)
+        code, place = None, place_of(error)
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
@@ -192,7 +192,7 @@ class _Text(io.TextIOWrapper):
         return self.buffer.getvalue().decode("utf-8", "replace")  # type: ignore[attr-defined]
 
 
-def _place_of(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/simtool/" in frame.filename]
     last = frames[-1] if frames else traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).splitlines() or [""])[0][:120]

@@ -11,9 +11,10 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from http.client import responses
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -33,6 +34,7 @@ from simtool.corpora.compression import (
     zstd_dictionary,
 )
 from simtool.corpora.limits import longest_document, too_long
+from simtool.corpora.remote import RemoteFile, file_system, repeated, status_of
 from simtool.errors import SimtoolError
 
 HEAD = 1 << 16  # bytes that tell what a file holds
@@ -125,13 +127,21 @@ class File:
             raise unreadable(self.name, error) from error
 
     def _open_remote(self, ahead: int | None) -> BinaryIO:
-        import fsspec
-
-        system, path = fsspec.core.url_to_fs(self.location)
+        system, path = file_system(self.location)
         how: dict[str, Any] = {"size": self.size} if self.is_pinned else {}  # else its folder is listed to know it
         if ahead is not None:
             how |= {"cache_type": "readahead", "block_size": ahead} if ahead else {"cache_type": "none"}
-        return system.open(path, "rb", **how)
+        if self.location.startswith("hf://"):  # whose client repeats requests
+            return system.open(path, "rb", **how)
+        opened = partial(self._checked, partial(system.open, path, "rb", **how))
+        return RemoteFile(opened, partial(unreadable, self.name))  # type: ignore[return-value]
+
+    def _checked(self, opened: Callable[[], Any]) -> Any:
+        """A remote file that is opened, of the size that it was found with."""
+        file = opened()
+        if self.size is not None and (size := getattr(file, "size", None)) not in (None, self.size):
+            raise ConnectionError(f"the server says that it has {size:,} bytes, and said {self.size:,} before")
+        return file
 
     def check_unchanged(self) -> None:
         """The file is still the version that was found when its reading began.
@@ -186,13 +196,15 @@ def _content_hash(location: str, size: int | None, stamp: str) -> str:
 def unreadable(location: str, error: Exception) -> SimtoolError:
     """The error for a file that cannot be opened."""
     location = without_secrets(location)
-    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, OSError):
-        error = error.__cause__  # fsspec calls a server that does not answer a file that is not there
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and status_of(cause) not in (404, 410):
+        error = cause  # fsspec calls a server that does not answer a file that is not there
     if isinstance(error, FileNotFoundError):
         return SimtoolError(f"No file {location}. Check the path.")
-    number = (
-        getattr(error, "errno", None) or 0
-    )  # aiohttp says "Connect call failed ('127.0.0.1', 1)"; below 0: of names
+    if (status := status_of(error)) is not None:
+        phrase = responses.get(status, "which is no status of HTTP")
+        return SimtoolError(f"Cannot read {location}: the server answered {status}, {phrase}.")
+    number = getattr(error, "errno", None) or 0  # of aiohttp "Connect call failed ('127.0.0.1', 1)"; below 0: of names
     reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or without_secrets(str(error))
     return SimtoolError(f"Cannot read {location}: {reason}.")
 
@@ -200,10 +212,8 @@ def unreadable(location: str, error: Exception) -> SimtoolError:
 def remote_file(location: str) -> File:
     """The file of a URL, in the version that its server has now. A server that says of no version is read once, and
     what came stands for it."""
-    import fsspec
-
-    system, path = fsspec.core.url_to_fs(location)
-    info = system.info(path)
+    system, path = file_system(location)
+    info = repeated(lambda: system.info(path))
     return listed_file(system, info) if any(_stamps(info)) else spooled(location)
 
 
