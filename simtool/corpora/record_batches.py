@@ -84,6 +84,8 @@ class ArrowFile:
                 self.raw.seek(message.end if message else 0)
             elif (batch := next(reader, None)) is not None:
                 yield from self._slices(batch)
+            elif self.raw.read(64).strip(b"\0"):  # a length that became 0 is how a stream ends
+                raise pa.ArrowInvalid("a stream ends before the file does")
             else:
                 return
 

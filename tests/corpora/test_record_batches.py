@@ -162,6 +162,20 @@ def test_damage_is_a_message(tmp_path, how):
     assert outcomes["message"] > 200, outcomes
 
 
+@pytest.mark.parametrize("whole_batch", [0, 1 << 30])
+def test_a_stream_that_ends_before_its_file_is_a_message(tmp_path, monkeypatch, whole_batch):
+    monkeypatch.setattr(record_batches, "WHOLE_BATCH", whole_batch)
+    batches, path = [batch_of(20, seed) for seed in range(3)], tmp_path / "a.arrow"
+    whole, two = (written(some, "stream", None).getvalue() for some in (batches, batches[:2]))
+    third = len(two) - 8  # the mark of the end has 8 bytes
+    assert whole[third : third + 4] == b"\xff" * 4 and two[third:] == b"\xff" * 4 + bytes(4)
+    path.write_bytes(whole[: third + 4] + bytes(4) + whole[third + 8 :])
+    with pytest.raises(SimtoolError, match="ends before the file does"):
+        [block.parse(Reading()) for block in formats.FORMATS["arrow"](local_file(path), None)]
+    path.write_bytes(whole + bytes(56))
+    assert sum(len(block.parse(Reading())) for block in formats.FORMATS["arrow"](local_file(path), None)) == 60
+
+
 def test_a_batch_takes_the_memory_of_a_step(tmp_path, monkeypatch):
     monkeypatch.setattr(record_batches, "WHOLE_BATCH", 1 << 20)
     monkeypatch.setattr(formats, "STEP_BYTES", 1 << 20)
