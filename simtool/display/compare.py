@@ -152,7 +152,7 @@ SHORT = (_two_digits, _no_decimals_from_10)  # the first that fits: thirteen cor
 
 def _mark(result: SimilarityMatrix, i: int, j: int) -> str:
     """What stands before a cell that is at the noise ceiling, or above it."""
-    if (min(i, j), max(i, j)) in result.above_ceiling():
+    if result.is_above_ceiling[i, j]:
         return ABOVE
     return INDISTINGUISHABLE if result.at_ceiling[i, j] and i != j else ""
 

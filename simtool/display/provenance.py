@@ -17,7 +17,8 @@ def same_texts(facts: Facts) -> list[str]:
     """A sentence for each text that has several names, by how much it holds."""
     names: dict[tuple[int, ...], list[str]] = {}
     for name, corpus in facts["corpora"].items():
-        names.setdefault(tuple(corpus[unit] for unit in ("documents", "tokens", "bytes")), []).append(name)
+        if "bytes" in corpus:  # facts of a sweep may be of tokens alone
+            names.setdefault(tuple(corpus[unit] for unit in ("documents", "tokens", "bytes")), []).append(name)
     return [same_text(alike) for alike in names.values() if len(alike) > 1]
 
 

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -93,11 +94,19 @@ class SimilarityMatrix(Tabular):
         basis = f"{self.metric.name} on {self.feature}, {self.tokens:,} tokens of each; 95% intervals: to_polars()"
         return f"{type(self).__name__}, {n * n:,} rows\n{square}\n{basis}"
 
-    def above_ceiling(self) -> list[tuple[int, int]]:
-        """The pairs i < j that are more alike than two samples of either corpus are, beyond both intervals."""
+    @cached_property
+    def is_above_ceiling(self) -> np.ndarray:
+        """bool (n, n): two corpora are more alike than two samples of either are, beyond both intervals, as the cell
+        above the diagonal says."""
         worst, best = (self.low, self.high) if self.metric.alike == "high" else (-self.high, -self.low)
-        pairs = ((i, j) for j in range(len(self.corpora)) for i in range(j))
-        return [(i, j) for i, j in pairs if worst[i, j] > max(best[i, i], best[j, j])]
+        own = np.diagonal(best)
+        above = np.triu(worst > np.maximum.outer(own, own), 1)
+        return above | above.T
+
+    def above_ceiling(self) -> list[tuple[int, int]]:
+        """The pairs i < j of which `is_above_ceiling` holds."""
+        columns, rows = np.nonzero(np.tril(self.is_above_ceiling))
+        return [*zip(rows.tolist(), columns.tolist(), strict=True)]
 
     def to_polars(self) -> "pl.DataFrame":
         """One row per cell: row, column, value, low, high, the ceilings of both, at_ceiling, metric, feature, tokens,
