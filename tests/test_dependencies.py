@@ -25,6 +25,7 @@ NOT_IMPORTED = {
 BROUGHT_ALONG = {"fastwarc": "resiliparse"}
 IF_INSTALLED = {"IPython", "lm_eval", "pandas", "sentence_transformers"}  # each says how to install it, or goes without
 TOO_OLD = {  # what their authors mended since
+    "aiohttp": "3.13.2",  # unpacked whatever a server sent, however large (CVE-2025-69223)
     "datasets": "3.6.0",  # ran the script of whoever published the data
     "filelock": "3.20.2",  # could be led to another file by a symbolic link
     "jinja2": "3.1.5",  # let a template out of its sandbox
