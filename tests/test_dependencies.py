@@ -25,7 +25,7 @@ NOT_IMPORTED = {
 BROUGHT_ALONG = {"fastwarc": "resiliparse"}
 IF_INSTALLED = {"IPython", "lm_eval", "pandas", "sentence_transformers"}  # each says how to install it, or goes without
 TOO_OLD = {  # what their authors mended since
-    "aiohttp": "3.13.2",  # unpacked whatever a server sent, however large (CVE-2025-69223)
+    "aiohttp": "3.13.3",  # kept whatever headers a server sent, however many (CVE-2026-22815, CVE-2026-34516)
     "datasets": "3.6.0",  # ran the script of whoever published the data
     "filelock": "3.20.2",  # could be led to another file by a symbolic link
     "jinja2": "3.1.5",  # let a template out of its sandbox
