@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from simtool.errors import SimtoolError
 
 WAITS = (0.3, 1.0, 3.0)  # seconds, before a request is repeated
+# errors of aiohttp for a connection that ends; not of one that stalls, which took five minutes to be noticed
+BROKEN_OFF = {"ClientOSError", "ClientPayloadError", "ServerDisconnectedError"}
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses of HTTP that may be another the next time
 
 Result = TypeVar("Result")
@@ -100,9 +102,7 @@ def may_pass(error: BaseException | None) -> bool:
         return may_pass(error.__cause__)
     if (status := status_of(error)) is not None:
         return status in PASSING
-    return isinstance(error, (ConnectionError, TimeoutError)) or type(error).__name__ in (
-        "ClientPayloadError", "ServerDisconnectedError", "ClientConnectionResetError",
-    )  # fmt: skip
+    return isinstance(error, ConnectionError) or type(error).__name__ in BROKEN_OFF
 
 
 def status_of(error: BaseException) -> int | None:

@@ -16,7 +16,6 @@ BAD = {
         "simtool: Name a preset (quick) or what is pretrained on (--pretrain c4), not both.\n",
     ),
     "an unknown study": (["train-eval", "quik"], "simtool: Unknown study 'quik'. Did you mean 'quick'?"),
-    "no amount": (["train-eval", "--seeds", "few"], "simtool: 'few' is not an amount."),
 }
 
 
@@ -26,6 +25,13 @@ def test_bad_input_is_one_message_and_exit_code_2(name, tmp_path, monkeypatch):
     arguments, message = BAD[name]
     done = simtool(*arguments)
     assert done.returncode == 2 and done.stderr.startswith(message), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_amount_is_named_with_its_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = simtool("train-eval", "--seeds", "few")
+    assert done.returncode == 2 and "Invalid value for '--seeds': 'few' is not an amount." in done.stderr
     assert not list(tmp_path.iterdir())
 
 
