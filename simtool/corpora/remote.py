@@ -31,6 +31,7 @@ class RemoteFile(io.RawIOBase):
 
     def __init__(self, opened: Callable[[], Any], as_message: Callable[[Exception], SimtoolError]):
         self.opened, self.as_message = opened, as_message
+        self.file: Any = None  # what `close` finds where it cannot be opened
         self.file = repeated(opened)
         self.size: int | None = getattr(self.file, "size", None)
         self.has_failed = False
@@ -77,7 +78,7 @@ class RemoteFile(io.RawIOBase):
         return self.file.seekable()
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and self.file is not None:
             self.file.close()
         super().close()
 

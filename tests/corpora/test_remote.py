@@ -1,5 +1,6 @@
 """What a server sends is what was asked for, or it is an error; a request that fails is repeated."""
 
+import gc
 import io
 from random import Random
 
@@ -89,6 +90,19 @@ def test_a_library_that_gives_less_is_an_error():
     with pytest.raises(SimtoolError, match="the server sent 4 bytes in place of 9"):
         RemoteFile(lambda: Short(b"four"), lambda error: SimtoolError(str(error))).read()
     assert RemoteFile(lambda: io.BytesIO(b"four"), lambda error: SimtoolError(str(error))).read() == b"four"
+
+
+def test_what_cannot_be_opened_is_closed_without_a_word(monkeypatch):
+    unraised = []
+    monkeypatch.setattr("sys.unraisablehook", unraised.append)
+
+    def fails():
+        raise FileNotFoundError("gone")
+
+    with pytest.raises(FileNotFoundError):
+        RemoteFile(fails, lambda error: SimtoolError(str(error)))
+    gc.collect()
+    assert not unraised
 
 
 def test_only_what_may_pass_is_repeated():
